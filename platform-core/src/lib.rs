@@ -1,1 +1,3 @@
 //! platform-core
+
+pub mod value;
