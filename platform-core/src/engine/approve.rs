@@ -1,0 +1,310 @@
+//! Approvals: a person names an object's incarnation and a risk. Nothing else opens a write that has one.
+
+use super::plan::{Action, Plan, Step};
+use crate::blueprint::Environment;
+use crate::facts::Risk;
+use crate::value::{Digest, ResourceId, Timestamp, Uid};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Which risks need an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// These risks.
+    pub risks: BTreeSet<Risk>,
+}
+
+impl Policy {
+    /// The policy of an environment.
+    pub fn of(environment: Environment) -> Self {
+        Self {
+            risks: environment.approvals(),
+        }
+    }
+}
+
+impl Default for Policy {
+    /// Everything but downtime.
+    fn default() -> Self {
+        Self::of(Environment::Local)
+    }
+}
+
+/// Consent to one risk for one incarnation of one object in one plan: a detached, serialisable value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The plan it belongs to.
+    pub plan: Digest,
+    /// Which object.
+    pub resource: ResourceId,
+    /// Which incarnation; absent when it is yet to be made.
+    pub uid: Option<Uid>,
+    /// Consent to what.
+    pub risk: Risk,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Not valid from then on.
+    pub expires: Option<Timestamp>,
+}
+
+/// A set of approvals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Approvals(Vec<Approval>);
+
+impl Approvals {
+    /// None.
+    pub fn none() -> Self {
+        Self::default()
+    }
+    /// Adds one.
+    pub fn with(mut self, approval: Approval) -> Self {
+        self.0.push(approval);
+        self
+    }
+    /// Both.
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+    /// All.
+    pub fn iter(&self) -> impl Iterator<Item = &Approval> {
+        self.0.iter()
+    }
+
+    fn covers(&self, plan: &Digest, step: &Step, risk: Risk, now: Timestamp) -> bool {
+        self.0.iter().any(|approval| {
+            &approval.plan == plan
+                && approval.resource == step.id
+                && approval.uid == step.uid
+                && approval.risk == risk
+                && approval.expires.is_none_or(|expires| now < expires)
+        })
+    }
+}
+
+/// A risk that a plan would take, for which it needs or offers an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// The plan.
+    pub plan: Digest,
+    /// Which object.
+    pub resource: ResourceId,
+    /// Which incarnation.
+    pub uid: Option<Uid>,
+    /// Which risk.
+    pub risk: Risk,
+    /// What would happen.
+    pub action: Action,
+    /// Without it the object is kept and the rest of the plan runs.
+    pub optional: bool,
+}
+
+impl Demand {
+    /// Accepts it.
+    pub fn accept(&self, by: &str, reason: &str) -> Approval {
+        Approval {
+            plan: self.plan.clone(),
+            resource: self.resource.clone(),
+            uid: self.uid.clone(),
+            risk: self.risk,
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+            expires: None,
+        }
+    }
+
+    /// `destroys-data:PersistentVolumeClaim/cache/data-redis-0@<uid>`: ready to paste after `--approve`.
+    pub fn token(&self) -> String {
+        let uid = self.uid.as_ref().map_or("new", Uid::as_str);
+        format!(
+            "{}:{}/{}@{uid}",
+            self.risk,
+            self.resource.kind().short(),
+            self.resource.name()
+        )
+    }
+}
+
+/// All demands of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Demands(Vec<Demand>);
+
+impl Demands {
+    /// All.
+    pub fn iter(&self) -> impl Iterator<Item = &Demand> {
+        self.0.iter()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// Accepts every demand of these risks; data is never accepted wholesale: see [`Demands::accept_one`].
+    pub fn accept(&self, risks: &[Risk], by: &str, reason: &str) -> Approvals {
+        Approvals(
+            self.0
+                .iter()
+                .filter(|demand| demand.risk != Risk::DestroysData && risks.contains(&demand.risk))
+                .map(|demand| demand.accept(by, reason))
+                .collect(),
+        )
+    }
+    /// Accepts the one demand whose [`Demand::token`] this is.
+    pub fn accept_one(&self, token: &str, by: &str, reason: &str) -> Option<Approval> {
+        self.0
+            .iter()
+            .find(|demand| demand.token() == token)
+            .map(|demand| demand.accept(by, reason))
+    }
+}
+
+/// Demands that no approval covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unapproved {
+    /// They.
+    pub demands: Vec<Demand>,
+}
+
+impl fmt::Display for Unapproved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tokens: Vec<String> = self.demands.iter().map(Demand::token).collect();
+        write!(f, "approval missing for {}", tokens.join(", "))
+    }
+}
+
+impl std::error::Error for Unapproved {}
+
+impl From<Box<Unapproved>> for crate::Error {
+    fn from(unapproved: Box<Unapproved>) -> Self {
+        let help = unapproved
+            .demands
+            .iter()
+            .map(|demand| format!("--approve {}", demand.token()));
+        Self::new(crate::ErrorKind::Unapproved, unapproved.to_string()).with_help(help.collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Plan {
+    /// Every risk that the plan takes, and every kept object that an approval would delete.
+    pub fn demands(&self) -> Demands {
+        let digest = self.digest();
+        let demand = |step: &Step, risk, optional| Demand {
+            plan: digest.clone(),
+            resource: step.id.clone(),
+            uid: step.uid.clone(),
+            risk,
+            action: step.action,
+            optional,
+        };
+        let mut demands = Vec::new();
+        for step in self.steps.iter().filter(|step| step.writes()) {
+            demands.extend(step.risks.iter().map(|risk| demand(step, *risk, false)));
+            if step.deletable {
+                demands.push(demand(step, Risk::DestroysData, true));
+            }
+        }
+        Demands(demands)
+    }
+}
+
+/// A plan whose every demanded risk is approved. Has no other constructor than [`verify`], no Clone, no Serde.
+#[derive(Debug)]
+pub struct ApprovedPlan {
+    plan: Plan,
+    original: Digest,
+    approvals: Approvals,
+    now: Timestamp,
+}
+
+/// Proof that a write was planned and its risks approved. Only the engine makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit<'a> {
+    step: &'a Step,
+    delete: bool,
+}
+
+impl<'a> Permit<'a> {
+    /// The step it is for.
+    pub fn step(&self) -> &'a Step {
+        self.step
+    }
+    /// Whether the step may delete the object.
+    pub fn allows_delete(&self) -> bool {
+        self.delete
+    }
+}
+
+impl ApprovedPlan {
+    /// Checks a fresh plan against approvals that name `original`, the plan that people saw.
+    pub(super) fn new(
+        plan: Plan,
+        original: Digest,
+        approvals: &Approvals,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Self, Box<Unapproved>> {
+        let missing: Vec<Demand> = plan
+            .demands()
+            .0
+            .into_iter()
+            .filter(|demand| !demand.optional && policy.risks.contains(&demand.risk))
+            .filter(|demand| {
+                !plan
+                    .step(&demand.resource)
+                    .is_some_and(|step| approvals.covers(&original, step, demand.risk, now))
+            })
+            .map(|demand| Demand {
+                plan: original.clone(),
+                ..demand
+            })
+            .collect();
+        if missing.is_empty() {
+            Ok(Self {
+                plan,
+                original,
+                approvals: approvals.clone(),
+                now,
+            })
+        } else {
+            Err(Box::new(Unapproved { demands: missing }))
+        }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The action of a step, after approvals turned releases into deletes.
+    pub(super) fn action(&self, step: &Step) -> Action {
+        let approved = step.deletable
+            && self
+                .approvals
+                .covers(&self.original, step, Risk::DestroysData, self.now);
+        if step.action == Action::Release && approved {
+            Action::Delete
+        } else {
+            step.action
+        }
+    }
+
+    pub(super) fn permit<'a>(&self, step: &'a Step) -> Permit<'a> {
+        Permit {
+            step,
+            delete: matches!(self.action(step), Action::Delete | Action::Replace),
+        }
+    }
+}
+
+/// A permit without an approved plan, for the tests of providers.
+#[cfg(feature = "testing")]
+pub(crate) fn permit_for_tests(step: &Step) -> Permit<'_> {
+    Permit {
+        step,
+        delete: matches!(step.action, Action::Delete | Action::Replace),
+    }
+}
