@@ -1,0 +1,78 @@
+//! What the suites of this binary share.
+
+use std::{
+    process::{Command, Output},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use xtask::control_plane::{ControlPlane, Options, User};
+
+/// The control plane of this binary, started by whoever asks first. It ends with the process.
+pub(crate) fn control_plane() -> &'static ControlPlane {
+    static PLANE: OnceLock<ControlPlane> = OnceLock::new();
+    PLANE.get_or_init(|| ControlPlane::start(&Options::default()).expect("start the control plane"))
+}
+
+/// A prefix for every namespace and cluster-wide name of one test: `t1-` and so on. Nothing waits for their removal.
+pub(crate) fn prefix() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    format!("t{}-", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Runs kubectl as `user`, without anything of the machine's.
+pub(crate) fn kubectl_as(user: &User, arguments: &[&str]) -> Output {
+    let mut command = Command::new(control_plane().kubectl());
+    command
+        .env_clear()
+        .env("HOME", control_plane().folder())
+        .arg("--kubeconfig")
+        .arg(user.kubeconfig())
+        .args(arguments);
+    command.output().expect("run kubectl")
+}
+
+/// Runs kubectl as admin and returns what it printed; it must succeed.
+pub(crate) fn kubectl(arguments: &[&str]) -> String {
+    let output = kubectl_as(control_plane().admin(), arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "kubectl {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("kubectl prints UTF-8")
+}
+
+/// Applies objects as admin.
+pub(crate) fn apply(objects: &[Value]) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": objects });
+    let file = control_plane()
+        .folder()
+        .join(format!("apply-{}.json", COUNT.fetch_add(1, Ordering::Relaxed)));
+    std::fs::write(&file, list.to_string()).expect("write the objects");
+    kubectl(&[
+        "apply",
+        "--server-side",
+        "--filename",
+        file.to_str().expect("a plain path"),
+    ]);
+}
+
+/// The object that kubectl finds under these words (`pod x -n y`), if there is one.
+pub(crate) fn object(words: &str) -> Option<Value> {
+    let mut arguments = vec!["get", "--ignore-not-found", "--output=json"];
+    arguments.extend(words.split_whitespace());
+    let text = kubectl(&arguments);
+    (!text.trim().is_empty()).then(|| serde_json::from_str(&text).expect("kubectl prints JSON"))
+}
+
+/// Asks every 50 ms until the answer is `true`; more than `limit` is a failure that names `what`.
+pub(crate) fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,177 @@
+//! Nodes without machines: what a kubelet and a volume driver would report, reported at once.
+//!
+//! Pods become Ready, pods of a Job succeed, deleted pods go at once, claims of the class `fake` get a volume that can
+//! grow. Nothing runs: no container, no log, no exec, no port. Tests steer single objects by the annotations named in
+//! [`hook`].
+
+mod api;
+mod node;
+mod pod;
+mod volume;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Result;
+use kube::Client;
+use serde_json::Value;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use self::api::{Change, follow};
+
+/// Annotations that steer the simulation. All are read again at every change of the object.
+pub mod hook {
+    /// On a pod, `"false"`: its containers run but are not ready.
+    pub const READY: &str = "test.mlplat.dev/ready";
+    /// On a pod, a number: its containers end with this exit code. Without it only pods of a Job end, with 0.
+    pub const EXIT_CODE: &str = "test.mlplat.dev/exit-code";
+    /// On a pod, milliseconds from its scheduling until its containers run, and again until those that end have ended.
+    pub const DELAY_MS: &str = "test.mlplat.dev/delay-ms";
+    /// On a pod, a reason such as `ImagePullBackOff`: its containers wait with that reason and never run.
+    pub const WAITING: &str = "test.mlplat.dev/waiting";
+    /// On a claim, `"false"`: it gets no volume and stays Pending, or does not grow.
+    pub const PROVISION: &str = "test.mlplat.dev/provision";
+}
+
+/// Storage class of the simulated volumes: the default one, binds at once, can grow.
+pub const STORAGE_CLASS: &str = "fake";
+/// The same, but it binds when the first pod that uses the claim is scheduled, as Kind's default class does.
+pub const LATE_STORAGE_CLASS: &str = "fake-late";
+
+const HEARTBEAT: Duration = Duration::from_secs(10);
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Makes `nodes` Ready nodes and the storage classes, and returns the task that plays them.
+///
+/// The task runs until it is dropped; where the API server does not answer it tries again every 0.2 s.
+///
+/// # Errors
+/// The API server refused the nodes or the classes.
+pub async fn start(client: Client, nodes: u32) -> Result<impl Future<Output = ()> + Send + 'static> {
+    volume::create_classes(&client).await?;
+    for number in 1..=nodes {
+        node::create(&client, &node::name(number)).await?;
+    }
+    Ok(run(client, nodes))
+}
+
+async fn run(client: Client, nodes: u32) {
+    let complaints = Complaints::default();
+    let heart = async {
+        loop {
+            for number in 1..=nodes {
+                if let Err(error) = node::beat(&client, &node::name(number)).await {
+                    complaints.print(&error);
+                }
+            }
+            sleep(HEARTBEAT).await;
+        }
+    };
+    let pods = objects(&client, "/api/v1/pods", &complaints, pod::Pods::default());
+    let claims = objects(&client, "/api/v1/persistentvolumeclaims", &complaints, volume::Claims);
+    let volumes = objects(&client, "/api/v1/persistentvolumes", &complaints, volume::Volumes);
+    tokio::join!(heart, pods, claims, volumes);
+}
+
+/// Prints a failure once: a broken simulation must not look like a slow one.
+#[derive(Debug, Default)]
+struct Complaints {
+    printed: Mutex<BTreeSet<String>>,
+}
+
+impl Complaints {
+    fn print(&self, error: &anyhow::Error) {
+        let text = format!("{error:#}");
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        if printed.len() < 50 && printed.insert(text.clone()) {
+            eprintln!("fake kubelet: {text}");
+        }
+    }
+}
+
+/// What was done about one object.
+#[derive(Debug, Default)]
+struct Handled {
+    /// The object as the server returned it, if it was written.
+    now: Option<Value>,
+    /// Look again after this time even if nothing changes.
+    again: Option<Duration>,
+}
+
+/// What to do about one object, by its newest state.
+trait Handler {
+    /// Brings the object's reported state forward.
+    async fn handle(&mut self, client: &Client, object: &Value) -> Result<Handled>;
+}
+
+async fn objects(client: &Client, collection: &str, complaints: &Complaints, mut handler: impl Handler) {
+    let (sender, mut changes) = mpsc::unbounded_channel();
+    let watched = follow(client, collection, sender);
+    let handling = async {
+        let mut newest: BTreeMap<String, Value> = BTreeMap::new();
+        let mut again: BTreeMap<String, Instant> = BTreeMap::new();
+        loop {
+            let due = again.values().min().copied();
+            let uids: Vec<String> = tokio::select! {
+                change = changes.recv() => match change {
+                    Some(Change::Is(object)) => {
+                        let uid = api::text(&object, "/metadata/uid").to_owned();
+                        // the echo of our own write, or what came before it
+                        if newest.get(&uid).is_some_and(|known| api::version(known) >= api::version(&object)) {
+                            continue;
+                        }
+                        newest.insert(uid.clone(), object);
+                        vec![uid]
+                    }
+                    Some(Change::Gone(uid)) => {
+                        newest.remove(&uid);
+                        again.remove(&uid);
+                        continue;
+                    }
+                    Some(Change::Relisted(present)) => {
+                        newest.retain(|uid, _| present.contains(uid));
+                        again.retain(|uid, _| present.contains(uid));
+                        continue;
+                    }
+                    None => return,
+                },
+                () = wait_until(due) => {
+                    let now = Instant::now();
+                    again.iter().filter(|(_, at)| **at <= now).map(|(uid, _)| uid.clone()).collect()
+                }
+            };
+            for uid in uids {
+                again.remove(&uid);
+                let Some(object) = newest.get(&uid) else { continue };
+                let done = handler.handle(client, object).await.unwrap_or_else(|error| {
+                    complaints.print(&error);
+                    Handled {
+                        now: None,
+                        again: Some(AFTER_FAILURE),
+                    }
+                });
+                if let Some(next) = done.again {
+                    again.insert(uid.clone(), Instant::now() + next);
+                }
+                if let Some(now) = done.now {
+                    newest.insert(uid, now);
+                }
+            }
+        }
+    };
+    tokio::join!(watched, handling);
+}
+
+async fn wait_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
