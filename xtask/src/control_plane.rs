@@ -6,7 +6,7 @@
 
 mod audit;
 mod build;
-mod client;
+pub(crate) mod client;
 mod components;
 mod folder;
 mod keys;
@@ -319,6 +319,11 @@ impl ControlPlane {
 /// The folder above them cannot be read.
 pub fn work_folders() -> Result<Vec<PathBuf>> {
     folder::existing()
+}
+
+/// A kubeconfig without credentials for a plain address.
+pub(crate) fn plain_kubeconfig(server: &str) -> String {
+    kubeconfig(server, None, None)
 }
 
 fn write_user(folder: &Path, server: &str, authority: &Authority, name: &str, groups: &[&str]) -> Result<User> {

@@ -12,4 +12,4 @@ pub mod background;
 pub mod cache;
 pub mod control_plane;
 pub mod fake_kubelet;
-// proxy
+pub mod proxy;

@@ -11,12 +11,14 @@ use kube::{
 };
 
 /// A client, of the runtime this is called in, of exactly this kubeconfig file; nothing of the machine's is read.
-pub(super) async fn connect(kubeconfig: &Path) -> Result<Client> {
+pub(crate) async fn connect(kubeconfig: &Path) -> Result<Client> {
     let file = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
         .await
         .context("use the kubeconfig")?;
     config.proxy_url = None;
+    // a repetition of its own would hide what the server answered
+    config.default_retry = false;
     Client::try_from(config).context("make a client")
 }
 
