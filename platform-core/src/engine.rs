@@ -9,6 +9,7 @@ mod event;
 
 mod plan;
 mod planner;
+mod render;
 mod report;
 
 pub use apply::ApplyOptions;
@@ -19,6 +20,7 @@ pub use approve::{Approval, Approvals, ApprovedPlan, Demand, Demands, Permit, Po
 pub use event::Event;
 
 pub use plan::{Action, Blocked, Cause, Change, Counts, Origin, Plan, PlanRequest, Step};
+pub use render::{Outputs, OutputsText, PlanText, RenderOptions, ReportText};
 pub use report::{Outcome, Report};
 
 use crate::facts::KindFacts;
