@@ -1,7 +1,16 @@
 //! An in-memory world, and what tests need.
+//!
+//! Feature `world`: [`World`] and [`ManualClock`]. Feature `testing`: the rest, which no binary enables.
 
+mod clock;
+#[cfg(any(test, feature = "testing"))]
+pub mod kinds;
+mod world;
+
+pub use clock::{Driven, ManualClock};
 #[cfg(feature = "testing")]
 pub use permit::permit;
+pub use world::{Lag, Loss, World};
 
 #[cfg(feature = "testing")]
 mod permit {

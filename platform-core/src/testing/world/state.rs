@@ -1,0 +1,274 @@
+//! What the world holds, as one document.
+
+use crate::facts::{Creation, KindFacts};
+use crate::provider::Verb;
+use crate::resource::{Actor, Holds, Live, OnRemoval, OpenCreate, Owner, State};
+use crate::value::{Digest, FieldPath, Kind, ResourceId, SetId, Timestamp, Uid};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// The version of the stored document.
+pub(super) const SCHEMA: u32 = 1;
+
+/// Everything in the world, saved and restored as one JSON document.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct WorldState {
+    pub(super) schema: u32,
+    /// Says to whoever opens the file what it is.
+    pub(super) label: String,
+    pub(super) identity: String,
+    /// Writes so far.
+    pub(super) sequence: u64,
+    /// Uids made so far.
+    pub(super) uids: u64,
+    pub(super) slots: BTreeMap<ResourceId, Slot>,
+    pub(super) leases: BTreeMap<SetId, LeaseRecord>,
+    pub(super) homes: BTreeSet<SetId>,
+    pub(super) data: BTreeMap<String, Vec<String>>,
+    pub(super) losses: Vec<Loss>,
+    pub(super) snapshots: Vec<Loss>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) forbidden: BTreeSet<(Kind, Option<Verb>)>,
+    /// When something happens by itself.
+    pub(super) due: BTreeSet<(Timestamp, ResourceId)>,
+}
+
+/// Rows that went away with the object that held them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Which object.
+    pub id: ResourceId,
+    /// Which incarnation.
+    pub uid: Uid,
+    /// What it held.
+    pub rows: Vec<String>,
+}
+
+/// At most so many objects of a kind, in a namespace or in all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Limit {
+    pub(super) kind: Kind,
+    pub(super) namespace: Option<String>,
+    pub(super) max: usize,
+}
+
+/// A set's lease and what it records.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct LeaseRecord {
+    pub(super) holder: Option<String>,
+    pub(super) heartbeat: u64,
+    pub(super) ttl: Duration,
+    pub(super) open: Vec<OpenCreate>,
+}
+
+/// All objects under one id: one, unless a create went out twice and nothing guarded it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Slot {
+    pub(super) objects: Vec<Object>,
+    /// What reads still show, by the write that ended it: eventual consistency.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub(super) past: VecDeque<Past>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Past {
+    pub(super) sequence: u64,
+    pub(super) until: Timestamp,
+    pub(super) objects: Vec<Object>,
+}
+
+/// Whose an object is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mark {
+    Set(SetId),
+    RetainedFrom(SetId),
+    Nobody,
+    Other(String),
+}
+
+impl Mark {
+    /// As `set` sees it.
+    pub(super) fn owner(&self, set: &SetId) -> Owner {
+        match self {
+            Self::Set(other) if other == set => Owner::ThisSet,
+            Self::RetainedFrom(other) if other == set => Owner::Retained,
+            Self::Set(other) => Owner::Other(format!("set {other}")),
+            Self::RetainedFrom(other) => Owner::Other(format!("set {other}, which keeps it")),
+            Self::Nobody => Owner::Nobody,
+            Self::Other(who) => Owner::Other(who.clone()),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Object {
+    pub(super) uid: Uid,
+    /// Raised by every change of the fields or marks.
+    pub(super) generation: u64,
+    /// Raised by what controllers write, too.
+    pub(super) revision: u64,
+    pub(super) mark: Mark,
+    /// The whole object as the server keeps it.
+    pub(super) fields: Value,
+    /// What its owner asked for last.
+    pub(super) wanted: Value,
+    pub(super) written_from: Option<String>,
+    pub(super) holds: Option<Holds>,
+    pub(super) on_removal: OnRemoval,
+    pub(super) component: String,
+    /// Tokens of the creates that made it.
+    pub(super) token: Option<String>,
+    pub(super) ready_at: Timestamp,
+    pub(super) gone_at: Option<Timestamp>,
+    pub(super) finalizers: Vec<String>,
+    pub(super) failed: Option<String>,
+    pub(super) touched: Vec<(FieldPath, Actor)>,
+    /// A random id per secret value; the world never holds a value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) secrets: BTreeMap<String, String>,
+}
+
+impl Object {
+    pub(super) fn state(&self, now: Timestamp) -> State {
+        if self.gone_at.is_some() {
+            return State::Deleting {
+                blocked_by: self.finalizers.clone(),
+            };
+        }
+        if let Some(why) = &self.failed {
+            return State::Failed { why: why.clone() };
+        }
+        if now >= self.ready_at {
+            return State::Ready;
+        }
+        State::Progressing {
+            what: "starting up (simulated)".to_owned(),
+        }
+    }
+
+    pub(super) fn view(&self) -> Value {
+        super::fields::owned_part(&self.fields, &self.wanted)
+    }
+
+    pub(super) fn live(&self, id: &ResourceId, set: &SetId, facts: &KindFacts, now: Timestamp) -> Live {
+        Live {
+            id: id.clone(),
+            uid: self.uid.clone(),
+            view: self.view(),
+            outputs: facts
+                .outputs
+                .iter()
+                .map(|name| ((*name).to_owned(), Value::String(format!("{name}-{}", self.uid))))
+                .collect(),
+            state: self.state(now),
+            owner: self.mark.owner(set),
+            holds: self.holds,
+            on_removal: self.on_removal,
+            component: self.component.clone(),
+            version: Some(format!("{}.{}", self.generation, self.revision)),
+            written_from: self.written_from.clone(),
+            touched: self.touched.clone(),
+        }
+    }
+
+    /// Whether `version` is of the present fields; what controllers wrote since does not count.
+    pub(super) fn is_of_version(&self, version: Option<&str>) -> bool {
+        version.is_none_or(|version| version.split('.').next() == Some(self.generation.to_string().as_str()))
+    }
+}
+
+impl WorldState {
+    /// A uid like the ones that API servers make, the next of a fixed series.
+    pub(super) fn next_uid(&mut self) -> Uid {
+        self.uids += 1;
+        let hash = Digest::of(&(&self.identity, self.uids));
+        let text = hash.as_str();
+        Uid::new(format!("{}-{}-{}", &text[..8], &text[8..12], &text[12..16]))
+    }
+
+    /// What a read of an id shows at this time: the present, or what was before the last writes.
+    pub(super) fn visible<'a>(&self, slot: &'a Slot, lag: &super::Lag, now: Timestamp) -> &'a [Object] {
+        slot.past
+            .iter()
+            .find(|past| past.sequence + u64::from(lag.writes) > self.sequence && now < past.until)
+            .map_or(&slot.objects, |past| &past.objects)
+    }
+
+    /// Changes the objects of an id; with a lag, reads show the old ones for a while.
+    pub(super) fn change<T>(
+        &mut self,
+        id: &ResourceId,
+        creation: Creation,
+        lag: &super::Lag,
+        now: Timestamp,
+        act: impl FnOnce(&mut Vec<Object>) -> T,
+    ) -> T {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let slot = self.slots.entry(id.clone()).or_default();
+        slot.past
+            .retain(|past| past.sequence + u64::from(lag.writes) > sequence && now < past.until);
+        if lag.writes > 0 && creation != Creation::Exclusive {
+            let until = now.plus(lag.window);
+            slot.past.push_back(Past {
+                sequence,
+                until,
+                objects: slot.objects.clone(),
+            });
+            self.due.insert((until, id.clone()));
+        }
+        let result = act(&mut slot.objects);
+        if slot.objects.is_empty() && slot.past.is_empty() {
+            self.slots.remove(id);
+        }
+        result
+    }
+
+    /// Takes rows away with their object; `kept` moves them into a snapshot.
+    pub(super) fn bury(&mut self, id: &ResourceId, uid: &Uid, kept: bool) {
+        if let Some(rows) = self.data.remove(uid.as_str()) {
+            let loss = Loss {
+                id: id.clone(),
+                uid: uid.clone(),
+                rows,
+            };
+            if kept {
+                self.snapshots.push(loss);
+            } else {
+                self.losses.push(loss);
+            }
+        }
+    }
+
+    /// Lets happen what is due: objects that end, become ready or visible. Returns their ids.
+    pub(super) fn advance(&mut self, now: Timestamp) -> Vec<ResourceId> {
+        let mut happened = Vec::new();
+        while let Some((at, _)) = self.due.first()
+            && *at <= now
+        {
+            let Some((_, id)) = self.due.pop_first() else { break };
+            if let Some(slot) = self.slots.get_mut(&id) {
+                let (gone, stay): (Vec<Object>, Vec<Object>) = std::mem::take(&mut slot.objects)
+                    .into_iter()
+                    .partition(|object| object.finalizers.is_empty() && object.gone_at.is_some_and(|at| at <= now));
+                slot.objects = stay;
+                slot.past.retain(|past| now < past.until);
+                if slot.objects.is_empty() && slot.past.is_empty() {
+                    self.slots.remove(&id);
+                }
+                for object in gone {
+                    self.bury(&id, &object.uid, false);
+                }
+            }
+            happened.push(id);
+        }
+        happened
+    }
+
+    pub(super) fn object(&self, id: &ResourceId) -> Option<&Object> {
+        self.slots.get(id)?.objects.first()
+    }
+}
