@@ -1,23 +1,26 @@
 //! Plan and apply: graph, diff, approvals, scheduler. Knows resources and providers, no cloud.
 //!
 //! One verb per file: [`Engine::plan`] reads, [`Engine::apply`] verifies by planning again and writes.
-
 mod apply;
 mod approve;
-
+mod diff;
 mod event;
-
+mod graph;
+mod lease;
 mod plan;
 mod planner;
 mod render;
 mod report;
+mod schedule;
 
-pub use apply::ApplyOptions;
+pub use apply::{ApplyOptions, Stop};
 #[cfg(feature = "testing")]
 pub(crate) use approve::permit_for_tests;
 pub use approve::{Approval, Approvals, ApprovedPlan, Demand, Demands, Permit, Policy, Unapproved};
 
+pub use diff::{Difference, diff};
 pub use event::Event;
+pub use graph::Graph;
 
 pub use plan::{Action, Blocked, Cause, Change, Counts, Origin, Plan, PlanRequest, Step};
 pub use render::{Outputs, OutputsText, PlanText, RenderOptions, ReportText};

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Locked,
     /// The world differs from the plan: plan again.
     Stale,
+    /// The plan holds steps that cannot be done.
+    Blocked,
     /// An approval is missing.
     Unapproved,
     /// A resource ended in a failed state.

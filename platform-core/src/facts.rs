@@ -1,6 +1,8 @@
 //! What the engine has to know of a kind, as data.
 
 use crate::resource::Holds;
+use crate::value::ResourceId;
+use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -51,6 +53,28 @@ pub struct NameRule {
     pub charset: Charset,
 }
 
+impl NameRule {
+    /// Whether the name of an id is legal.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the rule.
+    pub fn check(&self, id: &ResourceId) -> Result<()> {
+        let name = id.name().base();
+        let refuse = |rule: String| {
+            Err(Error::new(ErrorKind::Invalid, format!("name {name:?} {rule}"))
+                .with_context("resource", id)
+                .with_help("shorten or change the platform's name, or override this one (names:)"))
+        };
+        if name.len() > self.max {
+            return refuse(format!("has {} characters, {} are allowed", name.len(), self.max));
+        }
+        match self.charset.misfit(name) {
+            Some(rule) => refuse(rule.to_owned()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Character sets of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
@@ -68,6 +92,44 @@ pub enum Charset {
     AwsPath,
     /// Lower case letters, digits and single `-`, starting with a letter: RDS, ElastiCache.
     AwsIdentifier,
+}
+
+impl Charset {
+    /// Why a name does not fit, if it does not.
+    fn misfit(self, name: &str) -> Option<&'static str> {
+        let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let label =
+            |text: &str| text.starts_with(lower) && text.ends_with(lower) && text.chars().all(|c| lower(c) || c == '-');
+        let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
+        let (fits, rule) = match self {
+            Self::Dns1123Label => (label(name), "is not lower case letters, digits and `-`"),
+            Self::Dns1035Label => (
+                label(name) && starts,
+                "is not a letter, then lower case letters, digits and `-`",
+            ),
+            Self::Dns1123Subdomain => (
+                name.split('.').all(label),
+                "is not labels of lower case letters, digits and `-`",
+            ),
+            Self::PathSegment => (!name.contains(['/', '%']), "holds a slash or percent sign"),
+            Self::Bucket => (
+                name.len() >= 3 && name.split('.').all(label) && !name.contains(".."),
+                "is not 3 to 63 lower case letters, digits, `-` and `.`",
+            ),
+            Self::AwsPath => (
+                !name.is_empty()
+                    && name
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c)),
+                "holds other characters than letters, digits and /_+=.@-",
+            ),
+            Self::AwsIdentifier => (
+                label(name) && starts && !name.contains("--"),
+                "is not a letter, then lower case letters, digits and single `-`",
+            ),
+        };
+        (!fits).then_some(rule)
+    }
 }
 
 /// What keeps two creates of one object apart.

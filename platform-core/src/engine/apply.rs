@@ -1,21 +1,339 @@
-use super::{Approvals, Engine, Event, Plan, Report};
+//! Applying: verifies by planning again, takes the lease, verifies once more, then runs the schedule.
+
+use super::approve::ApprovedPlan;
+use super::lease::Leases;
+use super::plan::{Action, Plan, Step};
+use super::planner::Survey;
+use super::report::{Outcome, Report};
+use super::schedule::Run;
+use super::{Approvals, Engine, Event};
+use crate::facts::Creation;
+use crate::provider::PlannedWrite;
+use crate::provider::Verb;
+use crate::resource::Owner;
+use crate::value::{Digest, Place, ResourceId};
 use crate::{Error, ErrorKind, Result};
+use futures::future::try_join_all;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a create without any guard may stay invisible after it was sent.
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// How to apply.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ApplyOptions {}
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ApplyOptions {
+    /// Raised to finish calls in flight and start no other.
+    pub stop: Stop,
+}
+
+/// A flag that a signal handler raises: calls in flight finish, no other starts.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Not raised.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Raises it.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+    /// Whether it is raised.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl ApplyOptions {
+    /// Sets the flag that stops the run.
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+}
 
 impl Engine {
     /// Verifies the plan by planning again, then does exactly that.
     ///
     /// # Errors
-    /// `Stale`, `Unapproved`, `Locked`, `WrongPlace` before the first write; failures of single steps are in the report.
+    /// Before the first write: `WrongPlace`, `Stale`, `Blocked`, `Unapproved`, `Forbidden` (pre-flight), `Locked`.
+    /// After it nothing fails as a whole: failures of single steps are in the report.
     pub async fn apply(
         &self,
         plan: &Plan,
-        _approvals: &Approvals,
-        _events: &mut (dyn FnMut(Event) + Send),
+        approvals: &Approvals,
+        events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Report> {
-        Err(Error::new(ErrorKind::Unsupported, format!("set {}", plan.request.set)))
+        self.apply_with(plan, approvals, &ApplyOptions::default(), events).await
     }
+
+    /// [`Engine::apply`] with options.
+    ///
+    /// # Errors
+    /// As [`Engine::apply`].
+    pub async fn apply_with(
+        &self,
+        plan: &Plan,
+        approvals: &Approvals,
+        options: &ApplyOptions,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Report> {
+        let start = self.clock().elapsed();
+        let survey = self.verify_world(plan).await?;
+        let open = survey.observations.values().any(|seen| !seen.open.is_empty());
+        if survey.plan.is_empty() && !open {
+            return Ok(settled(&survey, self.clock().elapsed().saturating_sub(start)));
+        }
+        let digest = plan.digest();
+        let approved = self.verify_approvals(survey.plan.clone(), &digest, approvals)?;
+        self.preflight(&approved).await?;
+        drop(survey);
+
+        let places = self.places_to_lock(&approved);
+        let mut leases = self.lease(&plan.request.set, places, events).await?;
+        self.wait_out_open_creates(&leases).await;
+        let ready = async {
+            let survey = self.verify_world(plan).await?;
+            let approved = self.verify_approvals(survey.plan.clone(), &digest, approvals)?;
+            Ok((survey, approved))
+        };
+        let (survey, approved) = match ready.await {
+            Ok(ready) => ready,
+            Err(why) => {
+                leases.release(false, events).await;
+                return Err(why);
+            }
+        };
+        let mut report = Run::new(self, &approved, &survey, &mut leases, options.stop.clone())?
+            .finish(events)
+            .await;
+        if plan.request.resources.is_empty() {
+            self.sweep(&plan.request.set, &mut report).await;
+        }
+        let last = plan.request.resources.is_empty()
+            && report.is_success()
+            && report.left.iter().all(|live| live.owner != Owner::ThisSet);
+        leases.release(last, events).await;
+        report.took = self.clock().elapsed().saturating_sub(start);
+        Ok(report)
+    }
+
+    /// Identity first, then the same plan again; anything else refuses.
+    async fn verify_world(&self, plan: &Plan) -> Result<Survey> {
+        let identities = self.identities().await?;
+        for (place, planned) in &plan.places {
+            let now = identities.get(place).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::WrongPlace,
+                    format!("the plan is for {place}, which this engine does not have"),
+                )
+            })?;
+            if now != planned {
+                return Err(Error::new(
+                    ErrorKind::WrongPlace,
+                    format!("{place} is another one than the plan was made for"),
+                )
+                .with_context("planned", planned)
+                .with_context("found", now)
+                .with_help("check --context or --profile; a plan belongs to one cluster or account"));
+            }
+        }
+        let survey = self.survey(&plan.request, identities, plan.as_of).await?;
+        refuse_stale(plan, &survey.plan)?;
+        let blocked: Vec<String> = survey
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| {
+                step.blocked
+                    .as_ref()
+                    .map(|why| format!("{}: {}", step.id.label(), why.why))
+            })
+            .collect();
+        if blocked.is_empty() {
+            Ok(survey)
+        } else {
+            Err(Error::new(ErrorKind::Blocked, blocked.join("; ")).with_help("see the plan for what to do about each"))
+        }
+    }
+
+    fn verify_approvals(&self, fresh: Plan, original: &Digest, approvals: &Approvals) -> Result<ApprovedPlan> {
+        Ok(ApprovedPlan::new(
+            fresh,
+            original.clone(),
+            approvals,
+            self.policy(),
+            self.clock().now(),
+        )?)
+    }
+
+    async fn preflight(&self, approved: &ApprovedPlan) -> Result<()> {
+        let mut writes: HashMap<&Place, Vec<PlannedWrite>> = HashMap::new();
+        for step in &approved.plan().steps {
+            let verbs: &[Verb] = match approved.action(step) {
+                Action::Create => &[Verb::Create],
+                Action::Update => &[Verb::Update],
+                Action::Replace => &[Verb::Delete, Verb::Create],
+                Action::Adopt => &[Verb::Adopt],
+                Action::Release => &[Verb::Release],
+                Action::Delete => &[Verb::Delete],
+                Action::Unchanged | Action::Blocked => &[],
+            };
+            let here = writes.entry(step.id.place()).or_default();
+            here.extend(verbs.iter().map(|verb| PlannedWrite {
+                id: step.id.clone(),
+                verb: *verb,
+            }));
+        }
+        let mut asked = Vec::new();
+        for (place, writes) in writes.iter().filter(|(_, writes)| !writes.is_empty()) {
+            asked.push(self.provider(place)?.preflight(&approved.plan().request.set, writes));
+        }
+        let findings: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
+        if findings.is_empty() {
+            return Ok(());
+        }
+        let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        let helps: BTreeSet<&str> = findings.iter().map(|finding| finding.help.as_str()).collect();
+        Err(Error::new(ErrorKind::Forbidden, messages.join("; "))
+            .with_operation("pre-flight")
+            .with_help(helps.into_iter().collect::<Vec<_>>().join("; ")))
+    }
+
+    /// Places with something to write, and those whose open creates have to be settled.
+    fn places_to_lock(&self, approved: &ApprovedPlan) -> BTreeSet<Place> {
+        let all_gone = approved.plan().request.resources.is_empty();
+        let busy: BTreeSet<Place> = approved
+            .plan()
+            .steps
+            .iter()
+            .filter(|step| step.writes() || !step.ready)
+            .map(|step| step.id.place().clone())
+            .collect();
+        if busy.is_empty() || all_gone {
+            self.places().map(|(place, _)| place.clone()).collect()
+        } else {
+            busy
+        }
+    }
+
+    /// A create that nothing guards may have been sent by a killed run and not show yet.
+    async fn wait_out_open_creates(&self, leases: &Leases) {
+        let unguarded = leases.open().filter(|open| {
+            self.facts(&open.id)
+                .is_ok_and(|facts| matches!(facts.create, Creation::Unguarded | Creation::Upsert))
+        });
+        let Some(newest) = unguarded.map(|open| open.since).max() else {
+            return;
+        };
+        let now = self.clock().now();
+        let until = newest.plus(WINDOW);
+        if until > now {
+            self.clock().sleep(until.since(now)).await;
+        }
+    }
+
+    /// What a destroy left: released objects are in the report already, anything else of the set is a failure to see.
+    async fn sweep(&self, set: &crate::value::SetId, report: &mut Report) {
+        for (place, provider) in self.places() {
+            match provider.observe(set, &[]).await {
+                Ok(seen) => {
+                    report.unseen.extend(
+                        seen.unreadable
+                            .iter()
+                            .map(|(kind, why)| format!("{place} {kind}: {why}")),
+                    );
+                    let known: BTreeSet<ResourceId> = report.left.iter().map(|live| live.id.clone()).collect();
+                    report
+                        .left
+                        .extend(seen.extra.into_values().filter(|live| !known.contains(&live.id)));
+                }
+                Err(why) => report.unseen.push(format!("{place}: {why}")),
+            }
+        }
+    }
+}
+
+/// The report of a run that had nothing to do.
+fn settled(survey: &Survey, took: Duration) -> Report {
+    Report {
+        set: survey.plan.request.set.clone(),
+        outcomes: survey
+            .plan
+            .steps
+            .iter()
+            .map(|step| (step.id.clone(), Outcome::Unchanged))
+            .collect(),
+        outputs: survey.plan.outputs.clone(),
+        left: survey
+            .observations
+            .values()
+            .flat_map(|seen| seen.extra.values().cloned())
+            .collect(),
+        unseen: Vec::new(),
+        took,
+        writes: 0,
+    }
+}
+
+/// Refuses when the fresh plan would do anything that the planned one did not say.
+///
+/// A step whose planned outcome already holds is no difference, so a killed apply of a stored plan resumes.
+fn refuse_stale(planned: &Plan, fresh: &Plan) -> Result<()> {
+    let before: HashMap<&ResourceId, &Step> = planned.steps.iter().map(|step| (&step.id, step)).collect();
+    for now in fresh.steps.iter().filter(|step| step.action != Action::Unchanged) {
+        let same = match before.get(&now.id) {
+            Some(then) => {
+                then.fingerprint() == now.fingerprint()
+                    || (then.action == Action::Replace && now.action == Action::Create)
+                    || (matches!(then.action, Action::Delete | Action::Release)
+                        && now.cause == super::Cause::Unfinished
+                        && now.action == Action::Delete)
+            }
+            None => false,
+        };
+        if !same {
+            return Err(stale(now, before.get(&now.id).copied(), fresh));
+        }
+    }
+    Ok(())
+}
+
+fn stale(now: &Step, then: Option<&Step>, fresh: &Plan) -> Error {
+    let mut what = Vec::new();
+    let planned: Vec<_> = then.map(|step| step.changes.iter().collect()).unwrap_or_default();
+    for change in now.changes.iter().filter(|change| {
+        !planned
+            .iter()
+            .any(|other| other.path == change.path && other.before == change.before && other.after == change.after)
+    }) {
+        let who = change
+            .actor
+            .as_ref()
+            .map_or_else(|| "somebody".to_owned(), |actor| actor.name.clone());
+        what.push(format!("{} is {} ({who})", change.path, shown(change.before.as_ref())));
+    }
+    if what.is_empty() {
+        what.push(match (then, &now.blocked) {
+            (_, Some(blocked)) => blocked.why.clone(),
+            (Some(then), _) if then.uid != now.uid => "it is another object now".to_owned(),
+            (Some(then), _) => format!("planned {:?}, now {:?}", then.action, now.action).to_lowercase(),
+            (None, _) => format!("not in the plan, now {:?}", now.action).to_lowercase(),
+        });
+    }
+    Error::new(
+        ErrorKind::Stale,
+        format!("{} changed since the plan: {}", now.id.label(), what.join(", ")),
+    )
+    .with_context("planned", fresh.as_of)
+    .with_help("plan again")
+}
+
+fn shown(value: Option<&serde_json::Value>) -> String {
+    value.map_or_else(|| "absent".to_owned(), std::string::ToString::to_string)
 }
