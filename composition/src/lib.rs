@@ -1,1 +1,3 @@
-//! composition
+//! One config file to a whole ML platform.
+
+pub mod config;

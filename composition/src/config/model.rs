@@ -1,0 +1,387 @@
+//! The text shape of a platform: what a config file can say.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use platform_core::value::image::{Image, RegistryPrefix};
+use platform_core::value::{Size, Span};
+use platform_core::{CacheEngine, Capability, Environment, PodSecurity};
+use serde_json::{Value as Json, json};
+
+use super::block::{Read, Reader, block};
+use super::load::Origin;
+use super::yaml::{Node, Value};
+
+block! {
+    /// A platform as its config file describes it, with every default filled in.
+    ///
+    /// A block that is absent is not wanted; an empty one (`cache: {}`) is wanted with the values of the
+    /// environment's built-in profile.
+    PlatformConfig {
+        /// Name of the platform: 1 to 40 lower-case letters, digits and hyphens, starting with a letter. Part of every
+        /// derived name; a changed name is another platform.
+        name: String;
+        /// Which built-in profile fills in what the file leaves out, and which changes need an approval:
+        /// `local` (Kind), `dev`, `staging` or `prod`.
+        environment: Environment;
+        /// Where capabilities live unless `placement` says otherwise. Default: `kubernetes` for local, `aws` for dev,
+        /// staging and prod.
+        provider: ProviderName;
+        /// Put before every namespace, so that a second platform fits into one cluster, such as `team-a-`. Default:
+        /// empty. A changed prefix is another platform.
+        namespace_prefix: String = String::new();
+        /// Labels (Kubernetes) or tags (AWS) for every object. Default: none. A change updates every object in place.
+        tags: BTreeMap<String, String>;
+        /// Names to use instead of computed ones, computed name -> wanted name, so that the platform can adopt what
+        /// other tools made. Default: none.
+        names: BTreeMap<String, String>;
+        /// Where a capability lives, if not where `provider` says: capability -> list of providers. Default: none.
+        placement: BTreeMap<String, Vec<ProviderName>>;
+        /// Where container images come from.
+        images: ImagesConfig = ImagesConfig::default();
+        /// PostgreSQL.
+        database: Option<DatabaseConfig>;
+        /// Valkey or Redis.
+        cache: Option<CacheConfig>;
+        /// Object storage with the S3 API.
+        storage: Option<StorageConfig>;
+        /// Network policies, Pod Security, quotas, TLS and supplied secrets.
+        security: Option<SecurityConfig>;
+    } with origin: Origin
+
+    /// Where container images come from.
+    ImagesConfig {
+        /// A registry, with a path if there is one, that takes the place of the original registries. Default: none. A
+        /// change restarts the pods.
+        registry: Option<RegistryPrefix>;
+        /// Names of Secrets of type `kubernetes.io/dockerconfigjson` that exist in the platform's namespaces. Default:
+        /// none. A change restarts the pods.
+        pull_secrets: Vec<String>;
+        /// Whether images are pinned by content digest (`on`) or found by tag alone (`off`, for images loaded into
+        /// Kind nodes by name). Default: off for local, on otherwise. A change restarts the pods.
+        digests: DigestPolicy = DigestPolicy::On;
+        /// Other images than the catalogue's, catalogue name -> reference, such as `postgres`. Default: none. A change
+        /// restarts the pods that use it.
+        overrides: BTreeMap<String, Image>;
+    }
+
+    /// PostgreSQL.
+    DatabaseConfig {
+        /// Major version: "16", "17" or "18", with quotes. Default: "17". A higher one on existing data is refused with
+        /// the upgrade's steps.
+        version: String;
+        /// Size of the volume, at least 1Gi. Default: 10Gi for local, 20Gi for dev, 50Gi for staging, 100Gi for prod.
+        /// Grows online, never shrinks.
+        storage: Size;
+        /// Connections at most, 10 to 10,000; each needs about 4Mi of memory. Default: 100. A change restarts the server.
+        max_connections: u32;
+        /// CPU limit in cores (`2`) or thousandths (`500m`), at least 100m. Kubernetes only. Default: 1 for local, 2
+        /// otherwise. A change restarts the server.
+        cpu: Option<Cpu>;
+        /// Memory limit, at least 256Mi. Kubernetes only. Default: 1Gi for local, 4Gi otherwise. A change restarts the
+        /// server.
+        memory: Option<Size>;
+        /// Characters of generated passwords, 16 to 128. Default: 24. Counts for passwords yet to be made.
+        password_length: u32;
+        /// StorageClass of the volume. Kubernetes only. Default: the cluster's. Counts for volumes yet to be made.
+        storage_class: Option<String>;
+        /// Instance class, such as `db.t4g.medium`. AWS only. Default: the environment's. A change means downtime.
+        instance_class: Option<String>;
+        /// A standby in a second zone. AWS only. Default: off for dev, on for staging and prod.
+        multi_az: Option<bool>;
+        /// Refuses deletion until switched off in a plan of its own. AWS only. Default: off for dev, on for staging and
+        /// prod.
+        deletion_protection: Option<bool>;
+    }
+
+    /// Valkey or Redis.
+    CacheConfig {
+        /// The server: `valkey` or `redis`. Default: valkey. A change restarts the server and keeps the volume.
+        engine: CacheEngine;
+        /// Major version, with quotes: "8" or "9" for Valkey, "7" or "8" for Redis. Default: the catalogue's newest. A
+        /// change restarts the server.
+        version: Option<String>;
+        /// Memory limit, at least 64Mi; data may take 75 % of it. Kubernetes only. Default: 512Mi for local, 1Gi
+        /// otherwise. A change restarts the server.
+        memory: Option<Size>;
+        /// Size of the volume of the append-only file, at least 1Gi. Kubernetes only. Default: 5Gi. `null` keeps data in
+        /// memory alone. Grows online, never shrinks.
+        storage: Option<Size>;
+        /// Read replicas, 0 to 5. Default: 0. A change adds or removes replicas online.
+        replicas: u32;
+        /// StorageClass of the volume. Kubernetes only. Default: the cluster's. Counts for volumes yet to be made.
+        storage_class: Option<String>;
+        /// Node type, such as `cache.t4g.small`. AWS only. Default: the environment's. A change moves the data online.
+        node_type: Option<String>;
+    }
+
+    /// Object storage with the S3 API.
+    StorageConfig {
+        /// Size of the volume, at least 1Gi. Kubernetes only. Default: 20Gi for local, 50Gi otherwise. Grows online,
+        /// never shrinks.
+        capacity: Option<Size>;
+        /// Memory limit of the server, at least 256Mi. Kubernetes only. Default: 1Gi. A change restarts the server.
+        memory: Option<Size>;
+        /// StorageClass of the volume. Kubernetes only. Default: the cluster's. Counts for volumes yet to be made.
+        storage_class: Option<String>;
+        /// The S3 server: `rustfs`, `minio`, or a description of another one. Kubernetes only. Default: rustfs. A change
+        /// on existing data is refused: servers do not read each other's volumes.
+        flavour: Option<StorageFlavour>;
+        /// Buckets to make. Default: none. A bucket that is taken out of the list keeps its objects.
+        buckets: Vec<BucketConfig>;
+    }
+
+    /// A bucket.
+    BucketConfig {
+        /// Its name: 3 to 63 lower-case letters, digits and hyphens.
+        name: String;
+        /// Whether overwritten and deleted objects are kept as versions. Default: false. Switching it off lowers
+        /// protection and needs an approval.
+        versioning: bool = false;
+        /// Age at which objects are deleted, in whole days. Default: never. A shorter one needs an approval.
+        expire: Option<Span>;
+        /// Age at which overwritten versions are deleted, in whole days; needs versioning. Default: never. A shorter
+        /// one needs an approval.
+        expire_noncurrent: Option<Span>;
+    }
+
+    /// An S3 server that is not in the catalogue.
+    CustomStorage {
+        /// Its image, with tag or digest.
+        image: Image;
+        /// Arguments of the server's command. Default: none. `{data}`, `{port}` and `{console_port}` are replaced.
+        args: Vec<String>;
+        /// Where the volume is mounted. Default: /data.
+        data_path: String = "/data".to_owned();
+        /// The port of the S3 API, 1024 to 65535. Default: 9000.
+        port: u32 = 9000;
+        /// The port of the web console, if there is one. Default: none.
+        console_port: Option<u32>;
+        /// The environment variable that takes the administrator's user name.
+        user_variable: String;
+        /// The environment variable that takes the administrator's generated password.
+        password_variable: String;
+        /// Path of an HTTP check that answers 200 once the server is ready. Default: none, the port is tried instead.
+        health_path: Option<String>;
+    }
+
+    /// Network policies, Pod Security, quotas, TLS and supplied secrets.
+    SecurityConfig {
+        /// Pod Security Standard of the platform's namespaces: `baseline` or `restricted`. Default: baseline for local
+        /// and dev, restricted for staging and prod. Lowering it needs an approval.
+        pod_security: PodSecurity;
+        /// Who may connect to what; everything not listed is denied. Default: nobody. A new rule needs an approval.
+        allow: Vec<AllowConfig>;
+        /// Limits by namespace, or by capability for its own namespace. Default: what the platform's pods need, and a
+        /// half more.
+        quotas: BTreeMap<String, QuotaConfig>;
+        /// Who signs certificates inside the cluster: `own`, an authority that the platform makes. Default: own.
+        tls: TlsIssuer = TlsIssuer::Own;
+        /// Secrets that the caller supplies through a `SecretSource`. Default: none.
+        secrets: Vec<SuppliedConfig>;
+    }
+
+    /// Lets pods of a namespace connect to capabilities.
+    AllowConfig {
+        /// The pods that may connect.
+        from: PeerConfig;
+        /// The capabilities they may connect to: `database`, `cache`, `storage`.
+        to: Vec<Capability>;
+    }
+
+    /// Pods of a namespace.
+    PeerConfig {
+        /// The namespace, by its `kubernetes.io/metadata.name`.
+        namespace: String;
+        /// Labels that the pods must have. Default: every pod of the namespace.
+        labels: BTreeMap<String, String>;
+    }
+
+    /// Limits of what a namespace may use.
+    QuotaConfig {
+        /// Sum of CPU limits in cores or thousandths. Default: no limit.
+        cpu: Option<Cpu>;
+        /// Sum of memory limits. Default: no limit.
+        memory: Option<Size>;
+        /// Number of pods, at least 1. Default: no limit.
+        pods: Option<u32>;
+        /// Sum of volume sizes. Default: no limit.
+        storage: Option<Size>;
+    }
+
+    /// A secret that the caller supplies; its value is never in a config file.
+    SuppliedConfig {
+        /// Name of the Secret that is made.
+        name: String;
+        /// The name under which the `SecretSource` knows the value.
+        supplied: String;
+        /// Raised by the caller when the value changed, from 1.
+        revision: u64;
+    }
+}
+
+impl Default for ImagesConfig {
+    fn default() -> Self {
+        Self {
+            registry: None,
+            pull_secrets: Vec::new(),
+            digests: DigestPolicy::On,
+            overrides: BTreeMap::new(),
+        }
+    }
+}
+
+impl PlatformConfig {
+    /// The providers that a capability lives on: what `placement` says, else `provider`.
+    pub fn placed(&self, capability: Capability) -> Vec<ProviderName> {
+        self.placement
+            .get(capability.as_str())
+            .cloned()
+            .unwrap_or_else(|| vec![self.provider])
+    }
+
+    /// The capabilities that have a block.
+    pub fn wanted(&self) -> Vec<Capability> {
+        [
+            (Capability::Database, self.database.is_some()),
+            (Capability::Cache, self.cache.is_some()),
+            (Capability::Storage, self.storage.is_some()),
+            (Capability::Security, self.security.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(capability, wanted)| wanted.then_some(capability))
+        .collect()
+    }
+}
+
+/// Where a capability lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProviderName {
+    /// A Kubernetes cluster.
+    Kubernetes,
+    /// An AWS account and region, with EKS.
+    Aws,
+}
+
+impl ProviderName {
+    /// `kubernetes` or `aws`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Aws => "aws",
+        }
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether images are pinned by content digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DigestPolicy {
+    /// By digest, where the catalogue or the reference has one.
+    On,
+    /// By tag alone.
+    Off,
+}
+
+/// Who signs certificates inside the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TlsIssuer {
+    /// An authority that the platform makes.
+    Own,
+}
+
+/// Which S3 server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageFlavour {
+    /// RustFS (Apache-2.0).
+    Rustfs,
+    /// MinIO (AGPLv3, no longer maintained).
+    Minio,
+    /// Another one, described.
+    Custom(Box<CustomStorage>),
+}
+
+impl Read for StorageFlavour {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if matches!(node.value, Value::Map(_)) {
+            return CustomStorage::read(node, reader).map(|custom| Self::Custom(Box::new(custom)));
+        }
+        Some(match reader.word(node, &["rustfs", "minio"])? {
+            "minio" => Self::Minio,
+            _ => Self::Rustfs,
+        })
+    }
+    fn schema() -> Json {
+        json!({ "oneOf": [{ "enum": ["rustfs", "minio"] }, CustomStorage::schema()] })
+    }
+}
+
+/// An amount of CPU in thousandths of a core, at least one: `500m`, `2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cpu(u32);
+
+impl Cpu {
+    /// Thousandths of a core.
+    pub const fn milli(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_multiple_of(1000) {
+            write!(f, "{}", self.0 / 1000)
+        } else {
+            write!(f, "{}m", self.0)
+        }
+    }
+}
+
+impl FromStr for Cpu {
+    type Err = InvalidCpu;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCpu> {
+        let (number, factor) = text.strip_suffix('m').map_or((text, 1000), |number| (number, 1));
+        let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        let milli = number
+            .parse::<u32>()
+            .ok()
+            .filter(|_| digits)
+            .and_then(|n| n.checked_mul(factor));
+        milli
+            .filter(|n| *n > 0)
+            .map(Self)
+            .ok_or_else(|| InvalidCpu { text: text.to_owned() })
+    }
+}
+
+/// A text that is not an amount of CPU.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not an amount of CPU")]
+pub struct InvalidCpu {
+    text: String,
+}
+
+impl InvalidCpu {
+    /// What to write instead, such as `write 500m`.
+    pub fn help(&self) -> String {
+        let number = self
+            .text
+            .trim()
+            .trim_end_matches(|c: char| c.is_alphabetic() || c == ' ');
+        match number.parse::<f64>() {
+            Ok(cores) if (0.001..=1000.0).contains(&cores) => {
+                format!("write {:.0}m, thousandths of a core", cores * 1000.0)
+            }
+            _ => "write cores (2) or thousandths of a core (500m)".to_owned(),
+        }
+    }
+}
