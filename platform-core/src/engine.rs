@@ -54,7 +54,7 @@ impl Engine {
                 clock,
                 policy: Policy::default(),
                 holder: "unnamed".to_owned(),
-                lease_ttl: Duration::from_secs(60),
+                lease_ttl: Duration::from_mins(1),
                 lease_wait: None,
             },
         }

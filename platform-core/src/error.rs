@@ -68,7 +68,9 @@ pub enum Retry {
 ///
 /// `Display` says what was attempted and the reason, without the source; print
 /// [`Error::report`] for the whole chain and what to do.
-pub struct Error {
+pub struct Error(Box<Inner>);
+
+struct Inner {
     kind: ErrorKind,
     retry: Retry,
     operation: Cow<'static, str>,
@@ -85,7 +87,7 @@ impl Error {
             ErrorKind::Throttled | ErrorKind::Unavailable => Retry::After(Duration::from_secs(1)),
             _ => Retry::Never,
         };
-        Self {
+        Self(Box::new(Inner {
             kind,
             retry,
             operation: Cow::Borrowed(""),
@@ -93,67 +95,67 @@ impl Error {
             help: None,
             context: Vec::new(),
             source: None,
-        }
+        }))
     }
 
     /// What was being done: `create`, `list pods`.
     pub fn with_operation(mut self, operation: impl Into<Cow<'static, str>>) -> Self {
-        self.operation = operation.into();
+        self.0.operation = operation.into();
         self
     }
 
     /// Adds a fact: `("resource", id)`.
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.context.push((key, value.to_string()));
+        self.0.context.push((key, value.to_string()));
         self
     }
 
     /// What the reader should do about it.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.0.help = Some(help.into());
         self
     }
 
     /// The cause.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
     /// Overrides the retry advice that follows from the kind.
     pub fn with_retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
+        self.0.retry = retry;
         self
     }
 
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// Whether trying again can help.
     pub fn retry(&self) -> Retry {
-        self.retry
+        self.0.retry
     }
 
     /// What was being done; empty when unknown.
     pub fn operation(&self) -> &str {
-        &self.operation
+        &self.0.operation
     }
 
     /// The reason alone.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// What the reader should do about it.
     pub fn help(&self) -> Option<&str> {
-        self.help.as_deref()
+        self.0.help.as_deref()
     }
 
     /// The facts.
     pub fn context(&self) -> &[(&'static str, String)] {
-        &self.context
+        &self.0.context
     }
 
     /// The whole chain on one line, then the help on its own.
@@ -165,7 +167,7 @@ impl Error {
             text.push_str(&cause.to_string());
             source = cause.source();
         }
-        if let Some(help) = &self.help {
+        if let Some(help) = &self.0.help {
             text.push_str("\n  what to do: ");
             text.push_str(help);
         }
@@ -175,13 +177,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.operation.is_empty() {
-            write!(f, "{}: ", self.operation)?;
+        if !self.0.operation.is_empty() {
+            write!(f, "{}: ", self.0.operation)?;
         }
-        f.write_str(&self.message)?;
-        if !self.context.is_empty() {
+        f.write_str(&self.0.message)?;
+        if !self.0.context.is_empty() {
             f.write_str(" (")?;
-            for (position, (key, value)) in self.context.iter().enumerate() {
+            for (position, (key, value)) in self.0.context.iter().enumerate() {
                 write!(f, "{}{key} {value}", if position > 0 { ", " } else { "" })?;
             }
             f.write_str(")")?;
@@ -192,13 +194,13 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.kind, self.report())
+        write!(f, "{:?}: {}", self.0.kind, self.report())
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
+        self.0.source.as_ref().map(|source| &**source as _)
     }
 }
 

@@ -57,7 +57,7 @@ impl Engine {
         loop {
             let now = self.clock().elapsed();
             let last_seen = seen.as_ref().map(|(seen, since)| LeaseSeen {
-                unmoved_for: now - *since,
+                unmoved_for: now.saturating_sub(*since),
                 ..seen.clone()
             });
             let request = LeaseRequest {
@@ -71,7 +71,7 @@ impl Engine {
                 Acquired::Busy(busy) => busy,
             };
             let moved = seen.as_ref().is_some_and(|(last, _)| last.heartbeat != busy.heartbeat);
-            let waited = self.clock().elapsed() - start;
+            let waited = self.clock().elapsed().saturating_sub(start);
             let allowed = self.lease_wait.unwrap_or_default();
             if moved && waited >= allowed {
                 let left = busy.ttl.as_secs();

@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered, SelectAll, StreamExt};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Tries of one write, the first included.
@@ -397,7 +398,7 @@ impl<'a> Run<'a> {
             facts: node.facts,
             repeated: node.tries > 0,
         };
-        let clock = self.engine.clock().clone();
+        let clock = Arc::clone(self.engine.clock());
         self.nodes[position].phase = Phase::Writing;
         self.nodes[position].tries += 1;
         self.report.writes += 1;

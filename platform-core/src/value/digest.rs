@@ -16,12 +16,7 @@ impl Digest {
 
     /// The digest of a text.
     pub fn of_text(text: &str) -> Self {
-        Self(
-            Sha256::digest(text.as_bytes())
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        Self(format!("{:x}", Sha256::digest(text.as_bytes())))
     }
 
     /// The first `length` hexadecimal digits, for names.

@@ -123,16 +123,13 @@ impl From<&str> for FieldPath {
                 rest = inner.get(end + 1..).unwrap_or("");
             } else if rest.starts_with('"') {
                 let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<String>();
-                match stream.next() {
-                    Some(Ok(key)) => {
-                        let used = stream.byte_offset();
-                        segments.push(Segment::Key(key));
-                        rest = &rest[used..];
-                    }
-                    _ => {
-                        segments.push(Segment::Key(rest.to_owned()));
-                        rest = "";
-                    }
+                if let Some(Ok(key)) = stream.next() {
+                    let used = stream.byte_offset();
+                    segments.push(Segment::Key(key));
+                    rest = &rest[used..];
+                } else {
+                    segments.push(Segment::Key(rest.to_owned()));
+                    rest = "";
                 }
             } else {
                 let end = rest.find(['.', '[']).unwrap_or(rest.len());
