@@ -3,13 +3,25 @@
 //! Feature `world`: [`World`] and [`ManualClock`]. Feature `testing`: the rest, which no binary enables.
 
 mod clock;
+#[cfg(feature = "testing")]
+pub mod conformance;
+#[cfg(feature = "testing")]
+mod faults;
+#[cfg(feature = "testing")]
+pub mod fixtures;
 #[cfg(any(test, feature = "testing"))]
 pub mod kinds;
+#[cfg(feature = "testing")]
+mod sabotage;
 mod world;
 
 pub use clock::{Driven, ManualClock};
 #[cfg(feature = "testing")]
+pub use faults::{Faults, Faulty, Side};
+#[cfg(feature = "testing")]
 pub use permit::permit;
+#[cfg(feature = "testing")]
+pub use sabotage::Sabotage;
 pub use world::{Lag, Loss, World};
 
 #[cfg(feature = "testing")]

@@ -1,15 +1,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::{Lag, World};
-use crate::engine::{Action, Cause, Step};
+use crate::engine::Action;
 use crate::provider::{Acquired, Interest, LeaseRequest, Lock, Preview, Provider, Write};
-use crate::resource::{Holds, Live, Owner, Resolved, Resource, State};
+use crate::resource::{Live, Owner, Resolved, Resource, State};
+use crate::testing::fixtures::step;
 use crate::testing::{ManualClock, kinds, permit};
 use crate::value::{Clock, FieldPath, Kind, Place, ResourceId, SetId};
 use crate::{ErrorKind, Result};
 use futures::StreamExt;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,24 +25,6 @@ fn id(text: &str) -> ResourceId {
 
 fn set() -> SetId {
     SetId::of("demo", "local", "")
-}
-
-fn step(id: &ResourceId, action: Action) -> Step {
-    Step {
-        id: id.clone(),
-        component: String::new(),
-        action,
-        cause: Cause::Wish,
-        uid: None,
-        holds: Holds::Nothing,
-        changes: Vec::new(),
-        risks: BTreeSet::new(),
-        deletable: false,
-        ready: false,
-        unverified: None,
-        blocked: None,
-        warnings: Vec::new(),
-    }
 }
 
 /// Drives one call at a time.
