@@ -1,3 +1,6 @@
 //! One config file to a whole ML platform.
 
 pub mod config;
+
+#[cfg(feature = "aws")]
+pub use provider_aws as aws;

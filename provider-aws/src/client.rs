@@ -1,0 +1,135 @@
+//! SDK clients from the caller's configuration, and the count of their requests.
+
+use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::service_config::ServiceConfigKey;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+tokio::task_local! {
+    static REQUESTS: Arc<AtomicU32>;
+}
+
+/// Runs a future and counts the requests that it sends, retries included.
+pub(crate) async fn counted<F: Future>(future: F) -> (F::Output, u32) {
+    let count = Arc::new(AtomicU32::new(0));
+    let output = REQUESTS.scope(Arc::clone(&count), future).await;
+    (output, count.load(Ordering::Relaxed))
+}
+
+#[derive(Debug)]
+struct Counter;
+
+impl Intercept for Counter {
+    fn name(&self) -> &'static str {
+        "RequestCounter"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // Outside of `counted` nobody asks.
+        let _ = REQUESTS.try_with(|count| count.fetch_add(1, Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+/// One client a service.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    pub(crate) kms: aws_sdk_kms::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) secrets: aws_sdk_secretsmanager::Client,
+    pub(crate) sts: aws_sdk_sts::Client,
+    pub(crate) tagging: aws_sdk_resourcegroupstagging::Client,
+}
+
+impl Clients {
+    /// Clients of a configuration; what it leaves open (HTTP client, sleep, timeouts, retry) gets our defaults.
+    pub(crate) fn new(config: &SdkConfig) -> Self {
+        let config = completed(config);
+        let path_style = config.endpoint_url().is_some() || endpoint_of_s3(&config);
+        Self {
+            kms: aws_sdk_kms::Client::from_conf(
+                aws_sdk_kms::config::Builder::from(&config).interceptor(Counter).build(),
+            ),
+            // A bucket in the host name needs DNS for every bucket, which an endpoint of one's own rarely has.
+            s3: aws_sdk_s3::Client::from_conf(
+                aws_sdk_s3::config::Builder::from(&config)
+                    .force_path_style(path_style)
+                    .interceptor(Counter)
+                    .build(),
+            ),
+            secrets: aws_sdk_secretsmanager::Client::from_conf(
+                aws_sdk_secretsmanager::config::Builder::from(&config)
+                    .interceptor(Counter)
+                    .build(),
+            ),
+            sts: aws_sdk_sts::Client::from_conf(
+                aws_sdk_sts::config::Builder::from(&config).interceptor(Counter).build(),
+            ),
+            tagging: aws_sdk_resourcegroupstagging::Client::from_conf(
+                aws_sdk_resourcegroupstagging::config::Builder::from(&config)
+                    .interceptor(Counter)
+                    .build(),
+            ),
+        }
+    }
+}
+
+/// Whether S3 alone has an endpoint of its own: `AWS_ENDPOINT_URL_S3`, or a `services` section of the profile.
+fn endpoint_of_s3(config: &SdkConfig) -> bool {
+    let key = ServiceConfigKey::builder()
+        .service_id("S3")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
+    match (config.service_config(), key) {
+        (Some(service), Ok(key)) => service.load_config(key).is_some(),
+        _ => false,
+    }
+}
+
+fn completed(config: &SdkConfig) -> SdkConfig {
+    let mut builder = config.to_builder();
+    if config.http_client().is_none() {
+        builder.set_http_client(Some(
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(Tls::Rustls(CryptoMode::Ring))
+                .build_https(),
+        ));
+    }
+    if config.sleep_impl().is_none() {
+        builder.set_sleep_impl(Some(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
+            aws_smithy_async::rt::sleep::TokioSleep::new(),
+        )));
+    }
+    if config.timeout_config().is_none() {
+        builder.set_timeout_config(Some(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .operation_attempt_timeout(Duration::from_secs(30))
+                .build(),
+        ));
+    }
+    if config.retry_config().is_none() {
+        builder.set_retry_config(Some(RetryConfig::standard().with_max_attempts(5)));
+    }
+    if config.behavior_version().is_none() {
+        builder.set_behavior_version(Some(BehaviorVersion::latest()));
+    }
+    builder.build()
+}

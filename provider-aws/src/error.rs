@@ -1,0 +1,302 @@
+//! From SDK errors to ours: what failed, why, and what to do. The SDK's error is never kept as a source: its raw
+//! response may hold a secret value.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
+use platform_core::{Error, ErrorKind, Result, Retry};
+use std::time::Duration;
+
+/// Turns the outcome of an SDK call into ours.
+pub(crate) trait Outcome<T> {
+    /// Names the operation (`kms:CreateKey`) in the error.
+    fn during(self, operation: &'static str) -> Result<T>;
+    /// The same, where these error codes mean that there is nothing.
+    fn absent(self, operation: &'static str, codes: &[&str]) -> Result<Option<T>>;
+}
+
+impl<T, E> Outcome<T> for Result<T, SdkError<E, HttpResponse>>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    fn during(self, operation: &'static str) -> Result<T> {
+        self.map_err(|error| translate(operation, &error))
+    }
+
+    fn absent(self, operation: &'static str, codes: &[&str]) -> Result<Option<T>> {
+        match self {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if codes.contains(&code(&error)) => Ok(None),
+            Err(error) => Err(translate(operation, &error)),
+        }
+    }
+}
+
+/// The error code that the service sent; `404` and the like where it sent a bare status (HEAD has no body).
+pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
+    match error.code() {
+        Some(code) => code,
+        None => match error.raw_response().map(|raw| raw.status().as_u16()) {
+            Some(301) => "301",
+            Some(403) => "403",
+            Some(404) => "404",
+            _ => "",
+        },
+    }
+}
+
+fn translate<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let translated = match error {
+        SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
+            let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
+            explain(operation, code(error), status, error.message().unwrap_or_default())
+        }
+        SdkError::TimeoutError(_) => Error::new(ErrorKind::Timeout, "no answer in time")
+            .with_retry(Retry::After(Duration::from_secs(2)))
+            .with_help("check the network, a proxy, or the VPC endpoint of the service"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            Error::new(ErrorKind::Timeout, "no connection in time")
+                .with_retry(Retry::After(Duration::from_secs(2)))
+                .with_help("check the network, a proxy, or the VPC endpoint of the service")
+        }
+        _ => undelivered(error),
+    };
+    let translated = match error.request_id() {
+        Some(id) => translated.with_context("request", id),
+        None => translated,
+    };
+    translated.with_operation(operation)
+}
+
+/// A request that never got an answer: no credentials, no network, or a defect.
+fn undelivered(error: &(dyn std::error::Error + 'static)) -> Error {
+    let mut chain = Vec::new();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(credentials) = inner.downcast_ref::<aws_credential_types::provider::error::CredentialsError>() {
+            return Error::new(ErrorKind::Unauthenticated, format!("no usable credentials: {credentials}")).with_help(
+                "sign in (`aws sso login`), set AWS_PROFILE, or run where a role is attached; `aws sts get-caller-identity` must work",
+            );
+        }
+        chain.push(inner.to_string());
+        cause = inner.source();
+    }
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("the service cannot be reached: {}", chain.join(": ")),
+    )
+    .with_help("check the region's name, the network, DNS and any proxy or endpoint_url")
+}
+
+/// Codes of credentials that once worked.
+const EXPIRED: &[&str] = &[
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "TokenRefreshRequired",
+];
+/// Codes of credentials that never worked.
+const UNKNOWN: &[&str] = &[
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "InvalidAccessKeyId",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "IncompleteSignature",
+    "AuthFailure",
+    "InvalidToken",
+];
+const DENIED: &[&str] = &[
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnauthorizedOperation",
+    "AllAccessDisabled",
+    "403",
+];
+const QUOTA: &[&str] = &[
+    "LimitExceededException",
+    "LimitExceeded",
+    "TooManyBuckets",
+    "ServiceQuotaExceededException",
+];
+const ABSENT: &[&str] = &[
+    "NotFoundException",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "NotFound",
+    "ResourceNotFoundException",
+    "404",
+];
+const RACE: &[&str] = &[
+    "PreconditionFailed",
+    "ConditionalRequestConflict",
+    "OperationAborted",
+    "AlreadyExistsException",
+    "ResourceExistsException",
+    "BucketAlreadyOwnedByYou",
+    "ConcurrentModificationException",
+];
+
+/// What an error answer means.
+fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
+    let text = if message.is_empty() {
+        format!("{code} (HTTP {status})")
+    } else {
+        format!("{code}: {}", message.trim_end_matches('.'))
+    };
+    let error = |kind| Error::new(kind, text.clone());
+    let throttled = code.contains("Throttl")
+        || [
+            "SlowDown",
+            "TooManyRequestsException",
+            "RequestLimitExceeded",
+            "PriorRequestNotComplete",
+        ]
+        .contains(&code);
+    if EXPIRED.contains(&code) {
+        return error(ErrorKind::Unauthenticated)
+            .with_help("the session ran out: sign in again (`aws sso login`) and run the same command; finished steps are not repeated");
+    }
+    if ["RegionDisabledException", "OptInRequired", "InvalidRegion"].contains(&code) {
+        return error(ErrorKind::Invalid).with_help(
+            "the region is not enabled for this account: enable it (`aws account enable-region`), or choose another",
+        );
+    }
+    if UNKNOWN.contains(&code) {
+        return error(ErrorKind::Unauthenticated).with_help(
+            "AWS does not know these credentials: check AWS_PROFILE and the clock of this machine; in a region that is not enabled the same answer comes for good credentials",
+        );
+    }
+    if DENIED.contains(&code) {
+        let principal = between(message, "User: ", " is not authorized").unwrap_or("the caller");
+        let action = between(message, "to perform: ", " ").unwrap_or(operation);
+        return if message.contains("service control policy") {
+            error(ErrorKind::Denied).with_help(format!(
+                "the organisation forbids {action}: ask who keeps its service control policies"
+            ))
+        } else {
+            error(ErrorKind::Forbidden).with_help(format!(
+                "allow {action} to {principal}, in its policies and its permissions boundary"
+            ))
+        }
+        .with_context("action", action)
+        .with_context("principal", principal);
+    }
+    if throttled {
+        return error(ErrorKind::Throttled)
+            .with_retry(Retry::After(Duration::from_secs(5)))
+            .with_help(
+                "the account makes too many requests: run again later, or raise the request quota of the service",
+            );
+    }
+    if QUOTA.contains(&code) {
+        return error(ErrorKind::QuotaExceeded)
+            .with_help("raise the quota in Service Quotas, or remove what is no longer needed");
+    }
+    if ABSENT.contains(&code) {
+        return error(ErrorKind::NotFound);
+    }
+    if RACE.contains(&code) {
+        return error(ErrorKind::Conflict).with_help("somebody else works on the same object: plan again");
+    }
+    if code == "BucketNotEmpty" {
+        return error(ErrorKind::Failed).with_help(
+            "nothing here empties a bucket: remove its objects and all their versions yourself, then run again",
+        );
+    }
+    if code == "BucketAlreadyExists" {
+        return error(ErrorKind::Foreign)
+            .with_help("bucket names are taken world-wide: set another one under `names:` in the config");
+    }
+    if code.starts_with("KMSInvalidState") || code == "DisabledException" {
+        return error(ErrorKind::Failed).with_help("enable the KMS key, or cancel its deletion");
+    }
+    match status {
+        500..=599 => {
+            error(ErrorKind::Unavailable).with_help("AWS has a fault of its own: see its health page, run again later")
+        }
+        429 => error(ErrorKind::Throttled),
+        _ => error(ErrorKind::Invalid),
+    }
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let rest = &text[text.find(start)? + start.len()..];
+    let found = rest.split(end).next()?;
+    (!found.is_empty()).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explain;
+    use platform_core::ErrorKind;
+
+    #[test]
+    fn each_answer_says_what_to_do() {
+        let denied = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action";
+        let forbidden_above = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: s3:CreateBucket with an explicit deny in a service control policy";
+        for (code, status, message, kind, help) in [
+            (
+                "ExpiredTokenException",
+                400,
+                "",
+                ErrorKind::Unauthenticated,
+                "sign in again",
+            ),
+            (
+                "InvalidClientTokenId",
+                403,
+                "",
+                ErrorKind::Unauthenticated,
+                "AWS_PROFILE",
+            ),
+            ("RegionDisabledException", 403, "", ErrorKind::Invalid, "enable it"),
+            (
+                "AccessDeniedException",
+                400,
+                denied,
+                ErrorKind::Forbidden,
+                "allow kms:CreateKey to arn:aws:iam::123456789012:user/ci",
+            ),
+            (
+                "AccessDenied",
+                403,
+                forbidden_above,
+                ErrorKind::Denied,
+                "service control policies",
+            ),
+            ("403", 403, "", ErrorKind::Forbidden, "allow op:Call to the caller"),
+            (
+                "ThrottlingException",
+                400,
+                "Rate exceeded",
+                ErrorKind::Throttled,
+                "too many requests",
+            ),
+            (
+                "LimitExceededException",
+                400,
+                "",
+                ErrorKind::QuotaExceeded,
+                "Service Quotas",
+            ),
+            ("BucketAlreadyExists", 409, "", ErrorKind::Foreign, "names:"),
+            ("PreconditionFailed", 412, "", ErrorKind::Conflict, "plan again"),
+            ("InternalError", 500, "", ErrorKind::Unavailable, "run again later"),
+        ] {
+            let error = explain("op:Call", code, status, message);
+            assert_eq!(error.kind(), kind, "{code}");
+            assert!(
+                error.help().unwrap_or_default().contains(help),
+                "{code}: {:?}",
+                error.help()
+            );
+        }
+    }
+}

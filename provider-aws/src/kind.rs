@@ -1,0 +1,267 @@
+//! What a kind is: one taggable object with everything on it that cannot carry a tag.
+//!
+//! To add a kind: one file below `kind/` that implements [`AwsKind`], and one line in [`KINDS`].
+
+pub(crate) mod kms_key;
+pub(crate) mod s3_bucket;
+pub(crate) mod secretsmanager_secret;
+
+use crate::provider::Scope;
+use crate::tags::Tags;
+use crate::{names, tags};
+use async_trait::async_trait;
+use platform_core::value::{Kind, Reference, ResourceId, SetId, Uid, references, resolve};
+use platform_core::{Error, ErrorKind, KindFacts, Result, State};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+/// All kinds, in the order in which a plan reads them.
+pub(crate) static KINDS: &[&dyn AnyKind] = &[
+    &Adaptor::<kms_key::KmsKey>(PhantomData),
+    &Adaptor::<s3_bucket::Bucket>(PhantomData),
+    &Adaptor::<secretsmanager_secret::Secret>(PhantomData),
+];
+
+/// A kind by its name.
+pub(crate) fn find(kind: &Kind) -> Option<&'static dyn AnyKind> {
+    KINDS.iter().copied().find(|any| any.facts().kind == kind.as_str())
+}
+
+/// The facts of a kind; `None` for a kind that this provider does not know.
+pub fn facts(kind: &Kind) -> Option<&'static KindFacts> {
+    find(kind).map(AnyKind::facts)
+}
+
+/// How one kind behaves. Implementations see fresh values only and decide nothing about ownership.
+#[async_trait]
+pub(crate) trait AwsKind: Debug + Send + Sync + 'static {
+    /// What the engine has to know.
+    const FACTS: &'static KindFacts;
+    /// The settings, without tags. Serialises to what `read` shows for the same settings, whatever was left out or
+    /// written in another order; refuses unknown keys.
+    type Desired: Serialize + DeserializeOwned + Send + Sync;
+
+    /// Checks settings and brings them into the one form that `read` shows.
+    fn normal(wanted: Self::Desired) -> Result<Self::Desired>;
+
+    /// The object of this name, also while it is scheduled for deletion; `None` when there is none.
+    async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Self::Desired>>>;
+
+    /// Names of everything that may belong to the set: by the native list. Candidates only, each is proved by `read`.
+    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>>;
+
+    /// Makes the object with these tags, its identity first; called when `read` found nothing.
+    async fn create(scope: &Scope<'_>, name: &str, wanted: &Self::Desired, tags: &Tags, token: &str) -> Result<()>;
+
+    /// Calls off a scheduled deletion.
+    async fn revive(scope: &Scope<'_>, found: &Found<Self::Desired>) -> Result<()>;
+
+    /// Makes what differs as wanted.
+    async fn update(scope: &Scope<'_>, name: &str, found: &Found<Self::Desired>, wanted: &Self::Desired) -> Result<()>;
+
+    /// Writes and takes away tags, nothing else.
+    async fn tag(scope: &Scope<'_>, found: &Found<Self::Desired>, put: &Tags, remove: &[String]) -> Result<()>;
+
+    /// Removes the object, or schedules its removal as late as the service allows.
+    async fn delete(scope: &Scope<'_>, found: &Found<Self::Desired>) -> Result<()>;
+}
+
+/// A live object as a kind read it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<D> {
+    /// The incarnation.
+    pub(crate) uid: Uid,
+    /// What the service's calls take: an ARN, a key id, a bucket name.
+    pub(crate) handle: String,
+    /// The settings, without tags.
+    pub(crate) settings: D,
+    /// All tags.
+    pub(crate) tags: Tags,
+    /// Values that others refer to.
+    pub(crate) outputs: BTreeMap<String, Value>,
+    /// Whether it works.
+    pub(crate) state: State,
+    /// When it will be gone, if its deletion is scheduled.
+    pub(crate) doomed: Option<String>,
+    /// Whose it is, where the tags cannot say: another account's, AWS's own.
+    pub(crate) stranger: Option<String>,
+    /// The current version, where the service counts them.
+    pub(crate) version: Option<String>,
+}
+
+impl<D> Found<D> {
+    /// The same object with its settings in another form.
+    pub(crate) fn map<E>(self, change: impl FnOnce(D) -> Result<E>) -> Result<Found<E>> {
+        Ok(Found {
+            settings: change(self.settings)?,
+            uid: self.uid,
+            handle: self.handle,
+            tags: self.tags,
+            outputs: self.outputs,
+            state: self.state,
+            doomed: self.doomed,
+            stranger: self.stranger,
+            version: self.version,
+        })
+    }
+}
+
+/// [`AwsKind`] with its type taken away, on JSON.
+#[async_trait]
+pub(crate) trait AnyKind: Debug + Send + Sync {
+    fn facts(&self) -> &'static KindFacts;
+    fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish>;
+    async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>>;
+    async fn list(&self, scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>>;
+    async fn create(&self, scope: &Scope<'_>, name: &str, wanted: &Value, tags: &Tags, token: &str) -> Result<()>;
+    async fn revive(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()>;
+    async fn update(&self, scope: &Scope<'_>, name: &str, found: &Found<Value>, wanted: &Value) -> Result<()>;
+    async fn tag(&self, scope: &Scope<'_>, found: &Found<Value>, put: &Tags, remove: &[String]) -> Result<()>;
+    async fn delete(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()>;
+}
+
+/// A desired value, checked and in normal form.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    /// The settings with all defaults; references stand as they are.
+    pub(crate) settings: Value,
+    /// The caller's tags.
+    pub(crate) tags: Tags,
+}
+
+impl Wish {
+    /// As a view shows it.
+    pub(crate) fn view(&self) -> Value {
+        view(&self.settings, &self.tags)
+    }
+}
+
+/// Settings and the caller's tags as one value.
+pub(crate) fn view(settings: &Value, tags: &Tags) -> Value {
+    let mut view = settings.clone();
+    if let (Value::Object(map), false) = (&mut view, tags.is_empty()) {
+        map.insert(
+            "tags".to_owned(),
+            tags.iter()
+                .map(|(k, v)| (k.clone(), Value::String(v.clone())))
+                .collect(),
+        );
+    }
+    view
+}
+
+#[derive(Debug)]
+pub(crate) struct Adaptor<K>(PhantomData<K>);
+
+/// Stands for a reference while a value is parsed; no API takes a NUL.
+const MARK: &str = "\0ref:";
+
+impl<K: AwsKind> Adaptor<K> {
+    fn typed(value: &Value) -> Result<K::Desired> {
+        serde_json::from_value(value.clone()).map_err(|cause| {
+            Error::new(ErrorKind::Invalid, format!("{}: {cause}", K::FACTS.kind))
+                .with_help("compare with the settings that docs list for this kind")
+        })
+    }
+
+    fn untyped(settings: &K::Desired) -> Result<Value> {
+        serde_json::to_value(settings)
+            .map_err(|cause| Error::new(ErrorKind::Internal, format!("{}: {cause}", K::FACTS.kind)))
+    }
+}
+
+#[async_trait]
+impl<K: AwsKind> AnyKind for Adaptor<K> {
+    fn facts(&self) -> &'static KindFacts {
+        K::FACTS
+    }
+
+    fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish> {
+        names::check(K::FACTS.kind, id.name().as_str(), &K::FACTS.name)?;
+        let marked = resolve(desired, &|reference: &Reference| {
+            Some(Value::String(format!("{MARK}{reference}")))
+        });
+        let mut marked = match marked {
+            Value::Object(map) => map,
+            Value::Null => serde_json::Map::new(),
+            _ => return Err(Error::new(ErrorKind::Invalid, "desired is not an object").with_context("resource", id)),
+        };
+        let callers: Tags = match marked.remove("tags") {
+            None => Tags::new(),
+            Some(value) => serde_json::from_value(value)
+                .map_err(|_| Error::new(ErrorKind::Invalid, "tags are texts by key").with_context("resource", id))?,
+        };
+        tags::check(id, &callers)?;
+        let typed = Self::typed(&Value::Object(marked))
+            .and_then(K::normal)
+            .map_err(|error| error.with_context("resource", id))?;
+        Ok(Wish {
+            settings: unmark(Self::untyped(&typed)?),
+            tags: callers,
+        })
+    }
+
+    async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>> {
+        match K::read(scope, name).await? {
+            Some(found) => found.map(|settings| Self::untyped(&settings)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn list(&self, scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+        K::list(scope, set).await
+    }
+
+    async fn create(&self, scope: &Scope<'_>, name: &str, wanted: &Value, tags: &Tags, token: &str) -> Result<()> {
+        K::create(scope, name, &Self::typed(wanted)?, tags, token).await
+    }
+
+    async fn revive(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()> {
+        K::revive(scope, &found.clone().map(|settings| Self::typed(&settings))?).await
+    }
+
+    async fn update(&self, scope: &Scope<'_>, name: &str, found: &Found<Value>, wanted: &Value) -> Result<()> {
+        let found = found.clone().map(|settings| Self::typed(&settings))?;
+        K::update(scope, name, &found, &Self::typed(wanted)?).await
+    }
+
+    async fn tag(&self, scope: &Scope<'_>, found: &Found<Value>, put: &Tags, remove: &[String]) -> Result<()> {
+        let found = found.clone().map(|settings| Self::typed(&settings))?;
+        K::tag(scope, &found, put, remove).await
+    }
+
+    async fn delete(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()> {
+        K::delete(scope, &found.clone().map(|settings| Self::typed(&settings))?).await
+    }
+}
+
+/// Default of settings that are on.
+pub(crate) fn yes() -> bool {
+    true
+}
+
+fn unmark(value: Value) -> Value {
+    match value {
+        Value::String(text) => match text.strip_prefix(MARK).and_then(|text| text.parse::<Reference>().ok()) {
+            Some(reference) => reference.to_value(),
+            None => Value::String(text),
+        },
+        Value::Array(items) => items.into_iter().map(unmark).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, child)| (key, unmark(child))).collect(),
+        other => other,
+    }
+}
+
+/// Refuses a value that still holds references.
+pub(crate) fn settled(id: &ResourceId, wish: &Wish) -> Result<()> {
+    match references(&wish.settings).first() {
+        None => Ok(()),
+        Some(reference) => {
+            Err(Error::new(ErrorKind::Internal, format!("{reference} is not known yet")).with_context("resource", id))
+        }
+    }
+}

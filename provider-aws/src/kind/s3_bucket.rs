@@ -1,0 +1,438 @@
+//! `s3.Bucket`: a bucket with all its settings. It is never emptied by this library: a bucket with objects in it refuses its
+//! deletion.
+
+mod lifecycle;
+mod settings;
+
+use super::{AwsKind, Found, yes};
+use crate::error::{Outcome, code};
+use crate::policy;
+use crate::provider::Scope;
+use crate::tags::{self, Tags};
+use async_trait::async_trait;
+use aws_sdk_s3::types::{BucketLocationConstraint, BucketNamespace, CreateBucketConfiguration, Tag, Tagging};
+use lifecycle::Rule;
+use platform_core::value::{Digest, SetId, Uid};
+use platform_core::{
+    Calls, Charset, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk,
+    RiskRule, State,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Bucket;
+
+static FACTS: KindFacts = KindFacts {
+    kind: "s3.Bucket",
+    holds: Holds::Durable,
+    rank: 40,
+    name: NameRule {
+        max: 63,
+        charset: Charset::Bucket,
+    },
+    create: Creation::Exclusive,
+    patience: Duration::from_mins(5),
+    usually: Duration::from_secs(4),
+    outputs: &["arn", "name", "region"],
+    fields: &[
+        Field::new("encryption.kms_key").risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("versioning").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
+        Field::new("public_access_block").risk(RiskRule::TurnsOff(Risk::Exposes)),
+        Field::new("acls_disabled").risk(RiskRule::TurnsOff(Risk::Exposes)),
+        Field::new("tls_only").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
+        Field::new("statements")
+            .equal(Equal::Set)
+            .risk(RiskRule::Widens(Risk::Exposes)),
+        Field::new("lifecycle.*.abort_multipart_days"),
+        Field::new("lifecycle.*.transition_days"),
+        Field::new("lifecycle.*.transition_class"),
+        // A rule that is new, wider or earlier deletes objects.
+        Field::new("lifecycle.*.prefix").risk(RiskRule::Widens(Risk::DestroysData)),
+        Field::new("lifecycle.*.enabled").risk(RiskRule::Widens(Risk::DestroysData)),
+        Field::new("lifecycle.*.expire_days").risk(RiskRule::Widens(Risk::DestroysData)),
+        Field::new("lifecycle.*.noncurrent_days").risk(RiskRule::Widens(Risk::DestroysData)),
+        Field::new("lifecycle.*").risk(RiskRule::Always(Risk::DestroysData)),
+        Field::new("logging").risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("replication").risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("object_lock.days").risk(RiskRule::Shrinks(Risk::LowersProtection)),
+        Field::new("object_lock").changes(FieldChange::Never),
+    ],
+    calls: Calls {
+        read: &[
+            "s3:ListAllMyBuckets",
+            "s3:ListBucket",
+            "s3:GetBucketTagging",
+            "s3:GetEncryptionConfiguration",
+            "s3:GetBucketVersioning",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:GetBucketOwnershipControls",
+            "s3:GetBucketPolicy",
+            "s3:GetLifecycleConfiguration",
+            "s3:GetBucketLogging",
+            "s3:GetBucketNotification",
+            "s3:GetBucketObjectLockConfiguration",
+            "s3:GetReplicationConfiguration",
+            "tag:GetResources",
+        ],
+        create: &["s3:CreateBucket", "s3:TagResource", "s3:PutBucketTagging"],
+        update: &[
+            "s3:PutBucketTagging",
+            "s3:PutEncryptionConfiguration",
+            "s3:PutBucketVersioning",
+            "s3:PutBucketPublicAccessBlock",
+            "s3:PutBucketOwnershipControls",
+            "s3:PutBucketPolicy",
+            "s3:DeleteBucketPolicy",
+            "s3:PutLifecycleConfiguration",
+            "s3:PutBucketLogging",
+            "s3:PutBucketNotification",
+            "s3:PutBucketObjectLockConfiguration",
+            "s3:PutReplicationConfiguration",
+            "iam:PassRole",
+        ],
+        delete: &["s3:DeleteBucket"],
+    },
+};
+
+/// Every setting of a bucket. Left out, each has the value that a security review asks for; only the KMS key and the
+/// log bucket have to be named.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Desired {
+    #[serde(default)]
+    encryption: Encryption,
+    #[serde(default = "yes")]
+    versioning: bool,
+    #[serde(default)]
+    public_access_block: PublicAccessBlock,
+    /// Objects belong to the bucket's owner, whoever wrote them; ACLs mean nothing.
+    #[serde(default = "yes")]
+    acls_disabled: bool,
+    /// Requests without TLS are denied.
+    #[serde(default = "yes")]
+    tls_only: bool,
+    /// Further statements of the bucket policy.
+    #[serde(default)]
+    statements: Vec<Value>,
+    /// Rules by id. Default: uploads that were never completed are dropped after 7 days.
+    #[serde(default = "lifecycle::default")]
+    lifecycle: BTreeMap<String, Rule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logging: Option<Logging>,
+    /// Events go to EventBridge.
+    #[serde(default = "yes")]
+    event_bridge: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    object_lock: Option<ObjectLock>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replication: Option<Replication>,
+}
+
+/// Default encryption of new objects: with the KMS key if there is one, else with S3's own keys.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Encryption {
+    /// Key ARN. S3's log delivery cannot write to a bucket with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kms_key: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublicAccessBlock {
+    #[serde(default = "yes")]
+    block_acls: bool,
+    #[serde(default = "yes")]
+    ignore_acls: bool,
+    #[serde(default = "yes")]
+    block_policies: bool,
+    #[serde(default = "yes")]
+    restrict_buckets: bool,
+}
+
+impl Default for PublicAccessBlock {
+    fn default() -> Self {
+        Self::all(true)
+    }
+}
+
+impl PublicAccessBlock {
+    fn all(on: bool) -> Self {
+        Self {
+            block_acls: on,
+            ignore_acls: on,
+            block_policies: on,
+            restrict_buckets: on,
+        }
+    }
+}
+
+/// Server access logs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Logging {
+    bucket: String,
+    #[serde(default)]
+    prefix: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectLock {
+    /// `GOVERNANCE` or `COMPLIANCE`.
+    mode: String,
+    /// Days of retention of a new object.
+    days: i32,
+}
+
+/// Replication of all objects to one other bucket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replication {
+    /// ARN of the role that S3 takes on.
+    role: String,
+    /// ARN of the other bucket.
+    bucket: String,
+    /// ARN of the key in the other region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kms_key: Option<String>,
+}
+
+impl Desired {
+    /// The control bucket's settings: kilobytes, no versions, no key of ours to depend on.
+    pub(crate) fn control() -> Self {
+        Self {
+            versioning: false,
+            event_bridge: false,
+            ..Self::usual()
+        }
+    }
+
+    fn usual() -> Self {
+        Self {
+            encryption: Encryption::default(),
+            versioning: true,
+            public_access_block: PublicAccessBlock::default(),
+            acls_disabled: true,
+            tls_only: true,
+            statements: Vec::new(),
+            lifecycle: lifecycle::default(),
+            logging: None,
+            event_bridge: true,
+            object_lock: None,
+            replication: None,
+        }
+    }
+
+    /// A new bucket before any setting was written.
+    fn bare() -> Self {
+        Self {
+            versioning: false,
+            public_access_block: PublicAccessBlock::all(false),
+            acls_disabled: false,
+            tls_only: false,
+            lifecycle: BTreeMap::new(),
+            event_bridge: false,
+            ..Self::usual()
+        }
+    }
+}
+
+fn arn(scope: &Scope<'_>, name: &str) -> String {
+    format!("arn:{}:s3:::{name}", scope.account.partition)
+}
+
+fn tls_statement(scope: &Scope<'_>, name: &str) -> Value {
+    let arn = arn(scope, name);
+    policy::normal(&json!({
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, format!("{arn}/*")],
+        "Condition": { "Bool": { "aws:SecureTransport": "false" } },
+    }))
+}
+
+fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>> {
+    tags.iter()
+        // AWS's own tags are kept by AWS and refused in a request.
+        .filter(|(key, _)| !key.starts_with("aws:"))
+        .map(|(key, value)| {
+            Tag::builder()
+                .key(key)
+                .value(value)
+                .build()
+                .map_err(|cause| Error::new(ErrorKind::Internal, format!("tag {key}: {cause}")))
+        })
+        .collect()
+}
+
+#[async_trait]
+impl AwsKind for Bucket {
+    const FACTS: &'static KindFacts = &FACTS;
+    type Desired = Desired;
+
+    fn normal(mut wanted: Desired) -> Result<Desired> {
+        let invalid = |what: &str, help: &str| Err(Error::new(ErrorKind::Invalid, what).with_help(help));
+        for (id, rule) in &wanted.lifecycle {
+            rule.check(id)?;
+        }
+        if wanted.object_lock.is_some() && !wanted.versioning {
+            return invalid("object_lock without versioning", "turn versioning on");
+        }
+        if wanted.replication.is_some() && !wanted.versioning {
+            return invalid("replication without versioning", "turn versioning on");
+        }
+        wanted.statements = policy::normals(&wanted.statements);
+        Ok(wanted)
+    }
+
+    async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
+        let head = scope
+            .clients
+            .s3
+            .head_bucket()
+            .bucket(name)
+            .expected_bucket_owner(&scope.account.id)
+            .send()
+            .await;
+        let stranger = match &head {
+            Ok(_) => None,
+            Err(error) => match code(error) {
+                "NotFound" | "NoSuchBucket" | "404" => return Ok(None),
+                "403" | "Forbidden" | "AccessDenied" => {
+                    Some("another AWS account (or your credentials lack s3:ListBucket on it)".to_owned())
+                }
+                "301" | "PermanentRedirect" => Some("a bucket of this name in another region".to_owned()),
+                _ => {
+                    head.during("s3:HeadBucket")?;
+                    None
+                }
+            },
+        };
+        let mut found = Found {
+            uid: Uid::new(format!("bucket:{name}")),
+            handle: name.to_owned(),
+            settings: Desired::bare(),
+            tags: Tags::new(),
+            outputs: BTreeMap::from([
+                ("arn".to_owned(), Value::String(arn(scope, name))),
+                ("name".to_owned(), Value::String(name.to_owned())),
+                ("region".to_owned(), Value::String(scope.region.to_owned())),
+            ]),
+            state: State::Ready,
+            doomed: None,
+            stranger,
+            version: None,
+        };
+        if found.stranger.is_none() {
+            let read = settings::Reader { scope, name };
+            (found.settings, found.tags) = futures::try_join!(read.all(), read.tags())?;
+            if let Some(uid) = tags::ours(&found.tags, tags::UID) {
+                found.uid = Uid::new(uid);
+            }
+        }
+        Ok(Some(found))
+    }
+
+    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        let mut pages = scope
+            .clients
+            .s3
+            .list_buckets()
+            .prefix(scope.name_prefix())
+            .bucket_region(scope.region)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.during("s3:ListBuckets")?;
+            names.extend(
+                page.buckets()
+                    .iter()
+                    .filter_map(|bucket| bucket.name())
+                    .filter(|name| name.starts_with(scope.name_prefix()))
+                    .map(str::to_owned),
+            );
+        }
+        // Buckets whose name the config overrides. The tagging API only names candidates: each is read itself.
+        for (arn, _) in scope.tagged("s3", tags::SET, set.as_str()).await? {
+            names.extend(arn.rsplit(':').next().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, token: &str) -> Result<()> {
+        let mut tags = tags.clone();
+        // A bucket has no id of its own, and its creation date moves when its policy is edited.
+        tags.insert(tags::key(tags::UID), Digest::of_text(token).short(16).to_owned());
+        let mut configuration = CreateBucketConfiguration::builder().set_tags(Some(sdk_tags(&tags)?));
+        if scope.region != "us-east-1" {
+            configuration = configuration.location_constraint(BucketLocationConstraint::from(scope.region));
+        }
+        let mut call = scope
+            .clients
+            .s3
+            .create_bucket()
+            .bucket(name)
+            .create_bucket_configuration(configuration.build());
+        if name.ends_with(&format!("-{}-{}-an", scope.account.id, scope.region)) {
+            call = call.bucket_namespace(BucketNamespace::AccountRegional);
+        }
+        if wanted.object_lock.is_some() {
+            call = call.object_lock_enabled_for_bucket(true);
+        }
+        call.send().await.during("s3:CreateBucket")?;
+        settings::write(scope, name, &Desired::bare(), wanted).await
+    }
+
+    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Internal,
+            "a bucket's deletion is never scheduled",
+        ))
+    }
+
+    async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
+        settings::write(scope, name, &found.settings, wanted).await
+    }
+
+    async fn tag(scope: &Scope<'_>, found: &Found<Desired>, put: &Tags, remove: &[String]) -> Result<()> {
+        // One call replaces all of them.
+        let mut tags = found.tags.clone();
+        tags.extend(put.clone());
+        tags.retain(|key, _| !remove.contains(key));
+        let tagging = Tagging::builder()
+            .set_tag_set(Some(sdk_tags(&tags)?))
+            .build()
+            .map_err(|cause| Error::new(ErrorKind::Internal, format!("tags: {cause}")))?;
+        scope
+            .clients
+            .s3
+            .put_bucket_tagging()
+            .bucket(&found.handle)
+            .expected_bucket_owner(&scope.account.id)
+            .tagging(tagging)
+            .send()
+            .await
+            .during("s3:PutBucketTagging")?;
+        Ok(())
+    }
+
+    async fn delete(scope: &Scope<'_>, found: &Found<Desired>) -> Result<()> {
+        scope
+            .clients
+            .s3
+            .delete_bucket()
+            .bucket(&found.handle)
+            .expected_bucket_owner(&scope.account.id)
+            .send()
+            .await
+            .absent("s3:DeleteBucket", &["NoSuchBucket"])?;
+        Ok(())
+    }
+}

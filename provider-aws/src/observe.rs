@@ -1,0 +1,219 @@
+//! Reading: what is wanted by name, what else the set owns by each kind's native list, always proved on the object.
+
+use crate::kind::{self, AnyKind, Found, KINDS, Wish};
+use crate::lock::ControlBucket;
+use crate::provider::{Connection, Scope, known};
+use crate::tags;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use platform_core::value::{Kind, Name, ResourceId, SetId, Uid};
+use platform_core::{Error, ErrorKind, Live, Notes, Observation, Owner, Preview, Resource, Result, State};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reads in flight at most.
+const READS: usize = 16;
+
+/// What `preview` has to know beyond the observation: objects whose deletion is scheduled.
+#[derive(Debug, Default)]
+struct Doomed(BTreeMap<ResourceId, String>);
+
+pub(crate) async fn observe(
+    connection: &Connection,
+    lock: &ControlBucket,
+    set: &SetId,
+    wanted: &[Resource],
+) -> Result<Observation> {
+    let scope = connection.scope(set).await?;
+    let mut seen = Observation::new(set.clone(), connection.place.clone(), connection.clock.now());
+    let mut unreadable: BTreeMap<Kind, Error> = BTreeMap::new();
+    let mut doomed = Doomed::default();
+
+    for resource in wanted {
+        known(&resource.id)?;
+    }
+    let ids = wanted.iter().map(|resource| resource.id.clone()).collect();
+    let (open, named, listed) = futures::join!(lock.open(set), read(&scope, ids), list(&scope));
+    seen.open = open?;
+
+    let mut known_ids = BTreeSet::new();
+    let desired: BTreeMap<&ResourceId, &Value> = wanted.iter().map(|r| (&r.id, &r.desired)).collect();
+    for (id, outcome) in named {
+        known_ids.insert(id.clone());
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                seen.warnings.extend(doomed.note(&id, &found));
+                let tags = desired.get(&id).map(|desired| callers(desired)).unwrap_or_default();
+                seen.live.insert(id.clone(), live(&id, set, &found, &tags));
+            }
+            Err(error) => blind(&mut unreadable, id.kind(), error)?,
+        }
+    }
+
+    let mut candidates = Vec::new();
+    for (kind, outcome) in listed {
+        match outcome {
+            Ok(found) => {
+                for name in found.into_iter().collect::<BTreeSet<_>>() {
+                    let id = identify(connection, kind, &name)?;
+                    if !known_ids.contains(&id) {
+                        candidates.push(id);
+                    }
+                }
+            }
+            Err(error) => blind(&mut unreadable, &kind.facts().kind.parse()?, error)?,
+        }
+    }
+    for (id, outcome) in read(&scope, candidates).await {
+        match outcome {
+            Ok(Some(found)) if found.doomed.is_none() => {
+                let live = live(&id, set, &found, &BTreeSet::new());
+                if matches!(live.owner, Owner::ThisSet | Owner::Retained) {
+                    seen.extra.insert(id, live);
+                }
+            }
+            Ok(_) => {}
+            // Not wanted and perhaps not ours: a stranger's bucket with our prefix must not stop a plan.
+            Err(error) if error.kind() == ErrorKind::Forbidden => scope.warn(format!("{id} cannot be read: {error}")),
+            Err(error) => blind(&mut unreadable, id.kind(), error)?,
+        }
+    }
+
+    seen.warnings.extend(scope.take_warnings());
+    seen.unreadable = unreadable.into_iter().collect();
+    seen.notes = Notes::new(doomed);
+    Ok(seen)
+}
+
+type Listed = (&'static dyn AnyKind, Result<Vec<String>>);
+type Outcome = Result<Option<Found<Value>>>;
+
+/// Reads many objects, some at a time.
+async fn read(scope: &Scope<'_>, ids: Vec<ResourceId>) -> Vec<(ResourceId, Outcome)> {
+    let reads: Vec<BoxFuture<'_, (ResourceId, Outcome)>> = ids
+        .into_iter()
+        .map(|id| {
+            async move {
+                let outcome = match known(&id) {
+                    Ok(kind) => kind.read(scope, id.name().as_str()).await,
+                    Err(error) => Err(error),
+                };
+                (id, outcome)
+            }
+            .boxed()
+        })
+        .collect();
+    futures::stream::iter(reads).buffer_unordered(READS).collect().await
+}
+
+/// Names that may belong to the set, by kind.
+async fn list(scope: &Scope<'_>) -> Vec<Listed> {
+    let lists: Vec<BoxFuture<'_, Listed>> = KINDS
+        .iter()
+        .copied()
+        .map(|kind| async move { (kind, kind.list(scope, scope.set).await) }.boxed())
+        .collect();
+    futures::future::join_all(lists).await
+}
+
+impl Doomed {
+    fn note(&mut self, id: &ResourceId, found: &Found<Value>) -> Option<String> {
+        let when = found.doomed.as_ref()?;
+        let text = format!(
+            "{} is scheduled for deletion ({when}); taking it back calls that off and keeps what it holds",
+            id.label()
+        );
+        self.0.insert(id.clone(), text.clone());
+        Some(text)
+    }
+}
+
+/// An error that hides one kind, or all of them.
+fn blind(unreadable: &mut BTreeMap<Kind, Error>, kind: &Kind, error: Error) -> Result<()> {
+    if error.kind() == ErrorKind::Unauthenticated {
+        return Err(error);
+    }
+    unreadable.entry(kind.clone()).or_insert(error);
+    Ok(())
+}
+
+fn identify(connection: &Connection, kind: &dyn AnyKind, name: &str) -> Result<ResourceId> {
+    Ok(ResourceId::new(
+        connection.place.clone(),
+        kind.facts().kind.parse()?,
+        Name::new(name)?,
+    ))
+}
+
+/// The caller's tag keys that a desired value names.
+pub(crate) fn callers(desired: &Value) -> BTreeSet<&str> {
+    desired
+        .get("tags")
+        .and_then(Value::as_object)
+        .map(|tags| tags.keys().map(String::as_str).collect())
+        .unwrap_or_default()
+}
+
+/// What was read, as the engine sees it.
+pub(crate) fn live(id: &ResourceId, set: &SetId, found: &Found<Value>, wanted_tags: &BTreeSet<&str>) -> Live {
+    let owner = match &found.stranger {
+        Some(stranger) => Owner::Other(stranger.clone()),
+        None => tags::owner(&found.tags, set),
+    };
+    // Of an object that is on its way out the set has let go, whatever its tags say; it can be taken back.
+    let owner = match owner {
+        Owner::ThisSet if found.doomed.is_some() => Owner::Retained,
+        owner => owner,
+    };
+    Live {
+        id: id.clone(),
+        uid: Uid::new(found.uid.as_str()),
+        view: kind::view(&found.settings, &tags::view(&found.tags, wanted_tags)),
+        outputs: found.outputs.clone(),
+        state: if found.doomed.is_some() {
+            State::Ready
+        } else {
+            found.state.clone()
+        },
+        owner,
+        holds: tags::holds(&found.tags),
+        on_removal: tags::on_removal(&found.tags),
+        component: tags::component(&found.tags),
+        version: None,
+        written_from: tags::hash(&found.tags),
+        touched: Vec::new(),
+    }
+}
+
+/// What making a resource true would leave. Pure.
+pub(crate) fn preview(wanted: &Resource, seen: &Observation) -> Result<Preview> {
+    let kind = known(&wanted.id)?;
+    let wish: Wish = match kind.normalise(&wanted.id, &wanted.desired) {
+        Ok(wish) => wish,
+        Err(why) => return Ok(Preview::Refused { why }),
+    };
+    let after = wish.view();
+    if seen.get(&wanted.id).is_some_and(|live| live.view == after) {
+        return Ok(Preview::Unchanged);
+    }
+    let warnings = seen
+        .notes
+        .get::<Doomed>()
+        .and_then(|doomed| doomed.0.get(&wanted.id))
+        .cloned();
+    Ok(Preview::Change {
+        after,
+        unverified: None,
+        warnings: warnings.into_iter().collect(),
+        found: None,
+    })
+}
+
+/// The object of an id as it is now; `None` also when its deletion is scheduled.
+pub(crate) async fn look(scope: &Scope<'_>, id: &ResourceId, wanted_tags: &BTreeSet<&str>) -> Result<Option<Live>> {
+    let found = known(id)?.read(scope, id.name().as_str()).await?;
+    Ok(found
+        .filter(|found| found.doomed.is_none())
+        .map(|found| live(id, scope.set, &found, wanted_tags)))
+}

@@ -1,0 +1,283 @@
+//! One account and region as a [`Provider`].
+
+use crate::client::{Clients, counted};
+use crate::error::Outcome;
+use crate::kind::{self, AnyKind, settled};
+use crate::lock::ControlBucket;
+use crate::tags::Tags;
+use crate::{follow, observe, write};
+use async_trait::async_trait;
+use aws_types::SdkConfig;
+use futures::stream::BoxStream;
+use platform_core::engine::Permit;
+use platform_core::value::{Clock, Kind, Place, PlaceIdentity, ResourceId, SecretSource, SetId};
+use platform_core::{
+    Error, ErrorKind, Finding, Interest, KindFacts, Live, Lock, Observation, PlannedWrite, Preview, Provider,
+    ProviderFeatures, Resource, Result, Verb, Write,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Writes in flight at most: KMS takes five key changes a second, S3 bucket changes are slow.
+const PARALLEL: usize = 8;
+
+/// One AWS account and region.
+///
+/// Nothing is ambient: credentials, region, endpoint, timeouts and retry come from the [`SdkConfig`] that the caller
+/// loaded; only what it leaves open gets defaults (rustls with ring, 5 attempts, 5 s to connect, 30 s an attempt).
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AwsProvider {
+    connection: Arc<Connection>,
+    lock: Arc<ControlBucket>,
+}
+
+impl AwsProvider {
+    /// The account that the credentials of `config` belong to, in its region. Makes no call.
+    ///
+    /// # Errors
+    /// `Invalid` when `config` names no region.
+    pub fn from_config(config: &SdkConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        let region = config
+            .region()
+            .map(|region| region.as_ref().to_owned())
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Invalid, "no AWS region").with_help("set AWS_REGION, or `region:` in the config")
+            })?;
+        Ok(Self::of(Connection {
+            place: Place::aws(&region)?,
+            region,
+            clients: Clients::new(config),
+            clock,
+            account: tokio::sync::OnceCell::new(),
+            secrets: None,
+        }))
+    }
+
+    /// Sets where supplied secrets come from. Default: none, and a resource that needs one is refused.
+    pub fn with_secrets(self, source: Arc<dyn SecretSource>) -> Self {
+        Self::of(Connection {
+            secrets: Some(source),
+            ..Connection::clone(&self.connection)
+        })
+    }
+
+    fn of(connection: Connection) -> Self {
+        let connection = Arc::new(connection);
+        Self {
+            lock: Arc::new(ControlBucket::new(Arc::clone(&connection))),
+            connection,
+        }
+    }
+}
+
+/// What every call needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) place: Place,
+    pub(crate) region: String,
+    pub(crate) clients: Clients,
+    pub(crate) clock: Arc<dyn Clock>,
+    account: tokio::sync::OnceCell<Account>,
+    pub(crate) secrets: Option<Arc<dyn SecretSource>>,
+}
+
+impl Connection {
+    /// The account, asked for once.
+    pub(crate) async fn account(&self) -> Result<&Account> {
+        self.account.get_or_try_init(|| self.ask_account()).await
+    }
+
+    async fn ask_account(&self) -> Result<Account> {
+        let answer = self
+            .clients
+            .sts
+            .get_caller_identity()
+            .send()
+            .await
+            .during("sts:GetCallerIdentity")?;
+        let partition = answer.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
+        let id = answer
+            .account()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "sts:GetCallerIdentity named no account"))?;
+        Ok(Account {
+            partition: partition.to_owned(),
+            id: id.to_owned(),
+        })
+    }
+
+    /// Everything a kind needs for one operation on behalf of a set.
+    pub(crate) async fn scope<'a>(&'a self, set: &'a SetId) -> Result<Scope<'a>> {
+        Ok(Scope {
+            clients: &self.clients,
+            account: self.account().await?,
+            place: &self.place,
+            region: &self.region,
+            clock: &*self.clock,
+            secrets: self.secrets.as_deref(),
+            set,
+            warnings: Mutex::new(Vec::new()),
+        })
+    }
+}
+
+/// The account that the credentials belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) partition: String,
+    pub(crate) id: String,
+}
+
+impl Account {
+    /// What a policy names to mean "whoever this account's IAM policies allow".
+    pub(crate) fn root_arn(&self) -> String {
+        format!("arn:{}:iam::{}:root", self.partition, self.id)
+    }
+}
+
+/// One operation on behalf of a set.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) clients: &'a Clients,
+    pub(crate) account: &'a Account,
+    pub(crate) place: &'a Place,
+    pub(crate) region: &'a str,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) secrets: Option<&'a dyn SecretSource>,
+    pub(crate) set: &'a SetId,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Scope<'_> {
+    /// Keeps a note for people.
+    pub(crate) fn warn(&self, text: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// The notes so far.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// `<name>-<environment>`: what the names of the set's objects usually start with.
+    pub(crate) fn name_prefix(&self) -> &str {
+        let set = self.set.as_str();
+        match set.rsplit_once('-') {
+            Some((name, hash)) if hash.len() == 8 && hash.chars().all(|c| c.is_ascii_hexdigit()) => name,
+            _ => set,
+        }
+    }
+
+    /// What the tagging API knows of a tag: hints only, late in both directions. A caller that may not ask gets none.
+    pub(crate) async fn tagged(&self, resource_type: &str, key: &str, value: &str) -> Result<Vec<(String, Tags)>> {
+        let filter = aws_sdk_resourcegroupstagging::types::TagFilter::builder()
+            .key(crate::tags::key(key))
+            .values(value)
+            .build();
+        let mut pages = self
+            .clients
+            .tagging
+            .get_resources()
+            .resource_type_filters(resource_type)
+            .tag_filters(filter)
+            .into_paginator()
+            .send();
+        let mut hits = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = match page.during("tag:GetResources") {
+                Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Denied) => {
+                    self.warn(format!("objects that lost their name cannot be found: {error}"));
+                    return Ok(Vec::new());
+                }
+                other => other?,
+            };
+            for hit in page.resource_tag_mapping_list() {
+                let tags = hit
+                    .tags()
+                    .iter()
+                    .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+                    .collect();
+                hits.extend(hit.resource_arn().map(|arn| (arn.to_owned(), tags)));
+            }
+        }
+        Ok(hits)
+    }
+}
+
+#[async_trait]
+impl Provider for AwsProvider {
+    fn place(&self) -> &Place {
+        &self.connection.place
+    }
+
+    fn facts(&self, kind: &Kind) -> Option<&'static KindFacts> {
+        kind::facts(kind)
+    }
+
+    fn features(&self) -> ProviderFeatures {
+        ProviderFeatures::new(PARALLEL)
+    }
+
+    async fn identity(&self) -> Result<PlaceIdentity> {
+        let account = self.connection.ask_account().await?;
+        Ok(PlaceIdentity(format!(
+            "{}/{}/{}",
+            account.partition, account.id, self.connection.region
+        )))
+    }
+
+    async fn observe(&self, set: &SetId, wanted: &[Resource]) -> Result<Observation> {
+        let (observation, requests) = counted(observe::observe(&self.connection, &self.lock, set, wanted)).await;
+        let mut observation = observation?;
+        observation.requests = requests;
+        Ok(observation)
+    }
+
+    async fn preview(&self, wanted: &Resource, seen: &Observation) -> Result<Preview> {
+        observe::preview(wanted, seen)
+    }
+
+    async fn preflight(&self, _set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {
+        // Permissions have no dry run without IAM's simulator; what can be told beforehand is a kind that cannot do it.
+        let mut findings = Vec::new();
+        for write in writes.iter().filter(|write| write.verb != Verb::Delete) {
+            if kind::find(write.id.kind()).is_none() {
+                findings.push(Finding {
+                    id: Some(write.id.clone()),
+                    message: format!("this version knows no kind {}", write.id.kind()),
+                    help: "update the library".to_owned(),
+                });
+            }
+        }
+        Ok(findings)
+    }
+
+    async fn write(&self, write: Write<'_>, permit: Permit<'_>) -> Result<Option<Live>> {
+        write::write(&self.connection, write, permit).await
+    }
+
+    fn follow(&self, interest: Interest, seen: &Observation) -> BoxStream<'static, Result<(ResourceId, Option<Live>)>> {
+        follow::follow(Arc::clone(&self.connection), interest, seen)
+    }
+
+    fn lock(&self) -> &dyn Lock {
+        &*self.lock
+    }
+}
+
+/// The kind of an id, checked.
+pub(crate) fn known(id: &ResourceId) -> Result<&'static dyn AnyKind> {
+    kind::find(id.kind()).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("AWS provider knows no kind {}", id.kind()),
+        )
+        .with_context("resource", id)
+    })
+}
+
+/// A wish in normal form whose references are all known.
+pub(crate) fn wish(kind: &dyn AnyKind, resource: &Resource) -> Result<kind::Wish> {
+    let wish = kind.normalise(&resource.id, &resource.desired)?;
+    settled(&resource.id, &wish)?;
+    Ok(wish)
+}
