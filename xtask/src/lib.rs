@@ -2,6 +2,7 @@
 //!
 //! * [`control_plane`] builds and starts etcd, kube-apiserver, kube-controller-manager and kube-scheduler;
 //! * [`fake_kubelet`] plays the nodes: pods become Ready, jobs complete, volumes bind and grow;
+//! * [`peer`] makes emulators, judges and servers ready that others wrote;
 //! * [`proxy`] stands in front of an API server or an emulator and counts, delays, drops, repeats or answers calls;
 //! * [`cache`] is the per-user folder where built peers lie.
 //!
@@ -12,4 +13,5 @@ pub mod background;
 pub mod cache;
 pub mod control_plane;
 pub mod fake_kubelet;
+pub mod peer;
 pub mod proxy;

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own tasks.
 
 mod standing;
+mod suite;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,6 +19,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Run the tests: all of them, or the parts named; installs the peers they need into the cache folder
+    Test {
+        /// Which parts
+        parts: Vec<suite::Part>,
+    },
+    /// Install every peer of the tests into the cache folder, so that they need no network later
+    Peers,
     /// A real Kubernetes control plane with simulated nodes, on loopback, for trials and tests
     #[command(subcommand)]
     ControlPlane(ControlPlane),
@@ -59,6 +67,8 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
+        Task::Test { parts } => suite::run(&parts),
+        Task::Peers => suite::make_peers_ready(),
         Task::ControlPlane(ControlPlane::Build) => {
             let binaries = control_plane::build()?;
             for file in [

@@ -1,0 +1,12 @@
+//! Programs that tests are held against, made ready in the cache folder by whoever asks first.
+//!
+//! Nothing is installed into the machine: Python tools lie in an environment of their own, Debian packages are only
+//! unpacked. Two processes that ask at once do the work once. The control plane has its own module.
+
+mod debian;
+mod python;
+
+pub use self::{
+    debian::{Debian, Unpacked},
+    python::Python,
+};

@@ -1,0 +1,249 @@
+//! `cargo xtask test`: every check of the project, stage by stage, each with its seconds.
+
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde_json::Value;
+use xtask::{
+    control_plane,
+    peer::{Debian, Python},
+};
+
+/// A part of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Format, lints, documentation
+    Lint,
+    /// Pure code, the simulated world and doc tests; needs no peer
+    Unit,
+    /// The real control plane, the AWS emulators, real servers
+    Integration,
+    /// Judges of what is rendered: schemas, policies
+    Validate,
+    /// Secrets, dependencies, rendered objects under security rules
+    Security,
+}
+
+/// What a test binary needs to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    ControlPlane,
+    Python(Python),
+    Debian(Debian),
+}
+
+/// The test binaries that are more than unit tests. What is not named here needs no peer.
+const BINARIES: &[(&str, Part, &[Peer])] = &[
+    ("control_plane", Part::Integration, &[Peer::ControlPlane]),
+    ("aws", Part::Integration, &[Peer::Python(Python::Aws)]),
+    (
+        "scripts",
+        Part::Integration,
+        &[Peer::Debian(Debian::Postgres), Peer::Debian(Debian::Redis)],
+    ),
+    ("judges", Part::Validate, &[Peer::Python(Python::Judges)]),
+    ("security", Part::Security, &[Peer::Python(Python::Judges)]),
+];
+
+/// Variables that could lead a test to somebody's cluster or account.
+const AMBIENT: [&str; 8] = [
+    "KUBECONFIG",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ENDPOINT_URL",
+];
+
+/// Runs the given parts, or all. Every stage runs even if an earlier one failed; a missing peer is a failure.
+pub(crate) fn run(parts: &[Part]) -> Result<()> {
+    let asked = |part: Part| parts.is_empty() || parts.contains(&part);
+    let binaries = test_binaries()?;
+    let mut stages = Stages::default();
+    if asked(Part::Lint) {
+        stages.cargo("format", &["fmt", "--all", "--check"]);
+        stages.cargo(
+            "lints",
+            &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        );
+    }
+    let built = stages.cargo("build of the tests", &["test", "--workspace", "--no-run"]);
+    if built && asked(Part::Unit) {
+        let names: Vec<&str> = binaries
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !BINARIES.iter().any(|(other, ..)| other == name))
+            .collect();
+        stages.cargo("unit and world", &test_command(&["--lib", "--bins"], &names));
+        stages.cargo("doc tests", &["test", "--workspace", "--doc"]);
+    }
+    for (name, part, peers) in BINARIES {
+        if !built || !asked(*part) || !binaries.iter().any(|other| other == name) {
+            continue;
+        }
+        let ready = peers
+            .iter()
+            .all(|peer| stages.run(&format!("peer {peer}"), || peer.ready()));
+        if ready {
+            stages.cargo(name, &test_command(&[], &[name]));
+        }
+    }
+    if asked(Part::Lint) {
+        stages.documentation();
+    }
+    stages.close()
+}
+
+/// Makes every peer ready, for work without a network later.
+pub(crate) fn make_peers_ready() -> Result<()> {
+    let mut stages = Stages::default();
+    for peer in BINARIES.iter().flat_map(|(_, _, peers)| *peers) {
+        stages.run(&format!("peer {peer}"), || peer.ready());
+    }
+    stages.close()
+}
+
+fn test_command<'a>(kinds: &[&'a str], names: &[&'a str]) -> Vec<&'a str> {
+    // the same packages and so the same features as in the build: nothing is built again
+    let mut command = vec!["test", "--workspace"];
+    command.extend(kinds);
+    for name in names {
+        command.extend(["--test", name]);
+    }
+    command
+}
+
+/// The names of all test binaries in the workspace.
+fn test_binaries() -> Result<Vec<String>> {
+    let output = cargo(&["metadata", "--no-deps", "--format-version", "1"])
+        .output()
+        .context("run cargo metadata")?;
+    if !output.status.success() {
+        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("read cargo metadata")?;
+    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let targets = packages
+        .iter()
+        .filter_map(|package| package["targets"].as_array())
+        .flatten();
+    Ok(targets
+        .filter(|target| target["kind"] == serde_json::json!(["test"]))
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect())
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(workspace())
+        .args(arguments)
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    for name in AMBIENT {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_owned)
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ControlPlane => f.write_str("control plane"),
+            Self::Python(Python::Aws) => f.write_str("AWS emulators"),
+            Self::Python(_) => f.write_str("judges"),
+            Self::Debian(Debian::Postgres) => f.write_str("PostgreSQL"),
+            Self::Debian(_) => f.write_str("Redis"),
+        }
+    }
+}
+
+impl Peer {
+    fn ready(self) -> Result<()> {
+        match self {
+            Self::ControlPlane => control_plane::build().map(|_| ()),
+            Self::Python(environment) => environment.programs().map(|_| ()),
+            Self::Debian(package) => package.ready().map(|_| ()),
+        }
+    }
+}
+
+/// The stages so far: what, how long, and the failure if there was one.
+#[derive(Debug, Default)]
+struct Stages {
+    done: Vec<(String, Duration, Option<String>)>,
+}
+
+impl Stages {
+    fn run(&mut self, name: &str, stage: impl FnOnce() -> Result<()>) -> bool {
+        if self
+            .done
+            .iter()
+            .any(|(done, _, failure)| done == name && failure.is_none())
+        {
+            return true;
+        }
+        eprintln!("\n=== {name}");
+        let began = Instant::now();
+        let failure = stage().err().map(|error| format!("{error:#}"));
+        let time = began.elapsed();
+        match &failure {
+            None => eprintln!("=== {name}: ok, {:.1} s", time.as_secs_f64()),
+            Some(failure) => eprintln!("=== {name}: FAILED after {:.1} s: {failure}", time.as_secs_f64()),
+        }
+        let passed = failure.is_none();
+        self.done.push((name.to_owned(), time, failure));
+        passed
+    }
+
+    fn cargo(&mut self, name: &str, arguments: &[&str]) -> bool {
+        self.run(name, || succeed(&mut cargo(arguments)))
+    }
+
+    fn documentation(&mut self) {
+        self.run("documentation", || {
+            succeed(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+        });
+    }
+
+    fn close(self) -> Result<()> {
+        eprintln!("\n{:>8}  stage", "seconds");
+        for (name, time, failure) in &self.done {
+            let mark = if failure.is_some() { "   FAILED" } else { "" };
+            eprintln!("{:>8.1}  {name}{mark}", time.as_secs_f64());
+        }
+        let total: Duration = self.done.iter().map(|(_, time, _)| *time).sum();
+        eprintln!("{:>8.1}  in all", total.as_secs_f64());
+        let failed: Vec<&str> = self
+            .done
+            .iter()
+            .filter(|stage| stage.2.is_some())
+            .map(|stage| stage.0.as_str())
+            .collect();
+        if !failed.is_empty() {
+            bail!("failed: {}", failed.join(", "));
+        }
+        Ok(())
+    }
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let status = command.status().context("start cargo")?;
+    if !status.success() {
+        bail!("{status}");
+    }
+    Ok(())
+}
