@@ -1,0 +1,12 @@
+//! The capabilities: which resources each needs. One file each.
+
+mod cache;
+mod database;
+mod security;
+mod stateful;
+mod storage;
+
+pub(crate) use cache::KubernetesCache;
+pub(crate) use database::KubernetesDatabase;
+pub(crate) use security::KubernetesSecurity;
+pub(crate) use storage::KubernetesStorage;

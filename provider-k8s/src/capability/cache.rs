@@ -1,0 +1,304 @@
+//! Valkey or Redis in a pod: TLS only, users by ACL, an append-only file on a volume.
+
+use super::stateful::{Server, certificate, claim, selector};
+use crate::foundation;
+use crate::kubernetes::Shared;
+use crate::object::Scope;
+use crate::pod::{Container, Resources, config_volume, scratch_volume, secret_volume};
+use async_trait::async_trait;
+use platform_core::engine::Engine;
+use platform_core::value::{Recipe, Size};
+use platform_core::{
+    AlarmSubject, Blueprint, Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec, Capability, Context,
+    Credentials, DataAsset, Endpoint, Error, ErrorKind, Holds, Resource, Result, Scrape, Surface, Workload,
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const NAME: &str = "redis";
+const PORT: u16 = 6379;
+const METRICS: u16 = 9121;
+const APP: &str = "app";
+const CONFIG: &str = "/etc/redis/conf";
+const SECRETS: &str = "/etc/redis/secret";
+const TLS: &str = "/etc/redis/tls";
+
+/// Users as the server reads them: hashes only. `app` may use every key and command that cannot harm other
+/// users or the server; `probe` may ask whether it lives; `exporter` may read figures.
+const USERS: &str = "\
+user default off
+user app on #{sha256:app-password} ~* &* +@all -@admin -@dangerous +info +client -client|kill -client|pause -client|unpause -client|no-evict
+user probe on #{sha256:probe-password} resetkeys resetchannels -@all +ping
+user exporter on #{sha256:exporter-password} resetkeys resetchannels -@all +ping +info +config|get +client +slowlog +latency +memory +select +cluster|info +dbsize
+";
+
+/// Valkey or Redis in a pod.
+#[derive(Debug)]
+pub(crate) struct KubernetesCache(pub(crate) Arc<Shared>);
+
+#[async_trait]
+impl Cache for KubernetesCache {
+    fn features(&self) -> CacheFeatures {
+        let mut features = CacheFeatures::default();
+        features.engines = vec![CacheEngine::Valkey, CacheEngine::Redis];
+        features
+    }
+
+    fn surface(&self, spec: &CacheSpec, context: &Context) -> Result<Surface> {
+        self.check(spec)?;
+        let scope = self.scope(context)?;
+        let name = scope.name(NAME)?;
+        Ok(Surface {
+            endpoints: vec![Endpoint {
+                name: "redis".to_owned(),
+                host: format!("{name}.{}.svc", scope.namespace()),
+                port: PORT,
+                tls: true,
+                workload: Some(name.clone()),
+            }],
+            workloads: vec![Workload {
+                name: name.clone(),
+                namespace: scope.namespace().to_owned(),
+                labels: selector(&name),
+                ports: BTreeMap::from([("redis".to_owned(), PORT), ("metrics".to_owned(), METRICS)]),
+                calls: Vec::new(),
+            }],
+            scrapes: vec![Scrape {
+                job: name.clone(),
+                workload: name.clone(),
+                port: "metrics".to_owned(),
+                path: "/metrics".to_owned(),
+                tls: false,
+            }],
+            data: vec![DataAsset {
+                id: scope.id("PersistentVolumeClaim", &claim(&name))?,
+                holds: Holds::Rebuildable,
+                workload: Some(name.clone()),
+            }],
+            subjects: vec![AlarmSubject {
+                what: "utilisation".to_owned(),
+                capability: Capability::Cache,
+                limit: Some(max_memory(spec)),
+                subject: name,
+            }],
+        })
+    }
+
+    fn blueprint(&self, spec: &CacheSpec, context: &Context) -> Result<Blueprint<CacheOutputs>> {
+        let surface = self.surface(spec, context)?;
+        let scope = self.scope(context)?;
+        let name = scope.name(NAME)?;
+        let credentials = format!("{name}-credentials");
+        let internal = format!("{name}-internal");
+        let config = format!("{name}-config");
+        let volumes = vec![
+            config_volume("config", &config, &[]),
+            secret_volume(
+                "users",
+                &internal,
+                &[("users.acl", "users.acl"), ("probe-password", "probe-password")],
+            ),
+            secret_volume("exporter", &internal, &[("exporter.json", "exporter.json")]),
+            secret_volume("tls", &format!("{name}-tls"), &[]),
+            secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
+            scratch_volume("tmp", Size::mib(64), false),
+        ];
+        let resources = Server {
+            scope: &scope,
+            shared: &self.0,
+            capability: Capability::Cache,
+            name: &name,
+            serves: BTreeMap::from([(PORT, "redis")]),
+            volume: spec.storage,
+            storage_class: self.0.storage_class(spec.storage_class.as_ref()),
+            holds: Holds::Rebuildable,
+            // Either server reads the other's files.
+            format: "redis".to_owned(),
+            config: BTreeMap::from([
+                ("redis.conf", redis_conf(spec)),
+                ("probe.sh", include_str!("cache/probe.sh").to_owned()),
+            ]),
+            // It saves before it leaves.
+            grace: 60,
+            containers: vec![self.server(spec)?, self.exporter()?],
+            volumes,
+            secrets: secrets(&scope, &name, &credentials, &internal)?,
+            jobs: Vec::new(),
+        }
+        .into_resources(surface)?;
+        Blueprint::new(
+            resources,
+            &CacheOutputs {
+                host: format!("{name}.{}.svc", scope.namespace()),
+                port: PORT,
+                credentials: Credentials {
+                    location: scope.id("Secret", &credentials)?.label(),
+                    username: APP.to_owned(),
+                    password_key: "password".to_owned(),
+                    ca: foundation::ca_location(self.0.place(), context)?,
+                },
+            },
+        )
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+}
+
+impl KubernetesCache {
+    fn scope<'a>(&'a self, context: &'a Context) -> Result<Scope<'a>> {
+        Scope::new(self.0.place(), context, Capability::Cache)
+    }
+
+    fn check(&self, spec: &CacheSpec) -> Result<()> {
+        let wrong = |kind, what: &str, help: &str| Err(Error::new(kind, what).with_help(help));
+        if spec.replicas > 0 {
+            return wrong(
+                ErrorKind::Unsupported,
+                "a cache in a pod has no read replicas",
+                "leave replicas out, or place the cache on AWS",
+            );
+        }
+        if spec.node_type.is_some() {
+            return wrong(
+                ErrorKind::Unsupported,
+                "a node type cannot be had for a cache in a pod",
+                "leave it out, or place the cache on AWS",
+            );
+        }
+        if spec.memory < Size::mib(32) {
+            return wrong(
+                ErrorKind::Invalid,
+                "a cache needs at least 32Mi of memory",
+                "raise its memory",
+            );
+        }
+        self.0
+            .options
+            .images
+            .image(server_name(spec.engine), spec.version.as_deref())
+            .map(|_| ())
+    }
+
+    fn server(&self, spec: &CacheSpec) -> Result<Container> {
+        let name = server_name(spec.engine);
+        let client = format!("{name}-cli");
+        let env = [
+            ("CA", "/etc/redis/tls/ca.crt"),
+            ("CLIENT", client.as_str()),
+            ("SECRETS", SECRETS),
+        ];
+        let probe = json!({ "exec": { "command": ["/bin/sh", "/etc/redis/conf/probe.sh"] } });
+        let image = self.0.options.images.image(name, spec.version.as_deref())?;
+        Ok(Container::new("redis", image, Resources::server(500, spec.memory))
+            // Past the image's entrypoint, which would want to be root.
+            .command([&format!("{name}-server"), "/etc/redis/conf/redis.conf"])
+            .env(
+                &env.iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            )
+            .ports(&BTreeMap::from([("redis".to_owned(), PORT)]))
+            .probes(&probe, &probe, 600)
+            .mount("data", "/data")
+            .mount("tmp", "/tmp")
+            .mount_read_only("config", CONFIG)
+            .mount_read_only("users", SECRETS)
+            .mount_read_only("tls", TLS))
+    }
+
+    fn exporter(&self) -> Result<Container> {
+        let alive = json!({ "httpGet": { "path": "/health", "port": "metrics", "scheme": "HTTP" } });
+        let image = self.0.options.images.image("redis-exporter", None)?;
+        Ok(Container::new("exporter", image, Resources::small())
+            .args([
+                "--redis.addr=rediss://localhost:6379",
+                "--redis.user=exporter",
+                "--redis.password-file=/etc/redis/secret/exporter.json",
+                "--tls-ca-cert-file=/etc/redis/tls/ca.crt",
+            ])
+            .ports(&BTreeMap::from([("metrics".to_owned(), METRICS)]))
+            .probes(&alive, &alive, 60)
+            .mount_read_only("exporter", SECRETS)
+            .mount_read_only("ca", TLS))
+    }
+}
+
+fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str) -> Result<Vec<Resource>> {
+    let password = || Recipe::Generate { length: 32 };
+    let derive = |template: &str| Recipe::Derive {
+        template: template.to_owned(),
+    };
+    Ok(vec![
+        scope.kept_secret(
+            credentials,
+            name,
+            &BTreeMap::from([
+                ("username", Recipe::Literal { value: APP.to_owned() }),
+                ("password", password()),
+            ]),
+        )?,
+        scope.kept_secret(
+            internal,
+            name,
+            &BTreeMap::from([
+                (
+                    "app-password",
+                    Recipe::Copy {
+                        from: scope.id("Secret", credentials)?.to_string(),
+                        key: "password".to_owned(),
+                    },
+                ),
+                ("probe-password", password()),
+                ("exporter-password", password()),
+                ("users.acl", derive(USERS)),
+                (
+                    "exporter.json",
+                    derive(r#"{"rediss://exporter@localhost:6379":"{exporter-password}"}"#),
+                ),
+            ]),
+        )?,
+        certificate(scope, name)?,
+    ])
+}
+
+/// The catalogue's name, and the start of the binaries' names.
+fn server_name(engine: CacheEngine) -> &'static str {
+    match engine {
+        CacheEngine::Valkey => "valkey",
+        CacheEngine::Redis => "redis",
+    }
+}
+
+/// Three quarters of the pod's memory, in bytes: the rest is for connections and for rewriting the file.
+fn max_memory(spec: &CacheSpec) -> u64 {
+    spec.memory.bytes() / 4 * 3
+}
+
+fn redis_conf(spec: &CacheSpec) -> String {
+    format!(
+        "\
+bind * -::*
+port 0
+tls-port 6379
+tls-cert-file /etc/redis/tls/tls.crt
+tls-key-file /etc/redis/tls/tls.key
+tls-ca-cert-file /etc/redis/tls/ca.crt
+tls-auth-clients no
+tls-protocols \"TLSv1.2 TLSv1.3\"
+protected-mode yes
+aclfile /etc/redis/secret/users.acl
+dir /data
+appendonly yes
+appendfsync everysec
+save 900 1 300 10
+maxmemory {maxmemory}
+maxmemory-policy volatile-lru
+tcp-keepalive 60
+shutdown-on-sigterm save
+",
+        maxmemory = max_memory(spec),
+    )
+}

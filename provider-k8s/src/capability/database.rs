@@ -1,0 +1,427 @@
+//! PostgreSQL in a pod: one server, one volume, roles by a Job.
+
+use super::stateful::{Job, Server, certificate, claim, selector};
+use crate::catalogue;
+use crate::foundation;
+use crate::kubernetes::Shared;
+use crate::object::Scope;
+use crate::pod::{Container, Resources, config_volume, scratch_volume, secret_volume};
+use async_trait::async_trait;
+use platform_core::engine::Engine;
+use platform_core::value::{Recipe, Size};
+use platform_core::{
+    AlarmSubject, Blueprint, Call, Capability, Context, Credentials, DataAsset, Database, DatabaseFeatures,
+    DatabaseOutputs, DatabaseSpec, Endpoint, Error, ErrorKind, Holds, Result, Scrape, Surface, Workload,
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const NAME: &str = "postgres";
+const PORT: u16 = 5432;
+const METRICS: u16 = 9187;
+const ROLES: &str = "database-roles";
+/// The application's database and the role that owns it.
+const APP: &str = "app";
+/// The superuser, for the roles Job and backups only.
+const ADMIN: &str = "platform_admin";
+const SECRETS: &str = "/etc/postgres/secret";
+const TLS: &str = "/etc/postgres/tls";
+const CONFIG: &str = "/etc/postgres/conf";
+/// Connections that PostgreSQL and the exporter keep for themselves.
+const RESERVED_CONNECTIONS: u32 = 8;
+
+/// PostgreSQL in a pod.
+#[derive(Debug)]
+pub(crate) struct KubernetesDatabase(pub(crate) Arc<Shared>);
+
+#[async_trait]
+impl Database for KubernetesDatabase {
+    fn features(&self) -> DatabaseFeatures {
+        let mut features = DatabaseFeatures::default();
+        features.versions = catalogue::majors(NAME);
+        features
+    }
+
+    fn surface(&self, spec: &DatabaseSpec, context: &Context) -> Result<Surface> {
+        self.check(spec)?;
+        let scope = self.scope(context)?;
+        let name = scope.name(NAME)?;
+        Ok(Surface {
+            endpoints: vec![Endpoint {
+                name: "postgres".to_owned(),
+                host: format!("{name}.{}.svc", scope.namespace()),
+                port: PORT,
+                tls: true,
+                workload: Some(name.clone()),
+            }],
+            workloads: vec![
+                Workload {
+                    name: name.clone(),
+                    namespace: scope.namespace().to_owned(),
+                    labels: selector(&name),
+                    ports: BTreeMap::from([("postgres".to_owned(), PORT), ("metrics".to_owned(), METRICS)]),
+                    calls: Vec::new(),
+                },
+                Workload {
+                    name: ROLES.to_owned(),
+                    namespace: scope.namespace().to_owned(),
+                    labels: selector(ROLES),
+                    ports: BTreeMap::new(),
+                    calls: vec![
+                        Call::Workload {
+                            name: name.clone(),
+                            port: "postgres".to_owned(),
+                        },
+                        Call::Dns,
+                    ],
+                },
+            ],
+            scrapes: vec![Scrape {
+                job: name.clone(),
+                workload: name.clone(),
+                port: "metrics".to_owned(),
+                path: "/metrics".to_owned(),
+                tls: false,
+            }],
+            data: vec![DataAsset {
+                id: scope.id("PersistentVolumeClaim", &claim(&name))?,
+                holds: Holds::Durable,
+                workload: Some(name.clone()),
+            }],
+            subjects: vec![
+                subject("connections", u64::from(spec.max_connections), &name),
+                subject("utilisation", spec.storage.bytes(), &name),
+            ],
+        })
+    }
+
+    fn blueprint(&self, spec: &DatabaseSpec, context: &Context) -> Result<Blueprint<DatabaseOutputs>> {
+        let surface = self.surface(spec, context)?;
+        let scope = self.scope(context)?;
+        let name = scope.name(NAME)?;
+        let credentials = format!("{name}-credentials");
+        let internal = format!("{name}-internal");
+        let password = || Recipe::Generate {
+            length: spec.password_length,
+        };
+        let secrets = vec![
+            scope.kept_secret(
+                &credentials,
+                &name,
+                &BTreeMap::from([
+                    ("username", literal(APP)),
+                    ("database", literal(APP)),
+                    ("password", password()),
+                ]),
+            )?,
+            scope.kept_secret(
+                &internal,
+                &name,
+                &BTreeMap::from([("admin-password", password()), ("exporter-password", password())]),
+            )?,
+            certificate(&scope, &name)?,
+        ];
+        let volumes = vec![
+            config_volume(
+                "config",
+                &config_name(&name),
+                &["postgresql.conf", "pg_hba.conf", "start.sh"],
+            ),
+            config_volume("first-start", &config_name(&name), &["99-first-start-done.sh"]),
+            secret_volume("admin", &internal, &[("admin-password", "admin-password")]),
+            secret_volume("exporter", &internal, &[("exporter-password", "exporter-password")]),
+            secret_volume("tls", &format!("{name}-tls"), &[]),
+            secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
+            scratch_volume("run", Size::mib(16), true),
+            scratch_volume("tmp", Size::mib(256), false),
+            scratch_volume("shm", Size::mib(256), true),
+        ];
+        let resources = Server {
+            scope: &scope,
+            shared: &self.0,
+            capability: Capability::Database,
+            name: &name,
+            serves: BTreeMap::from([(PORT, "postgres")]),
+            volume: spec.storage,
+            storage_class: self.0.storage_class(spec.storage_class.as_ref()),
+            holds: Holds::Durable,
+            format: format!("postgresql-{}", spec.version),
+            config: BTreeMap::from([
+                ("postgresql.conf", postgresql_conf(spec)),
+                ("pg_hba.conf", PG_HBA.to_owned()),
+                ("start.sh", include_str!("database/start.sh").to_owned()),
+                (
+                    "99-first-start-done.sh",
+                    include_str!("database/first-start-done.sh").to_owned(),
+                ),
+            ]),
+            // Time to write what is in memory; SIGINT, which the image asks for, ends sessions at once.
+            grace: 120,
+            containers: vec![self.server(spec)?, self.exporter()?],
+            volumes,
+            secrets,
+            jobs: vec![self.roles(&scope, &name, spec)?],
+        }
+        .into_resources(surface)?;
+        Blueprint::new(
+            resources,
+            &DatabaseOutputs {
+                host: format!("{name}.{}.svc", scope.namespace()),
+                port: PORT,
+                database: APP.to_owned(),
+                credentials: Credentials {
+                    location: scope.id("Secret", &credentials)?.label(),
+                    username: APP.to_owned(),
+                    password_key: "password".to_owned(),
+                    ca: foundation::ca_location(self.0.place(), context)?,
+                },
+            },
+        )
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+}
+
+impl KubernetesDatabase {
+    fn scope<'a>(&'a self, context: &'a Context) -> Result<Scope<'a>> {
+        Scope::new(self.0.place(), context, Capability::Database)
+    }
+
+    /// Refuses what this provider cannot do.
+    fn check(&self, spec: &DatabaseSpec) -> Result<()> {
+        let unsupported = |what: String, help: String| Err(Error::new(ErrorKind::Unsupported, what).with_help(help));
+        let versions = self.features().versions;
+        if !versions.contains(&spec.version.as_str()) {
+            return unsupported(
+                format!("PostgreSQL {} does not run on Kubernetes here", spec.version),
+                format!("choose one of {}", versions.join(", ")),
+            );
+        }
+        let on_aws = [
+            ("a standby in another zone", spec.multi_az),
+            ("deletion protection", spec.deletion_protection),
+            ("an instance class", spec.instance_class.is_some()),
+        ];
+        if let Some((what, _)) = on_aws.iter().find(|(_, wanted)| *wanted) {
+            return unsupported(
+                format!("{what} cannot be had for PostgreSQL in a pod"),
+                "leave it out, or place the database on AWS".to_owned(),
+            );
+        }
+        if spec.max_connections <= RESERVED_CONNECTIONS || spec.max_connections > 10_000 {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("PostgreSQL cannot serve {} connections", spec.max_connections),
+            )
+            .with_help(format!(
+                "write {} to 10000: {RESERVED_CONNECTIONS} are kept for administration and metrics",
+                RESERVED_CONNECTIONS + 1
+            )));
+        }
+        if !(12..=128).contains(&spec.password_length) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("a password of {} characters is refused", spec.password_length),
+            )
+            .with_help("write 12 to 128"));
+        }
+        if spec.memory < Size::mib(128) || spec.cpu_milli == 0 {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "PostgreSQL needs at least 128Mi of memory and some CPU",
+            )
+            .with_help("raise its memory or CPU"));
+        }
+        Ok(())
+    }
+
+    fn server(&self, spec: &DatabaseSpec) -> Result<Container> {
+        let (volume, data) = paths(&spec.version);
+        let env = [
+            ("PGDATA", data.as_str()),
+            ("PG_MAJOR", &spec.version),
+            ("POSTGRES_DB", APP),
+            (
+                "POSTGRES_INITDB_ARGS",
+                "--data-checksums --auth-host=scram-sha-256 --auth-local=scram-sha-256",
+            ),
+            ("POSTGRES_PASSWORD_FILE", "/etc/postgres/secret/admin-password"),
+            ("POSTGRES_USER", ADMIN),
+            ("VOLUME", volume),
+        ];
+        // By TCP: the first start listens on the socket only, and is not ready.
+        let ready = json!({ "exec": { "command": [
+            "pg_isready", "--quiet", "--host=127.0.0.1", "--port=5432", format!("--username={ADMIN}"), format!("--dbname={APP}"),
+        ]}});
+        let image = self.0.options.images.image(NAME, Some(&spec.version))?;
+        Ok(
+            Container::new("postgres", image, Resources::server(spec.cpu_milli, spec.memory))
+                .command(["/bin/sh", "/etc/postgres/conf/start.sh"])
+                .args(["postgres", "-c", "config_file=/etc/postgres/conf/postgresql.conf"])
+                .env(&texts(&env))
+                .ports(&BTreeMap::from([("postgres".to_owned(), PORT)]))
+                .probes(&ready, &ready, 600)
+                .mount("data", volume)
+                .mount("run", "/var/run/postgresql")
+                .mount("tmp", "/tmp")
+                .mount("shm", "/dev/shm")
+                .mount_read_only("config", CONFIG)
+                .mount_read_only("first-start", "/docker-entrypoint-initdb.d")
+                .mount_read_only("admin", SECRETS)
+                .mount_read_only("tls", TLS),
+        )
+    }
+
+    fn exporter(&self) -> Result<Container> {
+        let env = [
+            ("DATA_SOURCE_PASS_FILE", "/etc/postgres/secret/exporter-password"),
+            (
+                "DATA_SOURCE_URI",
+                "localhost:5432/postgres?sslmode=verify-full&sslrootcert=/etc/postgres/tls/ca.crt",
+            ),
+            ("DATA_SOURCE_USER", "postgres_exporter"),
+        ];
+        let alive = json!({ "httpGet": { "path": "/", "port": "metrics", "scheme": "HTTP" } });
+        let image = self.0.options.images.image("postgres-exporter", None)?;
+        Ok(Container::new("exporter", image, Resources::small())
+            .args([
+                "--collector.long_running_transactions",
+                "--collector.stat_statements",
+                "--collector.postmaster",
+            ])
+            .env(&texts(&env))
+            .ports(&BTreeMap::from([("metrics".to_owned(), METRICS)]))
+            .probes(&alive, &alive, 60)
+            .mount_read_only("exporter", SECRETS)
+            .mount_read_only("ca", TLS))
+    }
+
+    fn roles(&self, scope: &Scope<'_>, name: &str, spec: &DatabaseSpec) -> Result<Job> {
+        let host = format!("{name}.{}.svc", scope.namespace());
+        let port = PORT.to_string();
+        let env = [
+            ("PGDATABASE", APP),
+            ("PGHOST", host.as_str()),
+            ("PGPORT", &port),
+            ("PGSSLMODE", "verify-full"),
+            ("PGSSLROOTCERT", "/etc/postgres/tls/ca.crt"),
+            ("PGUSER", ADMIN),
+            ("SCRIPTS", "/etc/postgres/scripts"),
+            ("SECRETS", SECRETS),
+        ];
+        let scripts = scope.object(
+            "ConfigMap",
+            ROLES,
+            ROLES,
+            json!({ "data": {
+                "roles.sh": include_str!("database/roles.sh"),
+                "roles.sql": include_str!("database/roles.sql"),
+            }}),
+        )?;
+        let key = |secret: &str, key: &str, path: &str| json!({ "secret": { "name": secret, "items": [{ "key": key, "path": path }] } });
+        let passwords = json!({ "name": "secret", "projected": { "defaultMode": 0o440, "sources": [
+            key(&format!("{name}-internal"), "admin-password", "admin-password"),
+            key(&format!("{name}-internal"), "exporter-password", "exporter-password"),
+            key(&format!("{name}-credentials"), "password", "app-password"),
+        ]}});
+        let image = self.0.options.images.image(NAME, Some(&spec.version))?;
+        Ok(Job {
+            name: ROLES,
+            containers: vec![
+                Container::new("roles", image, Resources::small())
+                    .command(["/bin/sh", "/etc/postgres/scripts/roles.sh"])
+                    .env(&texts(&env))
+                    .mount("tmp", "/tmp")
+                    .mount_read_only("scripts", "/etc/postgres/scripts")
+                    .mount_read_only("secret", SECRETS)
+                    .mount_read_only("ca", TLS),
+            ],
+            volumes: vec![
+                scratch_volume("tmp", Size::mib(16), true),
+                config_volume("scripts", ROLES, &[]),
+                passwords,
+                secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
+            ],
+            inputs: vec![scripts],
+        })
+    }
+}
+
+fn config_name(name: &str) -> String {
+    format!("{name}-config")
+}
+
+/// Where the volume is mounted, and the data directory on it. From 18 on the image refuses a volume at the old place.
+fn paths(version: &str) -> (&'static str, String) {
+    if version.parse::<u32>().is_ok_and(|major| major >= 18) {
+        ("/var/lib/postgresql", format!("/var/lib/postgresql/{version}/docker"))
+    } else {
+        ("/var/lib/postgresql/data", "/var/lib/postgresql/data/pgdata".to_owned())
+    }
+}
+
+fn literal(value: &str) -> Recipe {
+    Recipe::Literal {
+        value: value.to_owned(),
+    }
+}
+
+fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn subject(what: &str, limit: u64, name: &str) -> AlarmSubject {
+    AlarmSubject {
+        what: what.to_owned(),
+        capability: Capability::Database,
+        limit: Some(limit),
+        subject: name.to_owned(),
+    }
+}
+
+/// Passwords always, and TLS always but on the pod's own socket.
+const PG_HBA: &str = "\
+local   all all           scram-sha-256
+hostssl all all 0.0.0.0/0 scram-sha-256
+hostssl all all ::/0      scram-sha-256
+";
+
+fn postgresql_conf(spec: &DatabaseSpec) -> String {
+    let mib = spec.memory.as_mib();
+    format!(
+        "\
+listen_addresses = '*'
+port = 5432
+max_connections = {connections}
+shared_buffers = '{buffers}MB'
+effective_cache_size = '{cache}MB'
+maintenance_work_mem = '{maintenance}MB'
+ssl = on
+ssl_cert_file = '/etc/postgres/tls/tls.crt'
+ssl_key_file = '/etc/postgres/tls/tls.key'
+ssl_ca_file = '/etc/postgres/tls/ca.crt'
+ssl_min_protocol_version = 'TLSv1.2'
+password_encryption = 'scram-sha-256'
+hba_file = '/etc/postgres/conf/pg_hba.conf'
+unix_socket_directories = '/var/run/postgresql'
+logging_collector = off
+log_connections = on
+log_disconnections = on
+log_lock_waits = on
+log_min_duration_statement = 1000
+shared_preload_libraries = 'pg_stat_statements'
+track_io_timing = on
+idle_in_transaction_session_timeout = '10min'
+",
+        connections = spec.max_connections,
+        buffers = mib / 4,
+        cache = mib * 3 / 4,
+        maintenance = (mib / 16).clamp(16, 2048),
+    )
+}

@@ -1,0 +1,3 @@
+# The last step of the first start; the entrypoint sources or runs it. See start.sh.
+sync
+rm -f "$VOLUME/.first-start"

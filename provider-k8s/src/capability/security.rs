@@ -1,0 +1,102 @@
+//! What secures the platform beside its workloads: supplied secrets and the limits of their namespace.
+//!
+//! Namespaces with their Pod Security labels, the certificate authority and default-deny are part of the
+//! foundation. The policy, quota and credentials of a workload stand in the blueprint of its capability, under
+//! the heading `security` where they are no part of the workload itself: so `--only database` brings them
+//! along, and removing a block removes them.
+
+use crate::foundation::{self, Needs};
+use crate::kubernetes::Shared;
+use crate::object::{Scope, is_label};
+use async_trait::async_trait;
+use platform_core::engine::Engine;
+use platform_core::value::{Recipe, Size};
+use platform_core::{
+    Blueprint, Capability, Context, Error, ErrorKind, Result, Security, SecurityFeatures, SecurityOutputs,
+    SecuritySpec, Surface,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Security on Kubernetes.
+#[derive(Debug)]
+pub(crate) struct KubernetesSecurity(pub(crate) Arc<Shared>);
+
+#[async_trait]
+impl Security for KubernetesSecurity {
+    fn features(&self) -> SecurityFeatures {
+        let mut features = SecurityFeatures::default();
+        features.network_policies = true;
+        features
+    }
+
+    fn surface(&self, spec: &SecuritySpec, _context: &Context) -> Result<Surface> {
+        check(spec)?;
+        Ok(Surface::default())
+    }
+
+    fn blueprint(&self, spec: &SecuritySpec, context: &Context) -> Result<Blueprint<SecurityOutputs>> {
+        check(spec)?;
+        let scope = Scope::new(self.0.place(), context, Capability::Security)?;
+        let mut resources = self.0.own_foundation(Capability::Security, context)?;
+        // Nothing runs here, so nothing may.
+        let needs = Needs {
+            cpu_milli: 500,
+            memory: Size::mib(256),
+            pods: 0,
+            storage: Size::mib(1),
+        };
+        resources.extend(foundation::limits(&scope, Capability::Security, needs)?);
+        let mut secrets = BTreeMap::new();
+        for (name, supplied) in &spec.secrets {
+            let secret = scope.kept_secret(
+                name,
+                name,
+                &BTreeMap::from([("value", Recipe::Supplied(supplied.clone()))]),
+            )?;
+            secrets.insert(name.clone(), format!("{}, key value", secret.id.label()));
+            resources.push(secret);
+        }
+        Blueprint::new(
+            resources,
+            &SecurityOutputs {
+                ca: Some(foundation::ca_location(self.0.place(), context)?),
+                secrets,
+            },
+        )
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    fn rotation(&self, _spec: &SecuritySpec, secret: &str, _context: &Context) -> Result<Blueprint<SecurityOutputs>> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("secret {secret} cannot be given a new value by this version on Kubernetes"),
+        )
+        .with_help("a supplied secret changes with its revision"))
+    }
+}
+
+fn check(spec: &SecuritySpec) -> Result<()> {
+    for name in spec.secrets.keys() {
+        if !is_label(name) || name == foundation::AUTHORITY || name == foundation::CERTIFICATE {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("{name:?} cannot be the name of a supplied secret"),
+            )
+            .with_help("write lower-case letters, digits and inner hyphens, and neither certificate-authority nor ca-certificate"));
+        }
+    }
+    for rule in &spec.allow {
+        if !is_label(&rule.namespace) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("{:?} cannot be the name of a namespace", rule.namespace),
+            )
+            .with_help("write the namespace that may connect"));
+        }
+    }
+    Ok(())
+}

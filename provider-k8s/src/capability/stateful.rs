@@ -1,0 +1,298 @@
+//! One server with one volume, and Jobs that set it up: the shape that database, cache and storage share.
+
+use crate::foundation::{self, Needs};
+use crate::kubernetes::Shared;
+use crate::object::{Labels, NAME_LABEL, Scope, tidy};
+use crate::pod::{Container, Pod, sum};
+use crate::policy;
+use platform_core::value::{DOMAIN, Digest, Recipe, ResourceId, Size};
+use platform_core::{Capability, Context, Holds, OnRemoval, Resource, Result, Surface, Surfaces};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The name of the only volume.
+pub(crate) const VOLUME: &str = "data";
+
+/// Days of validity of a server's certificate; it is renewed by a plan well before.
+const CERTIFICATE_DAYS: u32 = 365;
+
+/// One server with one volume.
+#[derive(Debug)]
+pub(crate) struct Server<'a> {
+    pub(crate) scope: &'a Scope<'a>,
+    pub(crate) shared: &'a Shared,
+    pub(crate) capability: Capability,
+    /// Name of the StatefulSet, its Service and its pods' label.
+    pub(crate) name: &'a str,
+    /// Port of the Service -> name of the pod's port.
+    pub(crate) serves: BTreeMap<u16, &'static str>,
+    pub(crate) volume: Size,
+    pub(crate) storage_class: Option<&'a str>,
+    /// What its volume holds.
+    pub(crate) holds: Holds,
+    /// What wrote the volume: another format never starts on it.
+    pub(crate) format: String,
+    /// Files in its ConfigMap `<name>-config`.
+    pub(crate) config: BTreeMap<&'static str, String>,
+    /// Seconds between the first and the last signal.
+    pub(crate) grace: u32,
+    pub(crate) containers: Vec<Container>,
+    pub(crate) volumes: Vec<Value>,
+    /// Secrets that must be there first.
+    pub(crate) secrets: Vec<Resource>,
+    /// Jobs that set it up once it runs.
+    pub(crate) jobs: Vec<Job>,
+}
+
+/// A Job that runs to its end once for every content.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The workload's name in the surface, and the start of the object's.
+    pub(crate) name: &'static str,
+    pub(crate) containers: Vec<Container>,
+    pub(crate) volumes: Vec<Value>,
+    /// Objects whose content it works off; a change makes a new Job.
+    pub(crate) inputs: Vec<Resource>,
+}
+
+impl Server<'_> {
+    /// Every object, in an order that a person can read.
+    pub(crate) fn into_resources(self, surface: Surface) -> Result<Vec<Resource>> {
+        let context = self.scope.context();
+        let surfaces = with_surface(context, self.capability, surface);
+        let ports = port_numbers(&surfaces, self.name);
+        let mut resources = self.shared.own_foundation(self.capability, context)?;
+
+        let in_jobs: Vec<&Container> = self.jobs.iter().flat_map(|job| &job.containers).collect();
+        let (cpu_milli, memory) = sum(self.containers.iter().chain(in_jobs));
+        let needs = Needs {
+            cpu_milli,
+            memory,
+            pods: 1 + u32::try_from(self.jobs.len()).unwrap_or(u32::MAX - 20),
+            storage: self.volume,
+        };
+        let mut first = foundation::limits(self.scope, self.capability, needs)?;
+        let quota: Vec<ResourceId> = first.iter().map(|one| one.id.clone()).collect();
+        let security = self.scope.under(Capability::Security.as_str());
+        first.extend(policy::of_workloads(
+            &security,
+            self.capability,
+            &surfaces,
+            &self.shared.options,
+        )?);
+        first.push(service_account(self.scope, self.name)?);
+        let config = self.scope.object(
+            "ConfigMap",
+            &format!("{}-config", self.name),
+            self.name,
+            json!({ "data": self.config }),
+        )?;
+        let config_hash = Digest::of(&self.config).short(16).to_owned();
+        first.push(config);
+        first.extend(self.secrets);
+        let (service, headless) = services(self.scope, self.name, &self.serves, &ports)?;
+        let headless_name = headless.id.name().base().to_owned();
+        first.extend([service, headless]);
+        first.push(self.scope.object(
+            "PodDisruptionBudget.policy",
+            self.name,
+            self.name,
+            // One pod: a budget that wants it always there would block every drain of its node.
+            json!({ "spec": { "maxUnavailable": 1, "selector": { "matchLabels": selector(self.name) } } }),
+        )?);
+        first.push(
+            self.scope
+                .annotated(
+                    "PersistentVolumeClaim",
+                    &claim(self.name),
+                    self.name,
+                    BTreeMap::from([(format!("{DOMAIN}/data-format"), self.format)]),
+                    json!({ "spec": claim_spec(self.volume, self.storage_class) }),
+                )?
+                .with_on_removal(OnRemoval::Retain)
+                .with_holds(self.holds),
+        );
+        for resource in &mut first {
+            if resource.id.kind().as_str() == "PersistentVolumeClaim" {
+                resource.after.extend(quota.iter().cloned());
+            }
+        }
+
+        let pod = Pod {
+            service_account: self.name.to_owned(),
+            labels: selector(self.name),
+            annotations: BTreeMap::from([(format!("{DOMAIN}/config-hash"), config_hash)]),
+            containers: self.containers,
+            volumes: self.volumes,
+            grace: self.grace,
+            pull_secrets: self.shared.options.images.pull_secrets.clone(),
+            ends: false,
+        };
+        let mut stateful_set = self.scope.object(
+            "StatefulSet.apps",
+            self.name,
+            self.name,
+            json!({ "spec": {
+                "replicas": 1,
+                "serviceName": headless_name,
+                "revisionHistoryLimit": 5,
+                "podManagementPolicy": "OrderedReady",
+                "updateStrategy": { "type": "RollingUpdate" },
+                "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
+                "selector": { "matchLabels": selector(self.name) },
+                "template": pod.into_template(),
+                "volumeClaimTemplates": [{
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": { "name": VOLUME },
+                    "spec": claim_spec(self.volume, self.storage_class),
+                }],
+            }}),
+        )?;
+        stateful_set.after.extend(first.iter().map(|one| one.id.clone()));
+        stateful_set
+            .after
+            .insert(self.scope.id("NetworkPolicy.networking.k8s.io", policy::DEFAULT_DENY)?);
+        let server = stateful_set.id.clone();
+        resources.extend(first);
+        resources.push(stateful_set);
+        for job in self.jobs {
+            let policy = self.scope.id("NetworkPolicy.networking.k8s.io", job.name)?;
+            let pull_secrets = &self.shared.options.images.pull_secrets;
+            let mut more = job.into_resources(self.scope, pull_secrets)?;
+            if let Some(last) = more.last_mut() {
+                last.after.extend([server.clone(), policy]);
+            }
+            resources.extend(more);
+        }
+        Ok(resources)
+    }
+}
+
+impl Job {
+    /// Its service account, its inputs and, last, the Job itself under a name that its content gives.
+    fn into_resources(self, scope: &Scope<'_>, pull_secrets: &[String]) -> Result<Vec<Resource>> {
+        let account = service_account(scope, self.name)?;
+        let inputs: Vec<&Value> = self.inputs.iter().map(|input| &input.desired).collect();
+        let content = Digest::of(&inputs).short(16).to_owned();
+        let pod = Pod {
+            service_account: self.name.to_owned(),
+            labels: selector(self.name),
+            annotations: BTreeMap::from([(format!("{DOMAIN}/config-hash"), content)]),
+            containers: self.containers,
+            volumes: self.volumes,
+            grace: 30,
+            pull_secrets: pull_secrets.to_vec(),
+            ends: true,
+        };
+        let spec = tidy(json!({
+            "backoffLimit": 6,
+            "completions": 1,
+            "parallelism": 1,
+            "template": pod.into_template(),
+        }));
+        // A Job's template can never change: another content is another Job.
+        let name = format!("{}-{}", self.name, Digest::of(&spec).short(8));
+        let mut job = scope.object("Job.batch", &name, self.name, json!({ "spec": spec }))?;
+        let mut resources = vec![account];
+        resources.extend(self.inputs);
+        job.after.extend(resources.iter().map(|one| one.id.clone()));
+        resources.push(job);
+        Ok(resources)
+    }
+}
+
+/// The labels by which everybody selects the pods of a workload.
+pub(crate) fn selector(name: &str) -> Labels {
+    Labels::from([(NAME_LABEL.to_owned(), name.to_owned())])
+}
+
+/// The volume that the claim template of a server yields.
+pub(crate) fn claim(name: &str) -> String {
+    format!("{VOLUME}-{name}-0")
+}
+
+/// DNS names under which clients and sidecars reach a server. The first becomes the common name, which X.509
+/// limits to 64 characters.
+pub(crate) fn dns_names(scope: &Scope<'_>, name: &str) -> Vec<String> {
+    let namespace = scope.namespace();
+    vec![
+        name.to_owned(),
+        format!("{name}.{namespace}"),
+        format!("{name}.{namespace}.svc"),
+        format!("{name}.{namespace}.svc.cluster.local"),
+        format!("{name}-0.{name}-headless.{namespace}.svc"),
+        "localhost".to_owned(),
+    ]
+}
+
+/// A server's certificate and key. It holds nothing that cannot be made again.
+pub(crate) fn certificate(scope: &Scope<'_>, name: &str) -> Result<Resource> {
+    let recipe = Recipe::Tls {
+        authority: foundation::authority(scope.place(), scope.context())?.to_string(),
+        dns: dns_names(scope, name),
+        days: CERTIFICATE_DAYS,
+    };
+    Ok(scope
+        .secret(&format!("{name}-tls"), name, &BTreeMap::from([("*", recipe)]))?
+        .with_holds(Holds::Nothing))
+}
+
+/// All surfaces, among them this capability's, which is absent when it is used alone.
+pub(crate) fn with_surface(context: &Context, capability: Capability, surface: Surface) -> Surfaces {
+    let mut surfaces = context.surfaces.clone();
+    surfaces.0.insert(capability, surface);
+    surfaces
+}
+
+fn port_numbers(surfaces: &Surfaces, workload: &str) -> BTreeMap<String, u16> {
+    surfaces
+        .workload(workload)
+        .map(|workload| workload.ports.clone())
+        .unwrap_or_default()
+}
+
+fn service_account(scope: &Scope<'_>, name: &str) -> Result<Resource> {
+    scope.object(
+        "ServiceAccount",
+        name,
+        name,
+        json!({ "automountServiceAccountToken": false }),
+    )
+}
+
+fn services(
+    scope: &Scope<'_>,
+    name: &str,
+    serves: &BTreeMap<u16, &'static str>,
+    ports: &BTreeMap<String, u16>,
+) -> Result<(Resource, Resource)> {
+    let public: Vec<Value> = serves
+        .iter()
+        .map(|(port, target)| json!({ "name": target, "port": port, "targetPort": target, "protocol": "TCP" }))
+        .collect();
+    let every: Vec<Value> = ports
+        .iter()
+        .map(|(target, port)| json!({ "name": target, "port": port, "targetPort": target, "protocol": "TCP" }))
+        .collect();
+    let service = json!({ "spec": { "type": "ClusterIP", "selector": selector(name), "ports": public } });
+    let headless = json!({ "spec": {
+        "type": "ClusterIP",
+        "clusterIP": "None",
+        "selector": selector(name),
+        "ports": every,
+    }});
+    Ok((
+        scope.object("Service", name, name, service)?,
+        scope.object("Service", &format!("{name}-headless"), name, headless)?,
+    ))
+}
+
+fn claim_spec(size: Size, storage_class: Option<&str>) -> Value {
+    tidy(json!({
+        "accessModes": ["ReadWriteOnce"],
+        "volumeMode": "Filesystem",
+        "storageClassName": storage_class,
+        "resources": { "requests": { "storage": size } },
+    }))
+}

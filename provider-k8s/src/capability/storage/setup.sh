@@ -1,0 +1,45 @@
+#!/bin/sh
+# Makes every bucket that is described below $BUCKETS as it is described. Safe to repeat and to kill.
+# It never removes a bucket or an object; a bucket that is no longer described stays as it is.
+set -eu
+umask 077
+export MC_CONFIG_DIR="$SCRATCH/mc"
+mkdir -p "$MC_CONFIG_DIR/certs/CAs"
+cat "$CA" > "$MC_CONFIG_DIR/certs/CAs/ca.crt"
+# By file: arguments can be read by others.
+printf '{"version":"10","aliases":{"store":{"url":"%s","accessKey":"%s","secretKey":"%s","api":"S3v4","path":"on"}}}\n' \
+  "$ENDPOINT" "$(cat "$SECRETS/access-key")" "$(cat "$SECRETS/secret-key")" > "$MC_CONFIG_DIR/config.json"
+
+tries=0
+until mc ls store > /dev/null 2>&1; do
+  tries=$((tries + 1))
+  if [ "$tries" -ge "${TRIES:-150}" ]; then
+    echo "the store does not answer at $ENDPOINT" >&2
+    mc ls store >&2 || true
+    exit 1
+  fi
+  sleep 2
+done
+
+for directory in "$BUCKETS"/*/; do
+  [ -d "$directory" ] || continue
+  directory="${directory%/}"
+  bucket="${directory##*/}"
+  mc mb --ignore-existing "store/$bucket"
+
+  case "$(cat "$directory/versioning")" in
+    Enabled) mc version enable "store/$bucket" ;;
+    # A bucket that never kept versions is left alone.
+    *) case "$(mc version info "store/$bucket")" in
+      *enabled*) mc version suspend "store/$bucket" ;;
+    esac ;;
+  esac
+
+  # The whole set of rules is put in one call, so that a repetition changes nothing.
+  if [ -s "$directory/lifecycle.json" ]; then
+    mc ilm import "store/$bucket" < "$directory/lifecycle.json"
+  elif mc ilm rule ls "store/$bucket" > /dev/null 2>&1; then
+    mc ilm rule rm --all --force "store/$bucket"
+  fi
+done
+echo "buckets are as described"

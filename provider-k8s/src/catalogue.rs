@@ -1,0 +1,254 @@
+//! Which images run, as data.
+
+use platform_core::value::Image;
+use platform_core::value::image::RegistryPrefix;
+use platform_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One image that this version of the library was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatalogueImage {
+    /// What it is: `postgres`. The key of overrides.
+    pub name: &'static str,
+    /// Major version as specs write it; empty where there is one version only.
+    pub major: &'static str,
+    /// Registry and repository.
+    pub repository: &'static str,
+    /// Tag.
+    pub tag: &'static str,
+    /// Index digest, where the tag's was confirmed.
+    pub digest: Option<&'static str>,
+    /// Licence of what is in it.
+    pub licence: &'static str,
+}
+
+/// Every image, the preferred version of a name first.
+///
+/// Tags of these repositories are rebuilt, so a digest is what names the bytes. An entry without a digest
+/// is pulled by its tag until one is confirmed; give your own by an override.
+pub const CATALOGUE: &[CatalogueImage] = &[
+    image(
+        "postgres",
+        "17",
+        "docker.io/library/postgres",
+        "17.11-bookworm",
+        "051f7b7b3abdd564d5d1bd1e8c4b9c1b6e77087d1dd22020ede611c096a272e0",
+        "PostgreSQL",
+    ),
+    image(
+        "postgres",
+        "18",
+        "docker.io/library/postgres",
+        "18.6",
+        "4ef4dbc939d61acea57712655ddb4b4ab27419c913f94cca0cd57cb3ea3c2280",
+        "PostgreSQL",
+    ),
+    image(
+        "postgres",
+        "16",
+        "docker.io/library/postgres",
+        "16.15",
+        "",
+        "PostgreSQL",
+    ),
+    image(
+        "valkey",
+        "9",
+        "docker.io/valkey/valkey",
+        "9.1.2",
+        "418652cfb58ef879d4978c33553735d7147016032d5aefaa14c828e611eb9dfd",
+        "BSD-3-Clause",
+    ),
+    image("valkey", "8", "docker.io/valkey/valkey", "8.1.10", "", "BSD-3-Clause"),
+    image(
+        "redis",
+        "8",
+        "docker.io/library/redis",
+        "8.10.2",
+        "6f81e8915c60b065a524e6967e0ad1c639ba6efa84d669f823683ea04d9150ee",
+        "RSALv2, SSPLv1 or AGPL-3.0",
+    ),
+    image(
+        "redis",
+        "7",
+        "docker.io/library/redis",
+        "7.4.11",
+        "",
+        "RSALv2 or SSPLv1",
+    ),
+    image(
+        "rustfs",
+        "",
+        "docker.io/rustfs/rustfs",
+        "1.0.1",
+        "1803faef57627e2d9c2e7d89d655d712ddded5389040054987163043fecb6a3c",
+        "Apache-2.0",
+    ),
+    // The last one that was published; without the fix for CVE-2025-62506.
+    image(
+        "minio",
+        "",
+        "quay.io/minio/minio",
+        "RELEASE.2025-09-07T16-13-09Z",
+        "14cea493d9a34af32f524e538b8346cf79f3321eff8e708c1e2960462bd8936e",
+        "AGPL-3.0",
+    ),
+    image(
+        "mc",
+        "",
+        "quay.io/minio/mc",
+        "RELEASE.2025-08-13T08-35-41Z",
+        "a7fe349ef4bd8521fb8497f55c6042871b2ae640607cf99d9bede5e9bdf11727",
+        "AGPL-3.0",
+    ),
+    image(
+        "postgres-exporter",
+        "",
+        "quay.io/prometheuscommunity/postgres-exporter",
+        "v0.20.1",
+        "ac5ec343104fae0e2d84a27bb8d69b38430a11910c5382cad85d478d2bab713e",
+        "Apache-2.0",
+    ),
+    image(
+        "redis-exporter",
+        "",
+        "docker.io/oliver006/redis_exporter",
+        "v1.91.1",
+        "c67a432dba6b4ae30f471e3c77cf14a289133bbeeb89abb0bb03e6092efb2836",
+        "MIT",
+    ),
+];
+
+const fn image(
+    name: &'static str,
+    major: &'static str,
+    repository: &'static str,
+    tag: &'static str,
+    digest: &'static str,
+    licence: &'static str,
+) -> CatalogueImage {
+    CatalogueImage {
+        name,
+        major,
+        repository,
+        tag,
+        digest: if digest.is_empty() { None } else { Some(digest) },
+        licence,
+    }
+}
+
+/// The major versions of a name, preferred first.
+pub(crate) fn majors(name: &str) -> Vec<&'static str> {
+    CATALOGUE
+        .iter()
+        .filter(|entry| entry.name == name)
+        .map(|entry| entry.major)
+        .collect()
+}
+
+/// Where images come from. A change restarts what runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageOptions {
+    /// A mirror in the place of every registry. Default none.
+    pub registry: Option<RegistryPrefix>,
+    /// Names of the image pull Secrets that lie in the platform's namespaces. Default none.
+    pub pull_secrets: Vec<String>,
+    /// Names images by digest. Default on; off for images that were loaded into a Kind node by name.
+    pub digests: bool,
+    /// Other images, by the catalogue's names (`postgres`, `rustfs`, `redis-exporter`); neither mirror nor
+    /// `digests` touches them.
+    pub overrides: BTreeMap<String, Image>,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self {
+            registry: None,
+            pull_secrets: Vec::new(),
+            digests: true,
+            overrides: BTreeMap::new(),
+        }
+    }
+}
+
+impl ImageOptions {
+    /// Sets the mirror.
+    pub fn with_registry(mut self, registry: RegistryPrefix) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+    /// Adds a pull Secret.
+    pub fn with_pull_secret(mut self, name: impl Into<String>) -> Self {
+        self.pull_secrets.push(name.into());
+        self
+    }
+    /// Sets whether images are named by digest.
+    pub fn with_digests(mut self, digests: bool) -> Self {
+        self.digests = digests;
+        self
+    }
+    /// Sets another image.
+    pub fn with_override(mut self, name: impl Into<String>, image: Image) -> Self {
+        self.overrides.insert(name.into(), image);
+        self
+    }
+
+    /// The image of a name; `major` chooses among its versions, `None` takes the preferred one.
+    ///
+    /// # Errors
+    /// `Unsupported` when the catalogue has no such version.
+    pub fn image(&self, name: &str, major: Option<&str>) -> Result<Image> {
+        let entry = CATALOGUE
+            .iter()
+            .find(|entry| entry.name == name && major.is_none_or(|major| entry.major == major))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!("no {name} {} in the image catalogue", major.unwrap_or_default()),
+                )
+                .with_help(format!("it has {}", majors(name).join(", ")))
+            })?;
+        if let Some(image) = self.overrides.get(name) {
+            return Ok(image.clone());
+        }
+        let digest = entry
+            .digest
+            .map(|digest| format!("@sha256:{digest}"))
+            .unwrap_or_default();
+        Image::new(&format!("{}:{}{digest}", entry.repository, entry.tag))
+            .map(|image| self.placed(image))
+            .map_err(|cause| Error::new(ErrorKind::Internal, "the catalogue names no image").with_source(cause))
+    }
+
+    /// An image under the mirror and digest rules.
+    pub(crate) fn placed(&self, image: Image) -> Image {
+        let image = match &self.registry {
+            Some(registry) => image.with_registry(registry),
+            None => image,
+        };
+        if self.digests { image } else { image.without_digest() }
+    }
+
+    /// # Errors
+    /// `Invalid` for an override of what the catalogue does not have.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self
+            .overrides
+            .keys()
+            .find(|name| CATALOGUE.iter().all(|entry| entry.name != name.as_str()))
+        {
+            None => Ok(()),
+            Some(name) => {
+                let mut names: Vec<_> = CATALOGUE.iter().map(|entry| entry.name).collect();
+                names.dedup();
+                Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!("the image catalogue has no {name:?} to override"),
+                )
+                .with_help(format!("it has {}", names.join(", "))))
+            }
+        }
+    }
+}

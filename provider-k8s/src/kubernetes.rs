@@ -1,0 +1,166 @@
+//! The platform on one cluster.
+
+use crate::capability::{KubernetesCache, KubernetesDatabase, KubernetesSecurity, KubernetesStorage};
+use crate::catalogue::ImageOptions;
+use crate::flavour::Flavour;
+use crate::foundation;
+use platform_core::engine::Engine;
+use platform_core::value::{Clock, Place};
+use platform_core::{
+    Backup, Cache, Capability, Context, Database, Monitoring, Provider, Resource, Result, Security, Stack, Storage,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How a platform is put on a cluster, beyond what its specs say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KubernetesOptions {
+    /// Where images come from.
+    pub images: ImageOptions,
+    /// Which S3 server. Default RustFS. A change restarts it on the same volume, which another server may
+    /// not be able to read: move the objects first.
+    pub s3: Flavour,
+    /// StorageClass of volumes whose spec names none. Default: the cluster's.
+    pub storage_class: Option<String>,
+    /// Address blocks of the API server, for workloads that call it. Default none.
+    pub api_server: Vec<String>,
+}
+
+impl KubernetesOptions {
+    /// Sets where images come from.
+    pub fn with_images(mut self, images: ImageOptions) -> Self {
+        self.images = images;
+        self
+    }
+    /// Sets the S3 server.
+    pub fn with_s3(mut self, flavour: Flavour) -> Self {
+        self.s3 = flavour;
+        self
+    }
+    /// Sets the StorageClass of volumes whose spec names none.
+    pub fn with_storage_class(mut self, name: impl Into<String>) -> Self {
+        self.storage_class = Some(name.into());
+        self
+    }
+}
+
+/// The platform on one cluster: PostgreSQL, Valkey or Redis, an S3 server, and what secures them.
+///
+/// Its blueprints are pure and never touch a client, so they run the same on a cluster and on an
+/// in-memory world.
+#[derive(Clone, Debug)]
+pub struct Kubernetes {
+    shared: Arc<Shared>,
+}
+
+/// What the capabilities of one stack share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    provider: Arc<dyn Provider>,
+    pub(crate) engine: Engine,
+    pub(crate) options: KubernetesOptions,
+}
+
+impl Shared {
+    pub(crate) fn place(&self) -> &Place {
+        self.provider.place()
+    }
+
+    /// The StorageClass of a volume.
+    pub(crate) fn storage_class<'a>(&'a self, wanted: Option<&'a String>) -> Option<&'a str> {
+        wanted.or(self.options.storage_class.as_ref()).map(String::as_str)
+    }
+
+    /// What a capability brings along when it is used alone; nothing in a platform, whose foundation is shared.
+    pub(crate) fn own_foundation(&self, capability: Capability, context: &Context) -> Result<Vec<Resource>> {
+        if context.alone {
+            foundation::resources(self.place(), &BTreeSet::from([capability]), context)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+}
+
+impl Kubernetes {
+    /// A stack over any provider: a cluster, or an in-memory world.
+    pub fn on(provider: Arc<dyn Provider>, clock: Arc<dyn Clock>) -> Self {
+        let engine = Engine::builder(clock).provider(Arc::clone(&provider)).build();
+        Self {
+            shared: Arc::new(Shared {
+                provider,
+                engine,
+                options: KubernetesOptions::default(),
+            }),
+        }
+    }
+
+    /// Sets the options.
+    ///
+    /// # Errors
+    /// `Invalid` for an image override of what the catalogue does not have, or an S3 server that is not
+    /// described in full.
+    pub fn with_options(self, options: KubernetesOptions) -> Result<Self> {
+        options.images.check()?;
+        options.s3.check()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                provider: Arc::clone(&self.shared.provider),
+                engine: self.shared.engine.clone(),
+                options,
+            }),
+        })
+    }
+
+    /// Sets the engine that drives capabilities used alone: its clock, policy and lease. It must know this
+    /// stack's provider.
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                provider: Arc::clone(&self.shared.provider),
+                engine,
+                options: self.shared.options.clone(),
+            }),
+        }
+    }
+
+    /// The options.
+    pub fn options(&self) -> &KubernetesOptions {
+        &self.shared.options
+    }
+}
+
+impl Stack for Kubernetes {
+    fn provider(&self) -> Arc<dyn Provider> {
+        Arc::clone(&self.shared.provider)
+    }
+    fn place(&self) -> &Place {
+        self.shared.place()
+    }
+    fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+    fn foundation(&self, wanted: &BTreeSet<Capability>, context: &Context) -> Result<Vec<Resource>> {
+        foundation::resources(self.place(), wanted, context)
+    }
+    fn database(&self) -> Option<Arc<dyn Database>> {
+        Some(Arc::new(KubernetesDatabase(Arc::clone(&self.shared))))
+    }
+    fn cache(&self) -> Option<Arc<dyn Cache>> {
+        Some(Arc::new(KubernetesCache(Arc::clone(&self.shared))))
+    }
+    fn storage(&self) -> Option<Arc<dyn Storage>> {
+        Some(Arc::new(KubernetesStorage(Arc::clone(&self.shared))))
+    }
+    fn monitoring(&self) -> Option<Arc<dyn Monitoring>> {
+        None
+    }
+    fn security(&self) -> Option<Arc<dyn Security>> {
+        Some(Arc::new(KubernetesSecurity(Arc::clone(&self.shared))))
+    }
+    fn backup(&self) -> Option<Arc<dyn Backup>> {
+        None
+    }
+}

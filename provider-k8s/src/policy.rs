@@ -1,0 +1,161 @@
+//! Micro-segmentation: who may connect to whom, from the surfaces alone.
+//!
+//! Every namespace denies all; every workload gets one policy that opens exactly what the surfaces say it
+//! calls and is called by, and what [`SecuritySpec::allow`](platform_core::SecuritySpec) lets in.
+
+use crate::kubernetes::KubernetesOptions;
+use crate::object::{Scope, tidy};
+use platform_core::{Call, Capability, Error, ErrorKind, Resource, Result, Surfaces, Workload};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// The policy under which nothing moves.
+pub(crate) const DEFAULT_DENY: &str = "default-deny";
+
+/// Denies every connection in the scope's namespace.
+pub(crate) fn default_deny(scope: &Scope<'_>) -> Result<Resource> {
+    scope.object(
+        "NetworkPolicy.networking.k8s.io",
+        DEFAULT_DENY,
+        scope.namespace(),
+        json!({ "spec": { "podSelector": {}, "policyTypes": ["Ingress", "Egress"] } }),
+    )
+}
+
+/// One policy for each workload of a capability.
+pub(crate) fn of_workloads(
+    scope: &Scope<'_>,
+    capability: Capability,
+    surfaces: &Surfaces,
+    options: &KubernetesOptions,
+) -> Result<Vec<Resource>> {
+    let workloads = surfaces.get(capability).map_or(&[][..], |surface| &surface.workloads);
+    workloads
+        .iter()
+        .map(|workload| {
+            let spec = json!({ "spec": {
+                "podSelector": { "matchLabels": workload.labels },
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": ingress(scope, capability, workload, surfaces),
+                "egress": egress(workload, surfaces, options)?,
+            }});
+            scope.object(
+                "NetworkPolicy.networking.k8s.io",
+                &workload.name,
+                &workload.name,
+                tidy(spec),
+            )
+        })
+        .collect()
+}
+
+fn ingress(scope: &Scope<'_>, capability: Capability, workload: &Workload, surfaces: &Surfaces) -> Vec<Value> {
+    // A set, so that the order of surfaces and of the config means nothing.
+    let mut rules = BTreeSet::new();
+    for (_, caller) in surfaces.workloads() {
+        for call in &caller.calls {
+            if let Call::Workload { name, port } = call
+                && *name == workload.name
+                && let Some(port) = workload.ports.get(port)
+            {
+                let from = peer(&caller.namespace, &caller.labels);
+                rules.insert(rule("from", &from, &[("TCP", *port)]));
+            }
+        }
+    }
+    for allowed in scope
+        .context()
+        .security
+        .allow
+        .iter()
+        .filter(|rule| rule.to.contains(&capability))
+    {
+        let endpoints = surfaces.get(capability).map_or(&[][..], |surface| &surface.endpoints);
+        for endpoint in endpoints
+            .iter()
+            .filter(|endpoint| endpoint.workload.as_deref() == Some(workload.name.as_str()))
+        {
+            // An endpoint bears the name of the workload's port; the Service's own number may differ from the pod's.
+            if let Some(port) = workload.ports.get(&endpoint.name) {
+                rules.insert(rule(
+                    "from",
+                    &peer(&allowed.namespace, &allowed.labels),
+                    &[("TCP", *port)],
+                ));
+            }
+        }
+    }
+    parsed(&rules)
+}
+
+fn egress(workload: &Workload, surfaces: &Surfaces, options: &KubernetesOptions) -> Result<Vec<Value>> {
+    let mut rules = BTreeSet::new();
+    for call in &workload.calls {
+        match call {
+            Call::Workload { name, port } => {
+                let callee = surfaces.workload(name);
+                let target = callee.and_then(|callee| Some((callee, *callee.ports.get(port)?)));
+                let Some((callee, number)) = target else {
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        format!(
+                            "workload {} calls port {port} of {name}, which nobody has",
+                            workload.name
+                        ),
+                    ));
+                };
+                rules.insert(rule("to", &peer(&callee.namespace, &callee.labels), &[("TCP", number)]));
+            }
+            Call::Dns => {
+                let dns = json!([{
+                    "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } },
+                    "podSelector": { "matchLabels": { "k8s-app": "kube-dns" } },
+                }]);
+                rules.insert(rule("to", &dns, &[("UDP", 53), ("TCP", 53)]));
+            }
+            Call::ApiServer => {
+                let blocks: Vec<Value> = options
+                    .api_server
+                    .iter()
+                    .map(|cidr| json!({ "ipBlock": { "cidr": cidr } }))
+                    .collect();
+                if blocks.is_empty() {
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        format!(
+                            "workload {} calls the API server, whose addresses are not known",
+                            workload.name
+                        ),
+                    )
+                    .with_help("name them in the option `api_server`, such as 10.96.0.1/32 and the node's address"));
+                }
+                rules.insert(rule("to", &Value::Array(blocks), &[("TCP", 443), ("TCP", 6443)]));
+            }
+        }
+    }
+    Ok(parsed(&rules))
+}
+
+fn peer(namespace: &str, labels: &std::collections::BTreeMap<String, String>) -> Value {
+    let namespaces = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace } });
+    if labels.is_empty() {
+        json!([{ "namespaceSelector": namespaces }])
+    } else {
+        json!([{ "namespaceSelector": namespaces, "podSelector": { "matchLabels": labels } }])
+    }
+}
+
+fn rule(side: &str, peers: &Value, ports: &[(&str, u16)]) -> String {
+    let ports: Vec<Value> = ports
+        .iter()
+        .map(|(protocol, port)| json!({ "protocol": protocol, "port": port }))
+        .collect();
+    json!({ side: peers, "ports": ports }).to_string()
+}
+
+fn parsed(rules: &BTreeSet<String>) -> Vec<Value> {
+    rules
+        .iter()
+        .filter_map(|rule| serde_json::from_str(rule).ok())
+        .collect()
+}
