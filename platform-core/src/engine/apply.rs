@@ -109,6 +109,7 @@ impl Engine {
                 return Err(why);
             }
         };
+        settle_found(&survey, &mut leases);
         let mut report = Run::new(self, &approved, &survey, &mut leases, options.stop.clone())?
             .finish(events)
             .await;
@@ -256,6 +257,25 @@ impl Engine {
                 Err(why) => report.unseen.push(format!("{place}: {why}")),
             }
         }
+    }
+}
+
+/// Open creates whose objects showed up, or that nobody wants any more, are open no longer.
+fn settle_found(survey: &Survey, leases: &mut Leases) {
+    let wanted: BTreeSet<&ResourceId> = survey
+        .plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Create | Action::Replace))
+        .map(|step| &step.id)
+        .collect();
+    let found: Vec<ResourceId> = leases
+        .open()
+        .filter(|open| !wanted.contains(&open.id))
+        .map(|open| open.id.clone())
+        .collect();
+    for id in found {
+        leases.settle(&id);
     }
 }
 

@@ -29,9 +29,12 @@ impl Kind {
         &self.0
     }
 
-    /// The kind without its API group: `StatefulSet`.
+    /// As a person reads it: `StatefulSet` for `StatefulSet.apps`; an AWS kind stays whole, `s3.Bucket`.
     pub fn short(&self) -> &str {
-        self.0.split('.').next().unwrap_or(&self.0)
+        match self.0.split_once('.') {
+            Some((kind, _group)) if kind.starts_with(|c: char| c.is_ascii_uppercase()) => kind,
+            _ => &self.0,
+        }
     }
 }
 
