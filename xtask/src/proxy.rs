@@ -9,6 +9,7 @@ mod rule;
 mod upstream;
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     io,
     path::PathBuf,
@@ -17,7 +18,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, response::Parts};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Bytes, Incoming},
@@ -76,6 +77,8 @@ struct State {
     /// rules with how many calls each has matched
     rules: Vec<(Rule, u64)>,
     delay: Duration,
+    /// whole answers by path and query, kept while a rule may ask for them
+    remembered: BTreeMap<String, (Parts, Bytes)>,
 }
 
 #[derive(Debug)]
@@ -133,7 +136,9 @@ impl Proxy {
 
     /// Replaces all rules; their counts begin at 0. The first rule that fits a call decides about it.
     pub fn set_rules(&self, rules: impl IntoIterator<Item = Rule>) {
-        self.state().rules = rules.into_iter().map(|rule| (rule, 0)).collect();
+        let mut state = self.state();
+        state.rules = rules.into_iter().map(|rule| (rule, 0)).collect();
+        state.remembered.clear();
     }
 
     /// Adds half of a round trip to each way of every call. Default 0.
@@ -227,9 +232,23 @@ impl Shared {
                 let first = self.forward(number, &request).await?;
                 first.into_body().collect().await.map_err(io::Error::other)?;
             }
+            Some(Fault::Stale) => {
+                let remembered = self.state().remembered.get(&path).cloned();
+                if let Some((head, body)) = remembered.filter(|_| request.method() == Method::GET) {
+                    sleep(delay).await;
+                    self.note(number, |call| call.status = Some(head.status.as_u16()));
+                    return Ok(Response::from_parts(head, whole(body)));
+                }
+            }
             Some(Fault::DropAfter | Fault::StopAfter) | None => {}
         }
-        let answer = self.forward(number, &request).await?;
+        let mut answer = self.forward(number, &request).await?;
+        if self.remembers(request.method(), &path) {
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+            self.state().remembered.insert(path, (head.clone(), body.clone()));
+            answer = Response::from_parts(head, whole(body));
+        }
         match &fault {
             Some(Fault::DropAfter) => {
                 // the upstream is done with the call only when its answer is whole
@@ -266,6 +285,12 @@ impl Shared {
             }
         }
         (state.calls.len() - 1, fault, state.delay)
+    }
+
+    fn remembers(&self, method: &Method, path: &str) -> bool {
+        let stale = |(rule, _): &(Rule, u64)| matches!(rule.fault, Fault::Stale) && rule.fits(method, path);
+        // a watch has no end that could be waited for
+        method == Method::GET && !path.contains("watch=") && self.state().rules.iter().any(stale)
     }
 
     fn note(&self, number: usize, change: impl FnOnce(&mut Call)) {
@@ -395,6 +420,29 @@ mod tests {
             assert_eq!(hanging.join().unwrap(), 0, "no answer, ever");
             assert_eq!(ask(proxy.url(), "POST", "/"), "HTTP/1.1 201 Created made");
         }
+    }
+
+    #[test]
+    fn a_stale_read_is_an_earlier_answer() {
+        let upstream = Proxy::start(Upstream::Http("http://127.0.0.1:1".into())).unwrap();
+        upstream.set_rules((1..=3).map(|n| Rule::new(Fault::answer(200, n.to_string())).nth(n)));
+        let proxy = Proxy::start(Upstream::Http(upstream.url().to_owned())).unwrap();
+        proxy.set_rules([Rule::new(Fault::Stale).every(2, 2)]);
+        let seen: Vec<String> = (0..4).map(|_| ask(proxy.url(), "GET", "/x?y")).collect();
+        assert_eq!(
+            seen,
+            [
+                "HTTP/1.1 200 OK 1",
+                "HTTP/1.1 200 OK 1",
+                "HTTP/1.1 200 OK 2",
+                "HTTP/1.1 200 OK 2"
+            ]
+        );
+        assert_eq!(
+            ask(proxy.url(), "PUT", "/x?y"),
+            "HTTP/1.1 200 OK 3",
+            "a write is never stale"
+        );
     }
 
     #[test]

@@ -1,23 +1,18 @@
 //! The proxy in front of the real API server: it passes everything on, and its faults are what a client meets.
 
 use std::{
-    fs,
     io::{BufRead, BufReader},
-    path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use xtask::proxy::{Fault, Proxy, Rule, Upstream};
+use xtask::proxy::{Fault, Proxy, Rule};
 
-use crate::shared::{control_plane, object, prefix, within};
+use crate::shared::{control_plane, object, prefix, proxied, within};
 
 /// A proxy to the API server as admin, and kubectl through it.
 fn through() -> (Proxy, impl Fn(&[&str]) -> Command) {
-    let plane = control_plane();
-    let proxy = Proxy::start(Upstream::Kubeconfig(plane.admin().kubeconfig().to_owned())).unwrap();
-    let file: PathBuf = plane.folder().join(format!("{}proxy.kubeconfig", prefix()));
-    fs::write(&file, proxy.kubeconfig()).unwrap();
+    let (proxy, file) = proxied(control_plane().admin());
     let kubectl = move |arguments: &[&str]| {
         let mut command = Command::new(control_plane().kubectl());
         command

@@ -1,6 +1,7 @@
 //! What the suites of this binary share.
 
 use std::{
+    path::PathBuf,
     process::{Command, Output},
     sync::{
         OnceLock,
@@ -10,7 +11,10 @@ use std::{
 };
 
 use serde_json::Value;
-use xtask::control_plane::{ControlPlane, Options, User};
+use xtask::{
+    control_plane::{ControlPlane, Options, User},
+    proxy::{Proxy, Upstream},
+};
 
 /// The control plane of this binary, started by whoever asks first. It ends with the process.
 pub(crate) fn control_plane() -> &'static ControlPlane {
@@ -22,6 +26,14 @@ pub(crate) fn control_plane() -> &'static ControlPlane {
 pub(crate) fn prefix() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(1);
     format!("t{}-", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A proxy to the API server that acts as `user`, and a kubeconfig that leads to it.
+pub(crate) fn proxied(user: &User) -> (Proxy, PathBuf) {
+    let proxy = Proxy::start(Upstream::Kubeconfig(user.kubeconfig().to_owned())).expect("start a proxy");
+    let file = control_plane().folder().join(format!("{}proxy.kubeconfig", prefix()));
+    std::fs::write(&file, proxy.kubeconfig()).expect("write a kubeconfig");
+    (proxy, file)
 }
 
 /// Runs kubectl as `user`, without anything of the machine's.

@@ -26,6 +26,9 @@ pub enum Fault {
         /// The body.
         body: Bytes,
     },
+    /// A GET is answered as the last GET of the same path and query was that reached the upstream since the rules were
+    /// set; the upstream hears of it only if there was none. Watches and other methods are left alone.
+    Stale,
     /// The call hangs before the upstream hears of it, and [`Proxy::stopped`](super::Proxy::stopped) returns.
     StopBefore,
     /// The upstream answers, then the call hangs, and [`Proxy::stopped`](super::Proxy::stopped) returns.
