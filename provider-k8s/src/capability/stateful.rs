@@ -89,6 +89,13 @@ impl Server<'_> {
         )?;
         let config_hash = Digest::of(&self.config).short(16).to_owned();
         first.push(config);
+        // A volume comes after the secrets it is locked with: one of them lost beside it is never made anew.
+        let keys: Vec<ResourceId> = self
+            .secrets
+            .iter()
+            .filter(|secret| secret.holds == Some(Holds::Durable))
+            .map(|secret| secret.id.clone())
+            .collect();
         first.extend(self.secrets);
         let (service, headless) = services(self.scope, self.name, &self.serves, &ports)?;
         let headless_name = headless.id.name().base().to_owned();
@@ -114,7 +121,7 @@ impl Server<'_> {
         );
         for resource in &mut first {
             if resource.id.kind().as_str() == "PersistentVolumeClaim" {
-                resource.after.extend(quota.iter().cloned());
+                resource.after.extend(quota.iter().chain(&keys).cloned());
             }
         }
 
