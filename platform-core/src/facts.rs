@@ -283,4 +283,6 @@ pub enum RiskRule {
     Removed(Risk),
     /// More elements than before.
     Widens(Risk),
+    /// To a word further left in this list, to one that is not in it, or away.
+    Lowers(&'static [&'static str], Risk),
 }

@@ -23,7 +23,7 @@ pub struct Difference {
 
 /// All fields in which two values differ, in the order of their keys.
 ///
-/// Lists whose elements all have a `name` are compared element by element, others as a whole.
+/// Lists whose elements all have a `name` (or a `metadata.name`) are compared element by element, others as a whole.
 pub fn diff(before: &Value, after: &Value, fields: &[Field]) -> Vec<Difference> {
     let fields: Vec<(FieldPath, Field)> = fields
         .iter()
@@ -111,7 +111,10 @@ fn walk_maps(
 fn by_name(items: &[Value]) -> Option<Vec<(&str, &Value)>> {
     let mut named: Vec<(&str, &Value)> = Vec::with_capacity(items.len());
     for item in items {
-        let name = item.get("name")?.as_str()?;
+        let name = item
+            .get("name")
+            .or_else(|| item.get("metadata")?.get("name"))?
+            .as_str()?;
         if named.iter().any(|(other, _)| *other == name) {
             return None;
         }
@@ -158,7 +161,16 @@ fn risk(before: Option<&Value>, after: Option<&Value>, rule: RiskRule) -> Option
         RiskRule::TurnsOff(risk) => (is_on(before) && !is_on(after)).then_some(risk),
         RiskRule::Removed(risk) => (before.is_some() && after.is_none()).then_some(risk),
         RiskRule::Widens(risk) => widens(before, after).then_some(risk),
+        RiskRule::Lowers(words, risk) => (level(words, after) < level(words, before)).then_some(risk),
     }
+}
+
+/// The position of a word, counted from 1; 0 when absent or unknown.
+fn level(words: &[&str], value: Option<&Value>) -> usize {
+    value
+        .and_then(Value::as_str)
+        .and_then(|text| words.iter().position(|word| *word == text))
+        .map_or(0, |position| position + 1)
 }
 
 fn is_on(value: Option<&Value>) -> bool {
@@ -267,6 +279,11 @@ mod tests {
         Field::new("spec.policy").equal(Equal::JsonText),
         Field::new("spec.class").changes(FieldChange::Never),
         Field::new("data.*").risk(RiskRule::Removed(Risk::DestroysData)),
+        Field::new("spec.level").risk(RiskRule::Lowers(
+            &["privileged", "baseline", "restricted"],
+            Risk::LowersProtection,
+        )),
+        Field::new("spec.claims[*].size").changes(FieldChange::GrowOnly),
     ];
 
     #[test]
@@ -352,6 +369,26 @@ mod tests {
                 json!({"data": {"password": 1, "b": 2}}),
                 json!({"data": {"b": 2}}),
                 vec!["data.password destroys-data"],
+            ),
+            (
+                json!({"spec": {"level": "restricted"}}),
+                json!({"spec": {"level": "baseline"}}),
+                vec!["spec.level lowers-protection"],
+            ),
+            (
+                json!({"spec": {"level": "baseline"}}),
+                json!({"spec": {"level": "restricted"}}),
+                vec!["spec.level"],
+            ),
+            (
+                json!({"spec": {"level": "baseline"}}),
+                json!({"spec": {}}),
+                vec!["spec.level lowers-protection"],
+            ),
+            (
+                json!({"spec": {"claims": [{"metadata": {"name": "data"}, "size": "1Gi"}]}}),
+                json!({"spec": {"claims": [{"metadata": {"name": "data"}, "size": "2Gi"}]}}),
+                vec!["spec.claims[data].size"],
             ),
         ] {
             let found: Vec<String> = diff(&before, &after, FIELDS)
