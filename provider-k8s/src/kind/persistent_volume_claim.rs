@@ -1,0 +1,63 @@
+use super::status::{condition, progressing};
+use super::{KubeKind, PLAIN, calls};
+use platform_core::{Equal, Field, FieldChange, Holds, KindFacts, State};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Data. It only grows, and nothing else of it ever changes.
+pub(super) static KIND: KubeKind = KubeKind {
+    facts: &KindFacts {
+        kind: "PersistentVolumeClaim",
+        holds: Holds::Durable,
+        rank: 10,
+        patience: Duration::from_mins(5),
+        usually: Duration::from_secs(2),
+        outputs: &["volume"],
+        fields: &[
+            Field::new("spec").changes(FieldChange::Never),
+            Field::new("spec.resources.requests.storage")
+                .changes(FieldChange::GrowOnly)
+                .equal(Equal::Quantity),
+            Field::new("spec.volumeAttributesClassName").changes(FieldChange::InPlace),
+        ],
+        calls: calls!("persistentvolumeclaims"),
+        ..PLAIN
+    },
+    group: "",
+    version: "v1",
+    plural: "persistentvolumeclaims",
+    namespaced: true,
+    state,
+};
+
+/// A claim that no pod uses yet is as ready as it gets: its class may bind at the first pod only, and that pod's
+/// workload waits for the claim. Whether the volume comes is then part of the workload's readiness.
+fn state(object: &Value) -> State {
+    match object["status"]["phase"].as_str() {
+        Some("Lost") => {
+            return State::Failed {
+                why: "its volume is gone".to_owned(),
+            };
+        }
+        Some("Bound") => {}
+        _ => {
+            return match object["metadata"]["annotations"]["volume.kubernetes.io/selected-node"].as_str() {
+                Some(node) => progressing(&format!("its volume on {node}")),
+                None => State::Ready,
+            };
+        }
+    }
+    for failed in ["ControllerResizeError", "NodeResizeError"] {
+        if let Some(failure) = condition(object, failed) {
+            return State::Failed { why: failure.text() };
+        }
+    }
+    let asked = &object["spec"]["resources"]["requests"]["storage"];
+    let have = &object["status"]["capacity"]["storage"];
+    let smaller = crate::quantity::compare(have, asked).is_some_and(std::cmp::Ordering::is_lt);
+    // The file system grows when a pod mounts it.
+    if smaller && condition(object, "FileSystemResizePending").is_none() {
+        return progressing("the larger volume");
+    }
+    State::Ready
+}

@@ -1,0 +1,46 @@
+use super::{KubeKind, PLAIN, at_once};
+use platform_core::{Calls, Charset, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule};
+
+/// Who has the rights of a role. Who makes one has to hold those rights or may `bind`.
+pub(super) static KIND: KubeKind = KubeKind {
+    facts: &KindFacts {
+        kind: "RoleBinding.rbac.authorization.k8s.io",
+        rank: 32,
+        name: NameRule {
+            max: 253,
+            charset: Charset::PathSegment,
+        },
+        fields: &[
+            Field::new("subjects").risk(RiskRule::Widens(Risk::Exposes)),
+            Field::new("roleRef")
+                .changes(FieldChange::Replace)
+                .risk(RiskRule::Always(Risk::Exposes)),
+        ],
+        calls: Calls {
+            read: &[
+                "get rolebindings.rbac.authorization.k8s.io",
+                "list rolebindings.rbac.authorization.k8s.io",
+                "watch rolebindings.rbac.authorization.k8s.io",
+            ],
+            create: &[
+                "create rolebindings.rbac.authorization.k8s.io",
+                "bind roles.rbac.authorization.k8s.io",
+            ],
+            update: &[
+                "get rolebindings.rbac.authorization.k8s.io",
+                "patch rolebindings.rbac.authorization.k8s.io",
+                "bind roles.rbac.authorization.k8s.io",
+            ],
+            delete: &[
+                "get rolebindings.rbac.authorization.k8s.io",
+                "delete rolebindings.rbac.authorization.k8s.io",
+            ],
+        },
+        ..PLAIN
+    },
+    group: "rbac.authorization.k8s.io",
+    version: "v1",
+    plural: "rolebindings",
+    namespaced: true,
+    state: at_once,
+};
