@@ -128,18 +128,23 @@ impl Reader {
         self.refuse(rule, at, below, message, help);
     }
 
-    /// Names the other key that makes the last problem one: `memory 1Gi comes from base.yaml:9:12`.
-    pub(super) fn because(&mut self, block: &Node, key: &str) {
+    /// Puts a problem of two keys down, at the first that the config itself has, naming where the other comes from.
+    pub(super) fn refuse_pair(&mut self, block: &Node, rule: Rule, keys: [&str; 2], message: String, help: String) {
+        let [one, other] = match keys.map(|key| block.find(key)) {
+            [Some(one), _] if !one.at.in_profile() => keys,
+            [_, Some(_)] => [keys[1], keys[0]],
+            _ => keys,
+        };
+        self.refuse_key(block, rule, one, message, help);
         let Some(Node {
             at,
             value: Value::Scalar { text, .. },
-        }) = block.find(key)
+        }) = block.find(other)
         else {
             return;
         };
-        let name = key.rsplit('.').next().unwrap_or(key);
         if let Some(found) = self.found.pop() {
-            self.found.push(found.because(format!("{name} {text}"), *at));
+            self.found.push(found.because(format!("{other} {text}"), *at));
         }
     }
 
@@ -352,7 +357,23 @@ impl<T: Read> Read for Option<T> {
         Some(None)
     }
     fn schema() -> Json {
-        T::schema()
+        // `null` takes away what a lower layer or the profile says.
+        let mut schema = T::schema();
+        if let Some(object) = schema.as_object_mut() {
+            match object.get_mut("type") {
+                Some(Json::Array(types)) => types.push(json!("null")),
+                Some(one) => *one = json!([one, "null"]),
+                None => {
+                    if let Some(Json::Array(words)) = object.get_mut("enum") {
+                        words.push(Json::Null);
+                    }
+                    if let Some(Json::Array(kinds)) = object.get_mut("oneOf") {
+                        kinds.push(json!({ "type": "null" }));
+                    }
+                }
+            }
+        }
+        schema
     }
 }
 

@@ -149,33 +149,27 @@ impl Layers {
         let profile_source = sources.add("", "", Kind::Profile);
         let mut found = Vec::new();
         let mut tree = Node::map(At::whole(profile_source));
+        let (mut readable, mut root) = (true, None);
         for layer in self.layers {
-            let node = read_layer(layer, &mut sources, &mut found);
-            if let Some(mut node) = node {
-                secrets::remove(&mut node, "", &mut found);
-                merge::tidy(&mut node, "", &mut found);
-                if matches!(node.value, Value::Map(_)) {
-                    merge::lay_over(&mut tree, node);
-                } else {
-                    let message = "a config file is a mapping of keys to values";
-                    found
-                        .push(Found::new(Rule::WrongType, node.at, "", message).help("start with `name: ml-platform`"));
-                }
+            let kind = layer.kind;
+            let Some(mut node) = read_layer(layer, &mut sources, &mut found) else {
+                readable = false;
+                continue;
+            };
+            secrets::remove(&mut node, "", &mut found);
+            merge::tidy(&mut node, "", &mut found);
+            if kind == Kind::Own || root.is_none() {
+                root = Some(node.at);
+            }
+            if matches!(node.value, Value::Map(_)) {
+                merge::lay_over(&mut tree, node);
+            } else {
+                readable = false;
+                let message = "a config file is a mapping of keys to values";
+                found.push(Found::new(Rule::WrongType, node.at, "", message).help("start with `name: ml-platform`"));
             }
         }
         // A text that could not be read may hold what seems to be missing.
-        let readable = found
-            .iter()
-            .all(|f| !matches!(f.rule, Rule::Unreadable | Rule::Encoding | Rule::FileSize))
-            && found
-                .iter()
-                .all(|f| !matches!(f.rule, Rule::Syntax | Rule::Tab | Rule::MultipleDocuments))
-            && found.iter().all(|f| {
-                !matches!(
-                    f.rule,
-                    Rule::AliasLimit | Rule::MergeKey | Rule::Nesting | Rule::Override
-                )
-            });
         if !readable {
             report(&sources, found)?;
             return Err(ConfigErrors::default());
@@ -190,10 +184,15 @@ impl Layers {
         merge::drop_nulls(&mut tree);
         merge::refuse_planned(&mut tree, &mut found);
         merge::keep_provider_keys(&mut tree, &sources, &mut found);
+        tree.at = root.unwrap_or(At::whole(profile_source));
         merge::sort_keys(&mut tree, PlatformConfig::KEYS);
         let mut reader = Reader::default();
         validate::check_names(&tree, environment, &mut reader);
         let config = PlatformConfig::read(&tree, &mut reader);
+        // A key that was taken out with a problem of its own is not missing as well.
+        reader
+            .found
+            .retain(|f| f.rule != Rule::MissingKey || found.iter().all(|other| other.key != f.key));
         found.append(&mut reader.found);
         report(&sources, found)?;
         let origin = Origin(Arc::new(Loaded {
@@ -230,7 +229,8 @@ fn read_layer(layer: Layer, sources: &mut Sources, found: &mut Vec<Found>) -> Op
     let text = match yaml::decode(&bytes, next) {
         Ok(text) => text,
         Err(problem) => {
-            sources.add(layer.name, "", layer.kind);
+            let start = bytes.get(..yaml::MAX_BYTES).unwrap_or(&bytes);
+            sources.add(layer.name, String::from_utf8_lossy(start), layer.kind);
             found.push(*problem);
             return None;
         }

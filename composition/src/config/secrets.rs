@@ -134,6 +134,15 @@ fn url_with_password(text: &str) -> bool {
 
 /// The line with what looks like a secret, or stands behind a key named like one, replaced by `***`.
 pub(super) fn masked(line: &str) -> String {
+    // The inside of a key, of which no other line is at hand.
+    let word = line.trim();
+    if word.len() >= 40
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'"'))
+    {
+        return " ***".to_owned();
+    }
     let mut out = String::new();
     let mut rest = line;
     // A value reaches from a colon or equals sign to the next comma, closing brace or the end.
@@ -191,6 +200,7 @@ mod tests {
             ("  url: postgres://me:hunter2@db/x", "  url: ***"),
             ("  - ghp_0123456789abcdefghij0123", " ***"),
             ("-----BEGIN RSA PRIVATE KEY-----", " ***"),
+            ("  MHcCAQEEIJf0TestOnlyNotAKeyAtAll00000000000000+/=", " ***"),
             ("  password_length: 24", "  password_length: 24"),
             ("  url: https://example.com/a@b", "  url: https://example.com/a@b"),
         ] {

@@ -14,6 +14,11 @@ pub(super) struct At {
 }
 
 impl At {
+    /// Whether the place is in the profile, which is always the lowest layer.
+    pub(super) fn in_profile(self) -> bool {
+        self.source == 0
+    }
+
     /// A text as a whole.
     pub(super) fn whole(source: usize) -> Self {
         Self {

@@ -370,9 +370,17 @@ impl DatabaseConfig {
                     self.max_connections
                 );
                 let fits = (memory.as_mib() - SERVER) / CONNECTION;
-                let help = format!("write at most {fits}, or memory: {}Gi", needed.as_gib_rounded_up());
-                reader.refuse_key(node, Rule::ConnectionsMemory, "max_connections", message, help);
-                reader.because(node, "memory");
+                let help = format!(
+                    "write max_connections: {fits} or memory: {}Gi",
+                    needed.as_gib_rounded_up()
+                );
+                reader.refuse_pair(
+                    node,
+                    Rule::ConnectionsMemory,
+                    ["max_connections", "memory"],
+                    message,
+                    help,
+                );
             }
         }
     }
@@ -408,9 +416,8 @@ impl CacheConfig {
             if needed > storage && memory >= mib(64) && storage >= gib(1) {
                 let message =
                     format!("{memory} of memory need {needed} on disk while the append-only file is rewritten");
-                let help = format!("write at least {}Gi", needed.as_gib_rounded_up());
-                reader.refuse_key(node, Rule::CacheVolume, "storage", message, help);
-                reader.because(node, "memory");
+                let help = format!("write storage: {}Gi, or less memory", needed.as_gib_rounded_up());
+                reader.refuse_pair(node, Rule::CacheVolume, ["storage", "memory"], message, help);
             }
         }
     }

@@ -106,8 +106,14 @@ pub(super) fn decode(bytes: &[u8], source: usize) -> Result<&str, Box<Found>> {
         let good = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
         let line = good.matches('\n').count() + 1;
         let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        let message = format!("the byte at line {line}, column {column} is not UTF-8 (Latin-1 or Windows-1252?)");
-        whole(Rule::Encoding, &message, "save it as UTF-8")
+        let message = "this byte is not UTF-8 (Latin-1 or Windows-1252?)";
+        let at = At {
+            source,
+            line,
+            column,
+            width: 1,
+        };
+        Box::new(Found::new(Rule::Encoding, at, "", message).help("save the file as UTF-8"))
     })
 }
 
@@ -307,10 +313,18 @@ fn place(location: Location, source: usize) -> At {
 }
 
 fn explain(text: &str, source: usize, error: &Error) -> Found {
-    let at = error.location().map_or(At::whole(source), |l| place(l, source));
+    let used = error
+        .locations()
+        .map(|l| l.reference_location)
+        .filter(|l| l.line() > 0)
+        .or(error.location());
+    let at = used.map_or(At::whole(source), |l| place(l, source));
     let problem = |rule, message: &str| Found::new(rule, at, "", message);
     match error {
-        Error::AliasError { error, .. } => explain(text, source, error),
+        Error::AliasError { error, .. } => Found {
+            at,
+            ..explain(text, source, error)
+        },
         Error::MultipleDocuments { .. } => {
             problem(Rule::MultipleDocuments, "a config file holds one document").help("one file for each platform")
         }
@@ -371,7 +385,7 @@ fn syntax(text: &str, mut found: Found, words: &str) -> Found {
         .trim()
         .trim_end_matches('.');
     found.message = format!("not YAML: {words}");
-    found
+    found.help("look for a missing quote, bracket or blank, or an uneven indentation, here or just above")
 }
 
 #[cfg(test)]
