@@ -1,0 +1,251 @@
+//! From the text shape to what providers take: specs and the context. Pure.
+
+use crate::config::{
+    AllowConfig, BucketConfig, CacheConfig, DatabaseConfig, PlatformConfig, QuotaConfig, SecurityConfig, StorageConfig,
+};
+use platform_core::value::Supplied;
+use platform_core::{
+    AllowRule, BucketSpec, CacheSpec, Capability, Context, DatabaseSpec, QuotaSpec, SecuritySpec, StorageSpec,
+};
+
+/// What a config asks for, capability by capability; an absent one is not wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Specs {
+    /// PostgreSQL.
+    pub database: Option<DatabaseSpec>,
+    /// Valkey or Redis.
+    pub cache: Option<CacheSpec>,
+    /// S3.
+    pub storage: Option<StorageSpec>,
+    /// Policies and secrets.
+    pub security: Option<SecuritySpec>,
+}
+
+/// The specs of a config.
+pub fn specs(config: &PlatformConfig) -> Specs {
+    let name = config.name.as_str();
+    Specs {
+        database: config.database.as_ref().map(|block| database(name, block)),
+        cache: config.cache.as_ref().map(|block| cache(name, block)),
+        storage: config.storage.as_ref().map(|block| storage(name, block)),
+        security: config.security.as_ref().map(|block| security(name, block)),
+    }
+}
+
+/// The context of a config, before any surface is stated.
+pub fn context(config: &PlatformConfig, specs: &Specs) -> Context {
+    let mut context = Context::new(&config.name, config.environment, &config.namespace_prefix);
+    context.security = specs
+        .security
+        .clone()
+        .unwrap_or_else(|| SecuritySpec::new(config.name.as_str()));
+    context.names = config.names.clone();
+    context.tags = config.tags.clone();
+    context
+}
+
+impl Specs {
+    /// The capabilities that are asked for.
+    pub fn wanted(&self) -> impl Iterator<Item = Capability> {
+        [
+            (Capability::Database, self.database.is_some()),
+            (Capability::Cache, self.cache.is_some()),
+            (Capability::Storage, self.storage.is_some()),
+            (Capability::Security, self.security.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(capability, wanted)| wanted.then_some(capability))
+    }
+}
+
+fn database(name: &str, block: &DatabaseConfig) -> DatabaseSpec {
+    let mut spec = DatabaseSpec::new(name)
+        .with_version(block.version.as_str())
+        .with_storage(block.storage)
+        .with_max_connections(block.max_connections);
+    if let Some(cpu) = block.cpu {
+        spec.cpu_milli = cpu.milli();
+    }
+    if let Some(memory) = block.memory {
+        spec.memory = memory;
+    }
+    spec.password_length = block.password_length;
+    spec.storage_class.clone_from(&block.storage_class);
+    spec.instance_class.clone_from(&block.instance_class);
+    spec.multi_az = block.multi_az.unwrap_or(spec.multi_az);
+    spec.deletion_protection = block.deletion_protection.unwrap_or(spec.deletion_protection);
+    spec
+}
+
+fn cache(name: &str, block: &CacheConfig) -> CacheSpec {
+    let mut spec = CacheSpec::new(name).with_engine(block.engine);
+    spec.version.clone_from(&block.version);
+    if let Some(memory) = block.memory {
+        spec.memory = memory;
+    }
+    if let Some(storage) = block.storage {
+        spec.storage = storage;
+    }
+    spec.replicas = block.replicas;
+    spec.storage_class.clone_from(&block.storage_class);
+    spec.node_type.clone_from(&block.node_type);
+    spec
+}
+
+fn storage(name: &str, block: &StorageConfig) -> StorageSpec {
+    let mut spec = StorageSpec::new(name);
+    if let Some(capacity) = block.capacity {
+        spec.capacity = capacity;
+    }
+    if let Some(memory) = block.memory {
+        spec.memory = memory;
+    }
+    spec.storage_class.clone_from(&block.storage_class);
+    spec.buckets = block.buckets.iter().map(bucket).collect();
+    spec
+}
+
+fn bucket(block: &BucketConfig) -> BucketSpec {
+    BucketSpec::new(block.name.as_str())
+        .with_versioning(block.versioning)
+        .with_expire(block.expire)
+        .with_expire_noncurrent(block.expire_noncurrent)
+}
+
+fn security(name: &str, block: &SecurityConfig) -> SecuritySpec {
+    let mut spec = SecuritySpec::new(name).with_pod_security(block.pod_security);
+    spec.allow = block.allow.iter().map(allow).collect();
+    spec.quotas = block
+        .quotas
+        .iter()
+        .map(|(namespace, block)| (namespace.clone(), quota(block)))
+        .collect();
+    for secret in &block.secrets {
+        let supplied = Supplied {
+            supplied: secret.supplied.clone(),
+            revision: secret.revision,
+        };
+        spec = spec.with_secret(secret.name.as_str(), supplied);
+    }
+    spec
+}
+
+fn allow(block: &AllowConfig) -> AllowRule {
+    AllowRule {
+        namespace: block.from.namespace.clone(),
+        labels: block.from.labels.clone(),
+        to: block.to.clone(),
+    }
+}
+
+fn quota(block: &QuotaConfig) -> QuotaSpec {
+    QuotaSpec {
+        cpu_milli: block.cpu.map(crate::config::Cpu::milli),
+        memory: block.memory,
+        pods: block.pods,
+        storage: block.storage,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{context, specs};
+    use crate::config::PlatformConfig;
+    use platform_core::value::{Size, Span};
+    use platform_core::{CacheEngine, Capability, Environment, PodSecurity};
+
+    const EVERYTHING: &str = "
+name: demo
+environment: local
+namespace_prefix: team-a-
+tags: { team: a }
+names: { postgres: pg }
+database: { version: '16', storage: 11Gi, max_connections: 50, cpu: 700m, memory: 2Gi, password_length: 32, storage_class: fast }
+cache: { engine: redis, version: '8', memory: 128Mi, storage: 6Gi, replicas: 2, storage_class: fast }
+storage:
+  capacity: 21Gi
+  memory: 2Gi
+  storage_class: slow
+  buckets: [{ name: data-sets, versioning: true, expire: 90d, expire_noncurrent: 30d }]
+security:
+  pod_security: restricted
+  allow: [{ from: { namespace: apps, labels: { app: web } }, to: [database] }]
+  quotas: { database: { cpu: 4, memory: 8Gi, pods: 20, storage: 100Gi } }
+  secrets: [{ name: smtp, supplied: vault-smtp, revision: 3 }]
+";
+
+    #[test]
+    fn every_key_reaches_its_spec() {
+        let config = PlatformConfig::parse(EVERYTHING, "demo.yaml").unwrap_or_else(|errors| panic!("{errors}"));
+        let specs = specs(&config);
+        let database = specs.database.as_ref().unwrap();
+        assert_eq!((database.name.as_str(), database.version.as_str()), ("demo", "16"));
+        assert_eq!((database.storage, database.memory), (Size::gib(11), Size::gib(2)));
+        assert_eq!(
+            (database.max_connections, database.cpu_milli, database.password_length),
+            (50, 700, 32)
+        );
+        assert_eq!(database.storage_class.as_deref(), Some("fast"));
+        let cache = specs.cache.as_ref().unwrap();
+        assert_eq!(
+            (cache.engine, cache.version.as_deref()),
+            (CacheEngine::Redis, Some("8"))
+        );
+        assert_eq!(
+            (cache.memory, cache.storage, cache.replicas),
+            (Size::mib(128), Size::gib(6), 2)
+        );
+        let storage = specs.storage.as_ref().unwrap();
+        assert_eq!((storage.capacity, storage.memory), (Size::gib(21), Size::gib(2)));
+        assert_eq!(storage.storage_class.as_deref(), Some("slow"));
+        let bucket = &storage.buckets[0];
+        assert_eq!((bucket.name.as_str(), bucket.versioning), ("data-sets", true));
+        assert_eq!(
+            (bucket.expire, bucket.expire_noncurrent),
+            (Some(Span::days(90)), Some(Span::days(30)))
+        );
+        let security = specs.security.as_ref().unwrap();
+        assert_eq!(security.pod_security, PodSecurity::Restricted);
+        assert_eq!(
+            (security.allow[0].namespace.as_str(), &security.allow[0].to[..]),
+            ("apps", &[Capability::Database][..])
+        );
+        assert_eq!(security.allow[0].labels["app"], "web");
+        let quota = &security.quotas["database"];
+        assert_eq!((quota.cpu_milli, quota.pods), (Some(4000), Some(20)));
+        assert_eq!(
+            (quota.memory, quota.storage),
+            (Some(Size::gib(8)), Some(Size::gib(100)))
+        );
+        assert_eq!(
+            (
+                security.secrets["smtp"].supplied.as_str(),
+                security.secrets["smtp"].revision
+            ),
+            ("vault-smtp", 3)
+        );
+
+        let context = context(&config, &specs);
+        assert_eq!(
+            (context.environment, context.namespace("cache").as_str()),
+            (Environment::Local, "team-a-cache")
+        );
+        assert_eq!(
+            (context.name_of("postgres"), context.tags["team"].as_str()),
+            ("pg", "a")
+        );
+        assert_eq!(&context.security, security);
+        assert!(!context.alone);
+    }
+
+    #[test]
+    fn an_absent_block_is_not_wanted() {
+        let config = PlatformConfig::parse("name: demo\nenvironment: local\ncache: {}\n", "demo.yaml")
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        let specs = specs(&config);
+        assert_eq!(specs.wanted().collect::<Vec<_>>(), [Capability::Cache]);
+        assert_eq!(context(&config, &specs).security.pod_security, PodSecurity::Baseline);
+    }
+}
