@@ -2,6 +2,8 @@
 //!
 //! [`config`] reads the file, [`Platform`] plans and applies what it asks for.
 
+#[cfg(feature = "k8s")]
+mod cluster;
 pub mod config;
 pub mod lower;
 mod platform;

@@ -150,19 +150,20 @@ block! {
     CustomStorage {
         /// Its image, with tag or digest.
         image: Image;
-        /// Arguments of the server's command. Default: none. `{data}`, `{port}` and `{console_port}` are replaced.
+        /// Arguments of the server's command. Default: none. `{data}`, `{port}`, `{console_port}` and `{certificates}` (a
+        /// folder with tls.crt, tls.key and ca.crt) are replaced.
         args: Vec<String>;
-        /// Where the volume is mounted. Default: /data.
+        /// Where the volume is mounted: /data, the default.
         data_path: String = "/data".to_owned();
         /// The port of the S3 API, 1024 to 65535. Default: 9000.
         port: u32 = 9000;
         /// The port of the web console, if there is one. Default: none.
         console_port: Option<u32>;
-        /// The environment variable that takes the administrator's user name.
+        /// The environment variable that takes the path of a file with the administrator's user name.
         user_variable: String;
-        /// The environment variable that takes the administrator's generated password.
+        /// The environment variable that takes the path of a file with the administrator's generated password.
         password_variable: String;
-        /// Path of an HTTP check that answers 200 once the server is ready. Default: none, the port is tried instead.
+        /// Path of an HTTPS check that answers 200 once the server is ready; Kubernetes needs one.
         health_path: Option<String>;
     }
 
