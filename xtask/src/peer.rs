@@ -5,8 +5,10 @@
 
 mod debian;
 mod python;
+mod tool;
 
 pub use self::{
     debian::{Debian, Unpacked},
     python::Python,
+    tool::cargo_deny,
 };

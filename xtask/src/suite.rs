@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 use xtask::{
     control_plane,
-    peer::{Debian, Python},
+    peer::{self, Debian, Python},
 };
 
 /// A part of the tests.
@@ -96,6 +96,9 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
             stages.cargo(name, &test_command(&[], &[name]));
         }
     }
+    if asked(Part::Security) && stages.run("peer cargo-deny", || peer::cargo_deny().map(|_| ())) {
+        stages.dependencies();
+    }
     if asked(Part::Lint) {
         stages.documentation();
     }
@@ -108,6 +111,7 @@ pub(crate) fn make_peers_ready() -> Result<()> {
     for peer in BINARIES.iter().flat_map(|(_, _, peers)| *peers) {
         stages.run(&format!("peer {peer}"), || peer.ready());
     }
+    stages.run("peer cargo-deny", || peer::cargo_deny().map(|_| ()));
     stages.close()
 }
 
@@ -216,6 +220,16 @@ impl Stages {
     fn documentation(&mut self) {
         self.run("documentation", || {
             succeed(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+        });
+    }
+
+    fn dependencies(&mut self) {
+        self.run("dependencies", || {
+            let mut deny = Command::new(peer::cargo_deny()?);
+            succeed(
+                deny.current_dir(workspace())
+                    .args(["--offline", "check", "bans", "licenses", "sources"]),
+            )
         });
     }
 

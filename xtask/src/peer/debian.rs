@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{self, Command},
     time::Instant,
@@ -17,7 +18,7 @@ use crate::cache::{self, FileLock};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Debian {
-    /// PostgreSQL 15: `initdb`, `postgres`, `pg_ctl`, `psql`. It refuses to run as root.
+    /// PostgreSQL 15: `initdb`, `postgres`, `pg_ctl`, `psql`.
     Postgres,
     /// Redis 7: `redis-server`, `redis-cli`.
     Redis,
@@ -28,13 +29,26 @@ pub enum Debian {
 pub struct Unpacked {
     programs: PathBuf,
     libraries: Option<PathBuf>,
-    share: Option<PathBuf>,
+    never_root: bool,
 }
 
 impl Unpacked {
     /// A command that runs `program` of the package with the libraries it was unpacked with.
+    ///
+    /// PostgreSQL run by root gets a user namespace in which root is called nobody: it is content, and still reaches
+    /// every file that root does.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+        let program = self.programs.join(program);
+        let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+        let mut command = if self.never_root && root {
+            let mut command = Command::new("unshare");
+            command
+                .args(["--user", "--map-user=65534", "--map-group=65534", "--"])
+                .arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
         if let Some(libraries) = &self.libraries {
             command.env("LD_LIBRARY_PATH", libraries);
         }
@@ -44,11 +58,6 @@ impl Unpacked {
     /// The folder of the programs.
     pub fn programs(&self) -> &Path {
         &self.programs
-    }
-
-    /// `/usr/share` of the unpacked package; `None`: the machine's own.
-    pub fn share(&self) -> Option<&Path> {
-        self.share.as_deref()
     }
 }
 
@@ -77,10 +86,11 @@ impl Debian {
         let (folder, program, _) = self.probe();
         let own = Path::new("/").join(folder);
         if own.join(program).exists() {
+            let never_root = self == Self::Postgres;
             return self.checked(Unpacked {
                 programs: own,
                 libraries: None,
-                share: None,
+                never_root,
             });
         }
         let home = cache::root()?.join("debian");
@@ -95,7 +105,7 @@ impl Debian {
         self.checked(Unpacked {
             programs: root.join(folder),
             libraries: Some(root.join("libraries")),
-            share: Some(root.join("usr/share")),
+            never_root: self == Self::Postgres,
         })
     }
 
