@@ -357,7 +357,7 @@ impl<T: Read> Read for Option<T> {
         Some(None)
     }
     fn schema() -> Json {
-        // `null` takes away what a lower layer or the profile says.
+        // `null` takes away what lower layers say.
         let mut schema = T::schema();
         if let Some(object) = schema.as_object_mut() {
             match object.get_mut("type") {

@@ -174,6 +174,7 @@ impl Layers {
             report(&sources, found)?;
             return Err(ConfigErrors::default());
         }
+        merge::drop_nulls(&mut tree);
         let environment = environment(&tree);
         let (name, text) = profile(environment);
         sources.replace(profile_source, name, text);
@@ -181,7 +182,6 @@ impl Layers {
             Ok(profile) => merge::lay_under(&mut tree, profile),
             Err(problem) => found.push(*problem),
         }
-        merge::drop_nulls(&mut tree);
         merge::refuse_planned(&mut tree, &mut found);
         merge::keep_provider_keys(&mut tree, &sources, &mut found);
         tree.at = root.unwrap_or(At::whole(profile_source));

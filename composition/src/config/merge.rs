@@ -103,7 +103,8 @@ pub(super) fn sort_keys(node: &mut Node, keys: &[&str]) {
     }
 }
 
-/// Takes out what was set to `null`.
+/// Takes out what was set to `null`: as if no layer had said anything, so that the profile's value counts again, or a
+/// block is not wanted.
 pub(super) fn drop_nulls(node: &mut Node) {
     if let Value::Map(entries) = &mut node.value {
         entries.retain_mut(|entry| {

@@ -61,8 +61,9 @@ block! {
         /// Whether images are pinned by content digest (`on`) or found by tag alone (`off`, for images loaded into
         /// Kind nodes by name). Default: off for local, on otherwise. A change restarts the pods.
         digests: DigestPolicy = DigestPolicy::On;
-        /// Other images than the catalogue's, catalogue name -> reference, such as `postgres`. Default: none. A change
-        /// restarts the pods that use it.
+        /// Other images than the catalogue's, catalogue name -> reference: `postgres`, `valkey`, `redis`, `rustfs`,
+        /// `minio`, `mc`, `postgres-exporter`, `redis-exporter`. Neither `registry` nor `digests` touches them. Default:
+        /// none. A change restarts the pods that use it.
         overrides: BTreeMap<String, Image>;
     }
 
@@ -146,25 +147,36 @@ block! {
         expire_noncurrent: Option<Span>;
     }
 
-    /// An S3 server that is not in the catalogue.
+    /// An S3 server that is not in the catalogue. It finds the volume at `/data`, its certificate in `/etc/store/tls`
+    /// and the files `access-key` and `secret-key` in `/etc/store/credentials`; secrets reach it as files only.
     CustomStorage {
-        /// Its image, with tag or digest.
+        /// Its image, with tag or digest. A change restarts the server.
         image: Image;
-        /// Arguments of the server's command. Default: none. `{data}`, `{port}`, `{console_port}` and `{certificates}` (a
-        /// folder with tls.crt, tls.key and ca.crt) are replaced.
+        /// Arguments. Default: none. A change restarts the server.
         args: Vec<String>;
-        /// Where the volume is mounted: /data, the default.
-        data_path: String = "/data".to_owned();
-        /// The port of the S3 API, 1024 to 65535. Default: 9000.
-        port: u32 = 9000;
-        /// The port of the web console, if there is one. Default: none.
+        /// Environment variables: paths and switches, never a secret value. Default: none. A change restarts the server.
+        env: BTreeMap<String, String>;
+        /// Port of the S3 API in the pod, 1024 to 65535; clients use 9000 whatever it is. Default: 9000. A change
+        /// restarts the server.
+        s3_port: u32 = 9000;
+        /// Port of the web console in the pod, if there is one, 1024 to 65535; clients use 9001 whatever it is. Default:
+        /// none. A change restarts the server.
         console_port: Option<u32>;
-        /// The environment variable that takes the path of a file with the administrator's user name.
-        user_variable: String;
-        /// The environment variable that takes the path of a file with the administrator's generated password.
-        password_variable: String;
-        /// Path of an HTTPS check that answers 200 once the server is ready; Kubernetes needs one.
-        health_path: Option<String>;
+        /// The files in which it wants its certificate, file name -> `tls.crt`, `tls.key` or `ca.crt`. The first two are
+        /// needed: the server speaks TLS only. A change restarts the server.
+        certificates: BTreeMap<String, String>;
+        /// HTTPS path that answers 200 while the server lives. A change restarts the server.
+        live: String;
+        /// HTTPS path that answers 200 when the server can serve. A change restarts the server.
+        ready: String;
+        /// HTTPS path of Prometheus metrics, if there is one. Default: none.
+        metrics: Option<String>;
+        /// Directories besides `/data` and `/tmp` that it must be able to write. Default: none. A change restarts the
+        /// server.
+        scratch: Vec<String>;
+        /// Text before the base64 key in the file `encryption-key`, for servers that encrypt at rest. Default: no such
+        /// file. Counts for stores yet to be made.
+        encryption_key_prefix: Option<String>;
     }
 
     /// Network policies, Pod Security, quotas, TLS and supplied secrets.

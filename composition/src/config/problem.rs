@@ -95,8 +95,6 @@ rules! {
     ConnectionsMemory = "connections-memory",
     /// The cache is given more memory than its volume can hold on disk.
     CacheVolume = "cache-volume",
-    /// Replicas are asked for where there is no volume to copy from.
-    ReplicasStorage = "replicas-storage",
     /// A bucket's name breaks the naming rules of S3.
     BucketName = "bucket-name",
     /// An expiry contradicts itself.

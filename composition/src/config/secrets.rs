@@ -83,7 +83,7 @@ pub(super) fn named_like_a_secret(key: &str) -> bool {
         "bearer",
         "auth",
     ];
-    let key: String = key.to_ascii_lowercase().replace(['-', '.', ' '], "_");
+    let key: String = key.to_ascii_lowercase().replace(['-', ' '], "_");
     NAMES
         .iter()
         .any(|name| key == *name || (name.len() > 4 && key.ends_with(&format!("_{name}"))))

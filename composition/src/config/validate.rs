@@ -17,6 +17,19 @@ use super::yaml::{Node, Plain, Value};
 const NAME_HELP: &str = "write lower-case letters, digits and hyphens, with a letter first and no hyphen last";
 /// The longest name that is put behind the namespace prefix.
 const LONGEST_NAMESPACE: &str = "backup-store";
+/// What a certificate consists of.
+const CERTIFICATE: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
+/// The catalogue's names of images.
+const IMAGES: [&str; 8] = [
+    "postgres",
+    "valkey",
+    "redis",
+    "rustfs",
+    "minio",
+    "mc",
+    "postgres-exporter",
+    "redis-exporter",
+];
 /// Longest Kubernetes name and label value.
 const LABEL: usize = 63;
 /// What a connection of PostgreSQL needs, and the server itself.
@@ -313,6 +326,14 @@ fn refuse_entry(node: &Node, map: &str, key: &str, rule: Rule, message: &str, he
 
 impl ImagesConfig {
     pub(super) fn check(&self, node: &Node, reader: &mut Reader) {
+        for image in self.overrides.keys().filter(|image| !IMAGES.contains(&image.as_str())) {
+            let help = format!("known here: {}", IMAGES.join(", "));
+            let message = match super::block::closest(image, &IMAGES) {
+                Some(close) => format!("no image of this name; did you mean `{close}`?"),
+                None => "no image of this name".to_owned(),
+            };
+            refuse_entry(node, "overrides", image, Rule::UnknownKey, &message, &help, reader);
+        }
         let mut seen = BTreeSet::new();
         for (index, name) in self.pull_secrets.iter().enumerate() {
             let key = format!("pull_secrets[{index}]");
@@ -400,16 +421,6 @@ impl CacheConfig {
         minimum(self.storage, gib(1), "storage", "the append-only file", node, reader);
         storage_class(self.storage_class.as_deref(), node, reader);
         aws_class(self.node_type.as_deref(), "node_type", "cache.", node, reader);
-        if self.replicas > 0 && self.storage.is_none() && self.node_type.is_none() {
-            let message = "replicas copy from a volume, and `storage` is null";
-            reader.refuse_key(
-                node,
-                Rule::ReplicasStorage,
-                "replicas",
-                message,
-                "write 0, or give storage a size",
-            );
-        }
         if let (Some(memory), Some(storage)) = (self.memory, self.storage) {
             // 75 % of the memory holds data, and a rewrite keeps two copies on disk.
             let needed = mib(memory.as_mib() * 3 / 2);
@@ -478,63 +489,67 @@ impl BucketConfig {
 
 impl CustomStorage {
     pub(super) fn check(&self, node: &Node, reader: &mut Reader) {
-        for (key, port) in [("port", Some(self.port)), ("console_port", self.console_port)] {
+        for (key, port) in [("s3_port", Some(self.s3_port)), ("console_port", self.console_port)] {
             if let Some(port) = port {
                 range(port, 1024, 65_535, key, node, reader);
             }
         }
-        if self.console_port == Some(self.port) {
+        if self.console_port == Some(self.s3_port) {
+            let message = "the S3 API has this port";
             reader.refuse_key(
                 node,
                 Rule::Flavour,
                 "console_port",
-                "the API has this port",
+                message,
                 "write another port, or remove it",
             );
         }
-        for (key, path) in [
-            ("data_path", Some(&self.data_path)),
-            ("health_path", self.health_path.as_ref()),
-        ] {
-            if let Some(path) = path.filter(|p| !p.starts_with('/') || p.as_str() == "/") {
-                let message = format!("{path:?} is not an absolute path below /");
-                reader.refuse_key(
-                    node,
-                    Rule::Flavour,
-                    key,
-                    message,
-                    "write it with a slash first, such as /data",
-                );
-            }
+        let scratch = self
+            .scratch
+            .iter()
+            .enumerate()
+            .map(|(index, path)| (format!("scratch[{index}]"), path));
+        let paths = [
+            ("live", Some(&self.live)),
+            ("ready", Some(&self.ready)),
+            ("metrics", self.metrics.as_ref()),
+        ];
+        let paths = paths
+            .into_iter()
+            .filter_map(|(key, path)| Some((key.to_owned(), path?)));
+        for (key, path) in paths.chain(scratch).filter(|(_, path)| !path.starts_with('/')) {
+            let message = format!("{path:?} is not an absolute path");
+            reader.refuse_key(node, Rule::Flavour, &key, message, format!("write /{path}"));
         }
-        for (key, variable) in [
-            ("user_variable", &self.user_variable),
-            ("password_variable", &self.password_variable),
-        ] {
-            let first = variable.starts_with(|c: char| c.is_ascii_uppercase() || c == '_');
-            if !first
-                || !variable
-                    .bytes()
-                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-            {
-                let message = format!("{variable:?} is not a name of an environment variable");
-                reader.refuse_key(
-                    node,
-                    Rule::Flavour,
-                    key,
-                    message,
-                    "write upper-case letters, digits and underscores",
-                );
-            }
-        }
-        if self.user_variable == self.password_variable {
+        for (file, given) in self
+            .certificates
+            .iter()
+            .filter(|(_, key)| !CERTIFICATE.contains(&key.as_str()))
+        {
+            let message = format!("there is no {given:?} to be given");
+            let key = format!("certificates.{file}");
             reader.refuse_key(
                 node,
                 Rule::Flavour,
-                "password_variable",
-                "this variable takes the user name",
-                "name another one",
+                &key,
+                message,
+                format!("write one of: {}", CERTIFICATE.join(", ")),
             );
+        }
+        for needed in ["tls.crt", "tls.key"] {
+            if !self.certificates.values().any(|key| key == needed) {
+                let message = format!("no file is named for {needed}, and the server speaks TLS only");
+                let help = format!("write certificates: {{ FILE: {needed}, ... }}");
+                reader.refuse_key(node, Rule::Flavour, "certificates", message, help);
+            }
+        }
+        for variable in self.env.keys() {
+            let first = variable.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            if !first || !variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                let message = "this is not a name of an environment variable";
+                let help = "write letters, digits and underscores";
+                refuse_entry(node, "env", variable, Rule::Flavour, message, help, reader);
+            }
         }
     }
 }
