@@ -3,7 +3,7 @@
 //! One future drives everything: writes in flight, states that providers report, deadlines and the lease's
 //! heartbeat. Nothing is spawned, so dropping it stops everything at the next await, as a kill would.
 
-use super::apply::Stop;
+use super::apply::{Stop, WINDOW};
 use super::approve::{ApprovedPlan, Permit};
 use super::diff::diff;
 use super::lease::Leases;
@@ -58,7 +58,22 @@ struct Node<'a> {
     tries: u32,
     /// The delete of a replacement is through: the create comes next.
     cleared: bool,
+    /// Made by this run, and reads have not shown it yet.
+    unseen: bool,
     on: String,
+}
+
+impl Node<'_> {
+    /// Whether its next write makes an object.
+    fn creates(&self) -> bool {
+        self.action == Action::Create || (self.action == Action::Replace && self.cleared)
+    }
+
+    /// A create that nothing guards may have taken effect though it failed: sent again at once it would make a
+    /// second object.
+    fn may_be_half_made(&self, why: &Error) -> bool {
+        self.creates() && self.facts.create == Creation::Unguarded && why.kind() != ErrorKind::Throttled
+    }
 }
 
 struct Written {
@@ -150,6 +165,7 @@ impl<'a> Run<'a> {
                 started: Duration::ZERO,
                 tries: 0,
                 cleared: false,
+                unseen: false,
                 on: String::new(),
             });
         }
@@ -428,7 +444,11 @@ impl<'a> Run<'a> {
                 };
                 match retry {
                     Some(pause) => {
-                        let after = (pause * 2_u32.pow(node.tries - 1)).min(PAUSE);
+                        let after = if node.may_be_half_made(&why) {
+                            WINDOW
+                        } else {
+                            (pause * 2_u32.pow(node.tries - 1)).min(PAUSE)
+                        };
                         events(Event::Retrying {
                             id: node.step.id.clone(),
                             why,
@@ -452,8 +472,7 @@ impl<'a> Run<'a> {
 
     /// A create, update, adoption or release came back.
     fn made(&mut self, position: usize, live: Option<Live>, events: &mut (dyn FnMut(Event) + Send)) {
-        let node = &self.nodes[position];
-        self.leases.settle(&node.step.id);
+        let node = &mut self.nodes[position];
         let Some(live) = live else {
             return self.done(position, events);
         };
@@ -461,8 +480,12 @@ impl<'a> Run<'a> {
             self.report.left.push(live);
             return self.done(position, events);
         }
+        // Its open create stays on record until reads show it: a next run that does not see it must know of it.
+        node.unseen = node.creates() && node.facts.create != Creation::Exclusive;
+        let unseen = node.unseen;
         self.outputs.insert(live.id.clone(), live.outputs.clone());
         match live.state {
+            State::Ready if unseen => self.wait(position, "reads to show it", false, events),
             State::Ready => self.done(position, events),
             State::Progressing { what } => self.wait(position, &what, false, events),
             // What the object said before this write need not be its last word.
@@ -520,6 +543,13 @@ impl<'a> Run<'a> {
             return;
         };
         let state = live.as_ref().map(|live| live.state.clone());
+        if self.nodes[position].unseen && !gone {
+            if live.is_none() {
+                return; // not shown yet
+            }
+            self.nodes[position].unseen = false;
+            self.leases.settle(&id);
+        }
         match (gone, state) {
             (true, None) => {
                 self.arrived(position, until);
@@ -673,6 +703,9 @@ impl Job<'_> {
         if let Some(unchanged) = self.keeps_to_plan().await? {
             return Ok(Some(unchanged));
         }
+        if let Some(made) = self.made_before().await? {
+            return Ok(Some(made));
+        }
         match self.provider.write(self.as_write()?, self.permit).await {
             // The answer of an earlier try was lost: the conflict may be with ourselves.
             Err(why) if self.repeated && why.kind() == ErrorKind::Conflict => self.settle(why).await,
@@ -729,6 +762,17 @@ impl Job<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// What an earlier try of an unguarded create made, after the time in which it has to show.
+    async fn made_before(&self) -> Result<Option<Live>> {
+        let creates = matches!(self.action, Action::Create) && self.facts.create == Creation::Unguarded;
+        let (true, true, Some(resource)) = (creates, self.repeated, &self.resolved) else {
+            return Ok(None);
+        };
+        let wanted = [Resource::clone(resource)];
+        let mut seen = self.provider.observe(self.set, &wanted).await?;
+        Ok(seen.live.remove(&self.step.id))
     }
 
     /// Reads the object again: if it is as planned, an earlier try of ours did it.
