@@ -22,7 +22,7 @@ pub use faults::{Faults, Faulty, Side};
 pub use permit::permit;
 #[cfg(feature = "testing")]
 pub use sabotage::Sabotage;
-pub use world::{Lag, Loss, World};
+pub use world::{Lag, Loss, Shape, World};
 
 #[cfg(feature = "testing")]
 mod permit {

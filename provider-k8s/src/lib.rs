@@ -11,8 +11,6 @@ mod object;
 mod pod;
 mod policy;
 mod quantity;
-#[allow(dead_code)] // the provider that renders them follows
-mod secret;
 
 pub use catalogue::{CATALOGUE, CatalogueImage, ImageOptions};
 pub use flavour::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour, S3Server};

@@ -1,3 +1,1 @@
-//! What several suites share.
-
-pub mod recording;
+//! tests

@@ -3,7 +3,8 @@
 use crate::engine::Permit;
 use crate::facts::{Creation, KindFacts};
 use crate::provider::{
-    Acquired, Finding, Interest, Lease, LeaseRequest, Lock, PlannedWrite, Preview, Provider, ProviderFeatures, Write,
+    Acquired, Finding, Interest, Lease, LeaseRequest, Lock, PlannedWrite, Preview, Provider, ProviderFeatures, Verb,
+    Write,
 };
 use crate::resource::{Live, Observation, Resource};
 use crate::value::{Clock, Kind, Place, PlaceIdentity, ResourceId, SetId};
@@ -77,6 +78,7 @@ struct Schedule {
     seed: u64,
     per_mille: u64,
     kill: Option<(u64, Side)>,
+    throttle: Option<u64>,
     intruders: Vec<(u64, Intruder)>,
     calls: u64,
     dead: bool,
@@ -100,6 +102,7 @@ impl Faults {
                 seed,
                 per_mille,
                 kill: None,
+                throttle: None,
                 intruders: Vec::new(),
                 calls: 0,
                 dead: false,
@@ -113,6 +116,13 @@ impl Faults {
     #[must_use]
     pub fn kill_at(self, n: u64, side: Side) -> Self {
         self.schedule().kill = Some((n, side));
+        self
+    }
+
+    /// Answers the `n`-th call with "too many requests".
+    #[must_use]
+    pub fn throttle_at(self, n: u64) -> Self {
+        self.schedule().throttle = Some(n);
         self
     }
 
@@ -169,6 +179,8 @@ impl Faults {
         let fault = (drawn % 1000 < schedule.per_mille)
             .then(|| Fault::ALL[usize::try_from((drawn >> 32) % 6).unwrap_or(0)])
             .filter(|fault| possible.contains(fault) && kill.is_none());
+        let throttled = schedule.throttle == Some(number) && possible.contains(&Fault::Throttle);
+        let fault = if throttled { Some(Fault::Throttle) } else { fault };
         if let Some(fault) = fault {
             *schedule.happened.entry(fault.name()).or_insert(0) += 1;
         }
@@ -229,6 +241,8 @@ const WRITE: &[Fault] = &[
     Fault::Delay,
     Fault::Duplicate,
 ];
+
+const WRITE_ONCE: &[Fault] = &[Fault::ErrorBefore, Fault::ErrorAfter, Fault::Throttle, Fault::Delay];
 
 /// A provider seen through [`Faults`].
 #[derive(Debug)]
@@ -341,7 +355,16 @@ impl Provider for Faulty {
             .await
     }
     async fn write(&self, write: Write<'_>, permit: Permit<'_>) -> Result<Option<Live>> {
-        self.call("write", WRITE, || self.provider.write(write, permit)).await
+        let facts = self.provider.facts(write.id().kind());
+        let guarded = facts.is_none_or(|facts| facts.create != Creation::Unguarded);
+        // A second unguarded create makes a second object, whatever the caller does.
+        let possible = if guarded || write.verb() != Verb::Create {
+            WRITE
+        } else {
+            WRITE_ONCE
+        };
+        self.call("write", possible, || self.provider.write(write, permit))
+            .await
     }
     fn follow(&self, interest: Interest, seen: &Observation) -> BoxStream<'static, Result<(ResourceId, Option<Live>)>> {
         let inner = self.provider.follow(interest, seen);

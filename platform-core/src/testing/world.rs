@@ -24,6 +24,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+/// Characters of a uid.
+const UID_LENGTH: usize = 18;
+
 /// The kind whose objects hold others, by name.
 const NAMESPACE: &str = "Namespace";
 
@@ -380,17 +383,31 @@ impl World {
         twice.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Everything that the owner asked for or made, without uids, times and versions: two worlds that
-    /// converged to the same end have equal ones.
-    pub fn shape(&self, set: &SetId) -> BTreeMap<ResourceId, Vec<(Value, Owner, Option<Holds>, OnRemoval)>> {
+    /// Everything that the owner asked for or made, without times and versions, and with ids in the place of
+    /// uids: two worlds that converged to the same end have equal ones.
+    pub fn shape(&self, set: &SetId) -> BTreeMap<ResourceId, Vec<Shape>> {
         self.advance();
         let state = self.state();
+        let mut names: BTreeMap<&str, String> = BTreeMap::new();
+        for (id, slot) in &state.slots {
+            names.extend(
+                slot.objects
+                    .iter()
+                    .map(|object| (object.uid.as_str(), format!("<{id}>"))),
+            );
+        }
         let mut shape = BTreeMap::new();
         for (id, slot) in &state.slots {
             let objects: Vec<_> = slot
                 .objects
                 .iter()
-                .map(|object| (object.view(), object.mark.owner(set), object.holds, object.on_removal))
+                .map(|object| Shape {
+                    view: named(object.view(), &names),
+                    owner: object.mark.owner(set),
+                    holds: object.holds,
+                    on_removal: object.on_removal,
+                    deleting: object.gone_at.is_some(),
+                })
                 .collect();
             if !objects.is_empty() {
                 shape.insert(id.clone(), objects);
@@ -490,6 +507,35 @@ impl World {
         } else {
             self.settings().lag
         }
+    }
+}
+
+/// One object as [`World::shape`] shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// As its owner sees it.
+    pub view: Value,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its stamp.
+    pub holds: Option<Holds>,
+    /// Its stamp.
+    pub on_removal: OnRemoval,
+    /// On its way out.
+    pub deleting: bool,
+}
+
+/// The value with ids where server-made texts end in a uid.
+fn named(value: Value, names: &BTreeMap<&str, String>) -> Value {
+    match value {
+        Value::String(text) => {
+            let start = text.len().saturating_sub(UID_LENGTH);
+            let uid = text.get(start..).and_then(|uid| names.get(uid));
+            Value::String(uid.map_or_else(|| text.clone(), |name| format!("{}{name}", &text[..start])))
+        }
+        Value::Array(items) => items.into_iter().map(|item| named(item, names)).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, child)| (key, named(child, names))).collect(),
+        other => other,
     }
 }
 

@@ -56,22 +56,20 @@ impl World {
         let mut state = self.state();
         let present = state.slots.get(id).map_or(&[][..], |slot| &slot.objects);
         let answer = |object: &Object, changed| Ok((Some(object.live(id, set, facts, now)), changed));
+        let strange = present.iter().map(|object| &object.mark).find(|mark| !ours(mark, set));
+        if let Some(mark) = strange {
+            return Err(taken(mark, set));
+        }
         match (facts.create, present.first()) {
             (Creation::Exclusive, Some(object)) => {
-                return match &object.mark {
-                    Mark::Set(owner) if owner == set && object.gone_at.is_some() => {
-                        Err(Error::new(ErrorKind::Conflict, "object is being deleted")
-                            .with_retry(Retry::After(Duration::from_secs(1))))
-                    }
-                    Mark::Set(owner)
-                        if owner == set && object.written_from.as_deref() == Some(digest(resource).as_str()) =>
-                    {
-                        answer(object, Vec::new())
-                    }
-                    Mark::Set(owner) | Mark::RetainedFrom(owner) if owner == set => {
-                        Err(Error::new(ErrorKind::Conflict, "already exists"))
-                    }
-                    other => Err(taken(other, set)),
+                let made_by_us = matches!(object.mark, Mark::Set(_));
+                return if made_by_us && object.gone_at.is_some() {
+                    Err(Error::new(ErrorKind::Conflict, "object is being deleted")
+                        .with_retry(Retry::After(Duration::from_secs(1))))
+                } else if made_by_us && object.written_from.as_deref() == Some(digest(resource).as_str()) {
+                    answer(object, Vec::new())
+                } else {
+                    Err(Error::new(ErrorKind::Conflict, "already exists"))
                 };
             }
             (Creation::Token, Some(_)) => {
@@ -82,14 +80,11 @@ impl World {
                     return answer(object, Vec::new());
                 }
             }
-            (Creation::Upsert, Some(object)) => match &object.mark {
-                Mark::Set(owner) if owner == set => {
-                    let live = object.live(id, set, facts, now);
-                    drop(state);
-                    return self.rewrite(set, resource, &live, facts, false);
-                }
-                other => return Err(taken(other, set)),
-            },
+            (Creation::Upsert, Some(object)) => {
+                let live = object.live(id, set, facts, now);
+                drop(state);
+                return self.rewrite(set, resource, &live, facts, false);
+            }
             (Creation::Unguarded, Some(_)) | (_, None) => {}
         }
         self.admit(&state, resource)?;
@@ -336,6 +331,10 @@ impl World {
         }
         inside
     }
+}
+
+fn ours(mark: &Mark, set: &SetId) -> bool {
+    matches!(mark, Mark::Set(owner) | Mark::RetainedFrom(owner) if owner == set)
 }
 
 fn incarnation<'a>(state: &'a WorldState, id: &ResourceId, uid: &Uid) -> Option<&'a Object> {

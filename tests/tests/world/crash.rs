@@ -1,0 +1,219 @@
+//! A process killed before and after every single call: the next one ends where an undisturbed one would have.
+
+use crate::stage::{LAG, Stage, everything, nothing};
+use libtest_mimic::Trial;
+use platform_core::engine::{Approvals, Plan, PlanRequest};
+use platform_core::testing::fixtures::{self, Wishes};
+use platform_core::testing::{Driven, Faults, Sabotage, Side};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        crate::trial("crash::apply", || exhaust(&apply(), None).unwrap()),
+        crate::trial("crash::change", || exhaust(&change(), None).unwrap()),
+        crate::trial("crash::destroy_that_keeps_data", || {
+            exhaust(&destroy(nothing), None).unwrap()
+        }),
+        crate::trial("crash::destroy_of_everything", || {
+            exhaust(&destroy(everything), None).unwrap()
+        }),
+        crate::trial("crash::adoption_of_retained_data", || exhaust(&adopt(), None).unwrap()),
+        crate::trial("crash::a_stored_plan_resumes", a_stored_plan_resumes),
+        crate::trial("crash::sabotage_is_noticed", sabotage_is_noticed),
+    ]
+}
+
+struct Scenario {
+    name: &'static str,
+    /// The world before, as saved.
+    start: Vec<u8>,
+    request: PlanRequest,
+    consent: fn(&Plan) -> Approvals,
+}
+
+fn changed() -> Wishes {
+    Wishes {
+        database: Some(20),
+        image: 2,
+        cache: false,
+        buckets: [("models".to_owned(), 60), ("datasets".to_owned(), 7)].into(),
+        queues: ["events".to_owned()].into(),
+        settings: [("bounds".to_owned(), 1), ("limits".to_owned(), 2)].into(),
+    }
+}
+
+fn standing() -> Stage {
+    let stage = Stage::new();
+    stage.settle(&Wishes::default().request(), &nothing).unwrap();
+    stage.seed();
+    stage
+}
+
+fn apply() -> Scenario {
+    Scenario {
+        name: "apply",
+        start: Stage::new().world.snapshot().unwrap(),
+        request: Wishes::default().request(),
+        consent: nothing,
+    }
+}
+
+fn change() -> Scenario {
+    Scenario {
+        name: "change",
+        start: standing().world.snapshot().unwrap(),
+        request: changed().request(),
+        consent: nothing,
+    }
+}
+
+fn destroy(consent: fn(&Plan) -> Approvals) -> Scenario {
+    Scenario {
+        name: "destroy",
+        start: standing().world.snapshot().unwrap(),
+        request: PlanRequest::destroy(fixtures::set()),
+        consent,
+    }
+}
+
+fn adopt() -> Scenario {
+    let stage = standing();
+    stage.settle(&PlanRequest::destroy(fixtures::set()), &nothing).unwrap();
+    Scenario {
+        name: "adopt",
+        start: stage.world.snapshot().unwrap(),
+        request: Wishes::default().request(),
+        consent: nothing,
+    }
+}
+
+/// Kills before and after every call; the first point from which the world does not recover is the error.
+fn exhaust(scenario: &Scenario, sabotage: Option<Sabotage>) -> Result<(), String> {
+    let reference = Stage::restored(&scenario.start);
+    let counting = Faults::none();
+    let report = reference
+        .run(&counting, &scenario.request, &scenario.consent)
+        .done()
+        .expect("stalled");
+    let report = report.map_err(|why| why.report())?;
+    assert!(report.is_success(), "{:?}", report.outcomes);
+    let calls = counting.calls();
+    assert!(calls > 20, "only {calls} calls");
+    for side in [Side::Before, Side::After] {
+        for n in 1..=calls {
+            let stage = Stage::restored(&scenario.start).with_sabotage(sabotage);
+            let faults = Faults::none().kill_at(n, side);
+            let killed = stage.run(&faults, &scenario.request, &scenario.consent);
+            assert_eq!(killed.done().map(|_| ()), None, "call {n} of {calls} did not kill");
+            recovered(&stage, scenario, &reference)
+                .map_err(|why| format!("{}: killed {side:?} call {n} of {calls}: {why}", scenario.name))?;
+        }
+    }
+    println!(
+        "{}: {calls} calls, killed before and after each: {} recoveries",
+        scenario.name,
+        2 * calls
+    );
+    Ok(())
+}
+
+/// The next run ends where the undisturbed one did, with the same secrets and rows.
+fn recovered(stage: &Stage, scenario: &Scenario, reference: &Stage) -> Result<(), String> {
+    let secrets = stage.secrets();
+    stage
+        .settle(&scenario.request, &scenario.consent)
+        .map_err(|why| why.report())?;
+    // At once again, while reads still lag behind the last writes; then when they do not.
+    stage
+        .settle(&scenario.request, &scenario.consent)
+        .map_err(|why| why.report())?;
+    stage.clock.advance(LAG.window);
+    let twice = stage.world.duplicates();
+    if !twice.is_empty() {
+        return Err(format!("made twice: {twice:?}"));
+    }
+    let (found, expected) = (stage.shape(), reference.shape());
+    if found != expected {
+        let ids = |shape: &std::collections::BTreeMap<_, _>| format!("{:?}", shape.keys().collect::<Vec<_>>());
+        let differing: Vec<_> = found
+            .iter()
+            .filter(|(id, shape)| expected.get(*id) != Some(*shape))
+            .collect();
+        return Err(format!(
+            "another end: {} instead of {}, {differing:?}",
+            ids(&found),
+            ids(&expected)
+        ));
+    }
+    let now = stage.secrets();
+    for (key, value) in secrets {
+        if now.get(&key).is_some_and(|other| *other != value) {
+            return Err(format!("{key:?} was made a second time"));
+        }
+    }
+    if stage.world.losses().len() != reference.world.losses().len() {
+        return Err(format!("rows lost: {:?}", stage.world.losses()));
+    }
+    let again = stage.plan(&scenario.request).map_err(|why| why.report())?;
+    if !again.is_empty() {
+        return Err(format!("not settled: {:?}", again.changes().collect::<Vec<_>>()));
+    }
+    let before = stage.world.calls();
+    stage
+        .settle(&scenario.request, &scenario.consent)
+        .map_err(|why| why.report())?;
+    let mut after = stage.world.calls();
+    after.retain(|call, count| !["identity", "observe", "preview"].contains(call) && before.get(call) != Some(count));
+    if after.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("a settled apply did more than read: {after:?}"))
+    }
+}
+
+/// A killed `apply FILE` goes on with the same file and the same approvals.
+fn a_stored_plan_resumes() {
+    let scenario = Scenario {
+        consent: everything,
+        ..change()
+    };
+    let reference = Stage::restored(&scenario.start);
+    reference.settle(&scenario.request, &everything).unwrap();
+    let mut resumed = 0;
+    for n in 1.. {
+        let stage = Stage::restored(&scenario.start);
+        let plan = stage.plan(&scenario.request).unwrap();
+        let stored = Plan::from_json(&plan.to_json().unwrap()).unwrap();
+        let approvals = everything(&plan);
+        let faults = Faults::none().kill_at(n, Side::After);
+        let engine = stage.process(&faults);
+        let mut ignore = |_| {};
+        let applied = engine.apply(&stored, &approvals, &mut ignore);
+        if !matches!(stage.clock.drive_until(applied, || faults.is_dead()), Driven::Stopped) {
+            break;
+        }
+        let report = stage
+            .apply(&stored, &approvals)
+            .unwrap_or_else(|why| panic!("call {n}: {}", why.report()));
+        assert!(report.is_success(), "call {n}: {:?}", report.outcomes);
+        assert_eq!(stage.shape(), reference.shape(), "call {n}");
+        resumed += 1;
+    }
+    assert!(resumed > 50, "{resumed}");
+    println!("resumed after each of {resumed} calls");
+}
+
+/// Weak creates and lost data show; an exhaustive suite that cannot fail proves nothing.
+fn sabotage_is_noticed() {
+    for (sabotage, scenario) in [
+        (Sabotage::IgnoreHolds, change()),
+        (Sabotage::ForgetToken, apply()),
+        (Sabotage::DropOpenRecord, apply()),
+    ] {
+        let found = exhaust(&scenario, Some(sabotage));
+        println!(
+            "{sabotage:?}: {}",
+            found.as_ref().err().map_or("not noticed", String::as_str)
+        );
+        assert!(found.is_err(), "{sabotage:?} went unnoticed");
+    }
+}

@@ -1,0 +1,165 @@
+//! A world with a small platform on it, and processes that come and go.
+
+use platform_core::engine::{Approvals, Engine, Event, Plan, PlanRequest, Report};
+use platform_core::testing::{Driven, Faults, Lag, ManualClock, Sabotage, Shape, World, fixtures, kinds};
+use platform_core::value::{Clock, ResourceId};
+use platform_core::{Error, Provider, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Reads of kinds with weak creates lag this far, well within the engine's window.
+pub(crate) const LAG: Lag = Lag {
+    writes: 3,
+    window: Duration::from_secs(20),
+};
+
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) clock: ManualClock,
+    pub(crate) sabotage: Option<Sabotage>,
+    processes: AtomicU32,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let clock = ManualClock::new();
+        let world = World::new(fixtures::place(), kinds::facts, Arc::new(clock.clone())).with_lag(LAG);
+        Self {
+            world,
+            clock,
+            sabotage: None,
+            processes: AtomicU32::new(0),
+        }
+    }
+
+    /// A world that goes on where a saved one stood, some minutes later.
+    pub(crate) fn restored(bytes: &[u8]) -> Self {
+        let stage = Self::new();
+        stage.world.restore(bytes).unwrap();
+        stage.clock.advance(Duration::from_secs(3600));
+        stage
+    }
+
+    pub(crate) fn with_sabotage(mut self, sabotage: Option<Sabotage>) -> Self {
+        self.sabotage = sabotage;
+        self
+    }
+
+    /// A new process on this world.
+    pub(crate) fn process(&self, faults: &Faults) -> Engine {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let world: Arc<dyn Provider> = Arc::new(self.world.clone());
+        let world = match self.sabotage {
+            Some(sabotage) => sabotage.around(world),
+            None => world,
+        };
+        let number = self.processes.fetch_add(1, Ordering::SeqCst);
+        Engine::builder(Arc::clone(&clock))
+            .provider(faults.around(world, clock))
+            .holder(format!("process-{number}"))
+            // Shorter than the lag of reads: waiting a dead lease out must not be what saves weak creates.
+            .lease_ttl(Duration::from_secs(4))
+            .build()
+    }
+
+    /// What a person does: plans, consents, applies. Ends early when the process is killed.
+    pub(crate) fn run(
+        &self,
+        faults: &Faults,
+        request: &PlanRequest,
+        consent: &dyn Fn(&Plan) -> Approvals,
+    ) -> Driven<Result<Report>> {
+        let engine = self.process(faults);
+        let both = async {
+            let plan = engine.plan(request).await?;
+            engine.apply(&plan, &consent(&plan), &mut |_| {}).await
+        };
+        self.clock.drive_until(both, || faults.is_dead())
+    }
+
+    /// A run without faults; its failures are errors. Reads that lag may make a plan stale: then it is made again.
+    pub(crate) fn settle(&self, request: &PlanRequest, consent: &dyn Fn(&Plan) -> Approvals) -> Result<Report> {
+        let mut result = self.run(&Faults::none(), request, consent).done().expect("stalled");
+        for _ in 0..2 {
+            if result
+                .as_ref()
+                .is_err_and(|why| why.kind() == platform_core::ErrorKind::Stale)
+            {
+                result = self.run(&Faults::none(), request, consent).done().expect("stalled");
+            }
+        }
+        let report = result?;
+        let failure = report
+            .failures()
+            .next()
+            .map(|(id, why)| why.clone().with_context("resource", id));
+        failure.map_or(Ok(report), Err)
+    }
+
+    pub(crate) fn plan(&self, request: &PlanRequest) -> Result<Plan> {
+        let engine = self.process(&Faults::none());
+        self.clock.drive(engine.plan(request)).done().expect("stalled")
+    }
+
+    pub(crate) fn apply(&self, plan: &Plan, approvals: &Approvals) -> Result<Report> {
+        self.apply_telling(plan, approvals, &mut |_| {})
+    }
+
+    pub(crate) fn apply_telling(
+        &self,
+        plan: &Plan,
+        approvals: &Approvals,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Report> {
+        let engine = self.process(&Faults::none());
+        let applied = engine.apply(plan, approvals, events);
+        self.clock.drive(applied).done().expect("stalled")
+    }
+
+    pub(crate) fn shape(&self) -> BTreeMap<ResourceId, Vec<Shape>> {
+        self.world.shape(&fixtures::set())
+    }
+
+    /// Every secret value there, by object and key.
+    pub(crate) fn secrets(&self) -> BTreeMap<(ResourceId, String), String> {
+        let mut all = BTreeMap::new();
+        for id in self.world.ids() {
+            for (key, value) in self.world.secrets(&id) {
+                all.insert((id.clone(), key), value);
+            }
+        }
+        all
+    }
+
+    /// Puts a row into every object that holds data, and returns the rows.
+    pub(crate) fn seed(&self) -> BTreeMap<ResourceId, Vec<String>> {
+        let mut seeded = BTreeMap::new();
+        for id in self.world.ids() {
+            let row = format!("row of {id}");
+            if self.world.seed_data(&id, &[&row]).is_ok() {
+                seeded.insert(id, vec![row]);
+            }
+        }
+        seeded
+    }
+}
+
+/// No consent to anything.
+pub(crate) fn nothing(_: &Plan) -> Approvals {
+    Approvals::none()
+}
+
+/// Consent to whatever the plan demands, data included, one by one.
+pub(crate) fn everything(plan: &Plan) -> Approvals {
+    plan.demands().iter().fold(Approvals::none(), |all, demand| {
+        all.with(demand.accept("test", "all of it"))
+    })
+}
+
+/// The kind of an expected failure.
+pub(crate) fn kind_of<T: std::fmt::Debug>(result: Result<T>) -> platform_core::ErrorKind {
+    result.as_ref().map_err(Error::kind).expect_err("it succeeded")
+}
