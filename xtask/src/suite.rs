@@ -20,13 +20,13 @@ use xtask::{
 pub(crate) enum Part {
     /// Format, lints, documentation
     Lint,
-    /// Pure code, the simulated world and doc tests; needs no peer
+    /// Pure code, the simulated world and doc tests: needs no peer
     Unit,
     /// The real control plane, the AWS emulators, real servers
     Integration,
     /// Judges of what is rendered: schemas, policies
     Validate,
-    /// Secrets, dependencies, rendered objects under security rules
+    /// Bans, licences and sources of the dependencies
     Security,
 }
 
@@ -38,17 +38,53 @@ enum Peer {
     Debian(Debian),
 }
 
-/// The test binaries that are more than unit tests. What is not named here needs no peer.
-const BINARIES: &[(&str, Part, &[Peer])] = &[
-    ("control_plane", Part::Integration, &[Peer::ControlPlane]),
-    ("aws", Part::Integration, &[Peer::Python(Python::Aws)]),
-    (
-        "scripts",
-        Part::Integration,
-        &[Peer::Debian(Debian::Postgres), Peer::Debian(Debian::Redis)],
-    ),
-    ("judges", Part::Validate, &[Peer::Python(Python::Judges)]),
-    ("security", Part::Security, &[Peer::Python(Python::Judges)]),
+/// A test binary, or the part of it that `filter` picks, that is more than unit tests.
+struct Suite {
+    name: &'static str,
+    binary: &'static str,
+    /// arguments to the binary
+    filter: &'static [&'static str],
+    part: Part,
+    peers: &'static [Peer],
+}
+
+/// What is not named here needs no peer and is a unit test.
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "real control plane",
+        binary: "control_plane",
+        filter: &[],
+        part: Part::Integration,
+        peers: &[Peer::ControlPlane],
+    },
+    Suite {
+        name: "AWS provider on emulators",
+        binary: "aws",
+        filter: &[],
+        part: Part::Integration,
+        peers: &[Peer::Python(Python::Aws)],
+    },
+    Suite {
+        name: "blueprints",
+        binary: "blueprints",
+        filter: &["--skip", "judges::", "--skip", "postgres::", "--skip", "redis::"],
+        part: Part::Unit,
+        peers: &[],
+    },
+    Suite {
+        name: "scripts on real servers",
+        binary: "blueprints",
+        filter: &["postgres::", "redis::"],
+        part: Part::Integration,
+        peers: &[Peer::Debian(Debian::Postgres), Peer::Debian(Debian::Redis)],
+    },
+    Suite {
+        name: "judges of the blueprints",
+        binary: "blueprints",
+        filter: &["judges::"],
+        part: Part::Validate,
+        peers: &[Peer::Python(Python::Judges)],
+    },
 ];
 
 /// Variables that could lead a test to somebody's cluster or account.
@@ -75,25 +111,32 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
             &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         );
     }
-    let built = stages.cargo("build of the tests", &["test", "--workspace", "--no-run"]);
+    let suites: Vec<&Suite> = SUITES.iter().filter(|suite| asked(suite.part)).collect();
+    let any = asked(Part::Unit) || !suites.is_empty();
+    let built = any && stages.cargo("build of the tests", &["test", "--workspace", "--no-run"]);
     if built && asked(Part::Unit) {
-        let names: Vec<&str> = binaries
+        let has_suite = |name: &String| SUITES.iter().any(|suite| suite.binary == *name);
+        let names = binaries
             .iter()
-            .map(String::as_str)
-            .filter(|name| !BINARIES.iter().any(|(other, ..)| other == name))
+            .filter(|name| !has_suite(name))
+            .flat_map(|name| ["--test", name]);
+        let command: Vec<&str> = ["test", "--workspace", "--lib", "--bins"]
+            .into_iter()
+            .chain(names)
             .collect();
-        stages.cargo("unit and world", &test_command(&["--lib", "--bins"], &names));
+        stages.cargo("unit and world", &command);
         stages.cargo("doc tests", &["test", "--workspace", "--doc"]);
     }
-    for (name, part, peers) in BINARIES {
-        if !built || !asked(*part) || !binaries.iter().any(|other| other == name) {
-            continue;
-        }
-        let ready = peers
+    for suite in suites.into_iter().filter(|_| built) {
+        let ready = suite
+            .peers
             .iter()
             .all(|peer| stages.run(&format!("peer {peer}"), || peer.ready()));
         if ready {
-            stages.cargo(name, &test_command(&[], &[name]));
+            // the same packages and so the same features as in the build: nothing is built again
+            let mut command = vec!["test", "--workspace", "--test", suite.binary, "--"];
+            command.extend(suite.filter);
+            stages.cargo(suite.name, &command);
         }
     }
     if asked(Part::Security) && stages.run("peer cargo-deny", || peer::cargo_deny().map(|_| ())) {
@@ -108,21 +151,11 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
 /// Makes every peer ready, for work without a network later.
 pub(crate) fn make_peers_ready() -> Result<()> {
     let mut stages = Stages::default();
-    for peer in BINARIES.iter().flat_map(|(_, _, peers)| *peers) {
+    for peer in SUITES.iter().flat_map(|suite| suite.peers) {
         stages.run(&format!("peer {peer}"), || peer.ready());
     }
     stages.run("peer cargo-deny", || peer::cargo_deny().map(|_| ()));
     stages.close()
-}
-
-fn test_command<'a>(kinds: &[&'a str], names: &[&'a str]) -> Vec<&'a str> {
-    // the same packages and so the same features as in the build: nothing is built again
-    let mut command = vec!["test", "--workspace"];
-    command.extend(kinds);
-    for name in names {
-        command.extend(["--test", name]);
-    }
-    command
 }
 
 /// The names of all test binaries in the workspace.
