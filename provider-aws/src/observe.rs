@@ -43,6 +43,10 @@ pub(crate) async fn observe(
         match outcome {
             Ok(None) => {}
             Ok(Some(found)) => {
+                // Nobody has used it yet: the next create finishes it, without asking about each field.
+                if tags::unfinished(&found.tags) && tags::owner(&found.tags, set) == Owner::ThisSet {
+                    continue;
+                }
                 seen.warnings.extend(doomed.note(&id, &found));
                 let tags = desired.get(&id).map(|desired| callers(desired)).unwrap_or_default();
                 seen.live.insert(id.clone(), live(&id, set, &found, &tags));
@@ -171,10 +175,12 @@ pub(crate) fn live(id: &ResourceId, set: &SetId, found: &Found<Value>, wanted_ta
         uid: Uid::new(found.uid.as_str()),
         view: kind::view(&found.settings, &tags::view(&found.tags, wanted_tags)),
         outputs: found.outputs.clone(),
-        state: if found.doomed.is_some() {
-            State::Ready
-        } else {
-            found.state.clone()
+        state: match &found.state {
+            _ if found.doomed.is_some() => State::Ready,
+            State::Ready if tags::unfinished(&found.tags) => State::Progressing {
+                what: "its create is not finished".to_owned(),
+            },
+            state => state.clone(),
         },
         owner,
         holds: tags::holds(&found.tags),

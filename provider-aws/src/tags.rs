@@ -5,6 +5,7 @@
 //! | `mlplat:set` | the set that owns it |
 //! | `mlplat:id` | `<kind>/<name>` |
 //! | `mlplat:retained-from` | the set that let go of it and keeps its data here |
+//! | `mlplat:making` | there while its create is not finished: the object counts as absent, the next create finishes it |
 //! | `mlplat:holds`, `mlplat:on-removal`, `mlplat:component` | as the resource says |
 //! | `mlplat:desired-hash` | digest of the desired value it was last written from: a label, nothing is decided by it alone |
 //! | `mlplat:tag-keys` | short hashes of the caller's tag keys, so that a tag that is no longer wanted can be told from a stranger's |
@@ -22,6 +23,7 @@ pub(crate) type Tags = BTreeMap<String, String>;
 pub(crate) const SET: &str = "set";
 pub(crate) const ID: &str = "id";
 const RETAINED: &str = "retained-from";
+const MAKING: &str = "making";
 const HOLDS: &str = "holds";
 const ON_REMOVAL: &str = "on-removal";
 const COMPONENT: &str = "component";
@@ -84,6 +86,18 @@ pub(crate) fn wanted(set: &SetId, resource: &Resource, hash: &Digest, callers: &
         stamp(KEYS, hashes.join(" "));
     }
     tags
+}
+
+/// The tags of an object while it is made.
+pub(crate) fn making(tags: &Tags) -> Tags {
+    let mut tags = tags.clone();
+    tags.insert(key(MAKING), "yes".to_owned());
+    tags
+}
+
+/// Whether the create of this object was cut short.
+pub(crate) fn unfinished(tags: &Tags) -> bool {
+    tags.contains_key(&key(MAKING))
 }
 
 /// What to write and what to take away so that `have` becomes `want`; strangers' tags stay.

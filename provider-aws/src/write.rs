@@ -120,14 +120,18 @@ async fn create(scope: &Scope<'_>, resource: &Resolved, token: &str) -> Result<(
     let tags = all_tags(scope, resource, &wish);
     let name = resource.id.name().as_str();
     let Some(mut found) = kind.read(scope, name).await? else {
-        return match kind.create(scope, name, &wish.settings, &tags, token).await {
+        let making = tags::making(&tags);
+        match kind.create(scope, name, &wish.settings, &making, token).await {
             // The name was taken since we looked: by our own call, whose answer was lost, or by somebody else.
-            Err(error) if error.kind() == ErrorKind::Conflict => match kind.read(scope, name).await? {
-                Some(found) => finish(scope, kind, resource, &wish, &tags, &found).await,
-                None => Err(error),
-            },
-            other => other,
-        };
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                if kind.read(scope, name).await?.is_none() {
+                    return Err(error);
+                }
+            }
+            other => other?,
+        }
+        let found = again(scope, kind, name).await?;
+        return finish(scope, kind, resource, &wish, &tags, &found).await;
     };
     if found.doomed.is_some() {
         whose(scope, &resource.id, &found, &[Owner::ThisSet, Owner::Retained])?;
@@ -138,7 +142,7 @@ async fn create(scope: &Scope<'_>, resource: &Resolved, token: &str) -> Result<(
     finish(scope, kind, resource, &wish, &tags, &found).await
 }
 
-/// Completes a create of this very wish that was cut short; anything else of that name is refused.
+/// Completes a create, whether just sent or cut short earlier; anything else of that name is refused.
 async fn finish(
     scope: &Scope<'_>,
     kind: &dyn AnyKind,
@@ -148,7 +152,7 @@ async fn finish(
     found: &Found<Value>,
 ) -> Result<()> {
     whose(scope, &resource.id, found, &[Owner::ThisSet])?;
-    if tags::hash(&found.tags) != tags::hash(tags) {
+    if !tags::unfinished(&found.tags) && tags::hash(&found.tags) != tags::hash(tags) {
         return Err(
             Error::new(ErrorKind::Conflict, "the object was made by another run since the plan")
                 .with_help("plan again"),

@@ -219,6 +219,7 @@ impl AwsKind for KmsKey {
         Ok(names)
     }
 
+    #[allow(clippy::disallowed_methods)] // the home of this call
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {
         let made = scope
             .clients
@@ -359,6 +360,7 @@ impl AwsKind for KmsKey {
         Ok(())
     }
 
+    #[allow(clippy::disallowed_methods)] // the home of this call
     async fn delete(scope: &Scope<'_>, found: &Found<Desired>) -> Result<()> {
         scope
             .clients

@@ -387,6 +387,16 @@ impl AwsKind for Bucket {
             call = call.object_lock_enabled_for_bucket(true);
         }
         call.send().await.during("s3:CreateBucket")?;
+        // There a create of a bucket that the account has already is answered with 200 and does nothing.
+        if scope.region == "us-east-1" {
+            let found = settings::Reader { scope, name }.tags().await?;
+            if tags::ours(&found, tags::UID) != tags::ours(&tags, tags::UID) {
+                return Err(
+                    Error::new(ErrorKind::Conflict, "a bucket of this name was made since we looked")
+                        .with_help("plan again"),
+                );
+            }
+        }
         settings::write(scope, name, &Desired::bare(), wanted).await
     }
 
@@ -423,6 +433,7 @@ impl AwsKind for Bucket {
         Ok(())
     }
 
+    #[allow(clippy::disallowed_methods)] // the home of this call
     async fn delete(scope: &Scope<'_>, found: &Found<Desired>) -> Result<()> {
         scope
             .clients

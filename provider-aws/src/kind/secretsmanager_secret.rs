@@ -303,6 +303,7 @@ impl AwsKind for Secret {
         Ok(())
     }
 
+    #[allow(clippy::disallowed_methods)] // the home of this call
     async fn delete(scope: &Scope<'_>, found: &Found<Desired>) -> Result<()> {
         scope
             .clients

@@ -1,0 +1,261 @@
+//! moto and ministack on loopback, one pair for the whole binary, and one account a test.
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::region::Region;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use futures::future::BoxFuture;
+use platform_core::engine::Engine;
+use platform_core::value::{Clock, SecretSource, SystemClock, Timestamp};
+use provider_aws::{AwsProvider, SdkConfig};
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use xtask::peer::Python;
+use xtask::proxy::{Proxy, Upstream};
+
+/// A server that dies with this process: a shell waits at a pipe whose other end only we hold, and kills its child by
+/// pid when the pipe closes, however we end.
+#[derive(Debug)]
+struct Server {
+    url: String,
+    _shell: Child,
+    _home: TempDir,
+}
+
+const KEEPER: &str = r#""$@" </dev/null & child=$!; read -r _ ; kill -KILL $child; wait; rm -rf -- "$HOME""#;
+
+impl Server {
+    fn start(
+        program: &Path,
+        arguments: &dyn Fn(u16) -> Vec<String>,
+        variables: &dyn Fn(u16) -> Vec<(String, String)>,
+    ) -> Self {
+        // The port is free now and may be taken a moment later: then the next one.
+        for _ in 0..5 {
+            let port = TcpListener::bind(("127.0.0.1", 0))
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
+            let home = tempfile::tempdir().unwrap();
+            let log = File::create(home.path().join("log")).unwrap();
+            let mut shell = Command::new("/bin/sh")
+                .args(["-c", KEEPER, "keeper"])
+                .arg(program)
+                .args(arguments(port))
+                // Nothing of the machine: no profile, no credentials, no proxy.
+                .env_clear()
+                .env("PATH", "/usr/bin:/bin")
+                .env("HOME", home.path())
+                .envs(variables(port))
+                .current_dir(home.path())
+                .stdin(Stdio::piped())
+                .stdout(log.try_clone().unwrap())
+                .stderr(log)
+                .spawn()
+                .unwrap();
+            let until = Instant::now() + Duration::from_mins(1);
+            while Instant::now() < until && shell.try_wait().unwrap().is_none() {
+                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                    return Self {
+                        url: format!("http://127.0.0.1:{port}"),
+                        _shell: shell,
+                        _home: home,
+                    };
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            eprintln!("{}", std::fs::read_to_string(home.path().join("log")).unwrap());
+        }
+        panic!("{} does not start", program.display());
+    }
+}
+
+fn servers() -> &'static (Server, Server) {
+    static SERVERS: OnceLock<(Server, Server)> = OnceLock::new();
+    SERVERS.get_or_init(|| {
+        let programs = Python::Aws
+            .programs()
+            .expect("cargo xtask test makes the emulators ready");
+        std::thread::scope(|scope| {
+            let moto = scope.spawn(|| {
+                Server::start(
+                    &programs.join("moto_server"),
+                    &|port| vec!["-H".into(), "127.0.0.1".into(), "-p".into(), port.to_string()],
+                    &|_| Vec::new(),
+                )
+            });
+            let ministack = Server::start(&programs.join("ministack"), &|_| Vec::new(), &|port| {
+                vec![
+                    ("BIND_HOST".into(), "127.0.0.1".into()),
+                    ("GATEWAY_PORT".into(), port.to_string()),
+                ]
+            });
+            (moto.join().unwrap(), ministack)
+        })
+    })
+}
+
+/// Which emulator answers for a service.
+///
+/// Secrets Manager: moto, because ministack lets a reused ClientRequestToken overwrite a value. All else: ministack,
+/// because moto drops the tags of a CreateBucket call and the rotation period of a key, and denies every S3 call over
+/// plain HTTP once a bucket is TLS-only (it ignores the policy's Condition).
+#[derive(Clone, Debug)]
+struct Routes {
+    moto: String,
+    ministack: String,
+}
+
+impl LoadServiceConfig for Routes {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        (key.env() == "AWS_ENDPOINT_URL").then(|| match key.service_id() {
+            "Secrets Manager" => self.moto.clone(),
+            _ => self.ministack.clone(),
+        })
+    }
+}
+
+/// An account of its own. ministack keeps accounts apart by a 12-digit access key; moto has only 123456789012, so names
+/// of secrets carry the account's number.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) region: &'static str,
+    pub(crate) moto: Proxy,
+    pub(crate) ministack: Proxy,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Account {
+    pub(crate) fn new() -> Self {
+        Self::in_region("eu-west-1")
+    }
+
+    pub(crate) fn in_region(region: &'static str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(100_000_000_001);
+        let (moto, ministack) = servers();
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed).to_string(),
+            region,
+            moto: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
+            ministack: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
+            clock: Arc::new(QuickClock(SystemClock::new(), 1)),
+        }
+    }
+
+    /// Lets time run this much faster than on the wall.
+    pub(crate) fn with_speed(mut self, factor: u32) -> Self {
+        self.clock = Arc::new(QuickClock(SystemClock::new(), factor));
+        self
+    }
+
+    /// What the library is given: through the proxies.
+    pub(crate) fn config(&self) -> SdkConfig {
+        self.sdk(Routes {
+            moto: self.moto.url().to_owned(),
+            ministack: self.ministack.url().to_owned(),
+        })
+    }
+
+    /// What somebody else uses behind our back: past the proxies.
+    pub(crate) fn behind(&self) -> SdkConfig {
+        let (moto, ministack) = servers();
+        self.sdk(Routes {
+            moto: moto.url.clone(),
+            ministack: ministack.url.clone(),
+        })
+    }
+
+    fn sdk(&self, routes: Routes) -> SdkConfig {
+        SdkConfig::builder()
+            .region(Region::new(self.region))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                &self.id, "secret", None, None, "test",
+            )))
+            .service_config(routes)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(3)
+                    .with_initial_backoff(Duration::from_millis(20)),
+            )
+            .behavior_version(BehaviorVersion::latest())
+            .build()
+    }
+
+    pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
+        aws_sdk_kms::Client::new(&self.behind())
+    }
+
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::from_conf(
+            aws_sdk_s3::config::Builder::from(&self.behind())
+                .force_path_style(true)
+                .build(),
+        )
+    }
+
+    pub(crate) fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.behind())
+    }
+
+    pub(crate) fn provider(&self) -> AwsProvider {
+        AwsProvider::from_config(&self.config(), Arc::clone(&self.clock)).unwrap()
+    }
+
+    pub(crate) fn supplied(&self, source: Arc<dyn SecretSource>) -> AwsProvider {
+        self.provider().with_secrets(source)
+    }
+
+    pub(crate) fn engine_of(&self, provider: AwsProvider, holder: &str) -> Engine {
+        Engine::builder(Arc::clone(&self.clock))
+            .provider(Arc::new(provider))
+            .holder(holder)
+            .lease_ttl(Duration::from_secs(30))
+            .build()
+    }
+
+    pub(crate) fn engine(&self, holder: &str) -> Engine {
+        self.engine_of(self.provider(), holder)
+    }
+
+    /// Requests that both proxies saw since they were last asked to forget.
+    pub(crate) fn requests(&self) -> usize {
+        self.moto.calls().len() + self.ministack.calls().len()
+    }
+
+    pub(crate) fn forget(&self) {
+        self.moto.forget_calls();
+        self.ministack.forget_calls();
+    }
+}
+
+/// The machine's clock, faster: leases run out and pauses end in a fraction of their time.
+#[derive(Debug)]
+struct QuickClock(SystemClock, u32);
+
+impl Clock for QuickClock {
+    fn now(&self) -> Timestamp {
+        // Whatever the factor, it begins at the machine's time.
+        let start = self.0.now().seconds() - i64::try_from(self.0.elapsed().as_secs()).unwrap();
+        Timestamp::from_seconds(start).plus(self.elapsed())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed() * self.1
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration / self.1)
+    }
+}

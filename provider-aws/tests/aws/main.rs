@@ -1,0 +1,16 @@
+//! The AWS provider under the engine, against moto and ministack. One binary, one pair of emulators, an account a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods // a test starts servers and plays the one who changes things behind our back
+)]
+
+mod emulators;
+mod errors;
+mod kills;
+mod lease;
+mod life;
+mod ownership;
+mod platform;
+mod values;
