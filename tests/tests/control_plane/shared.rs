@@ -18,8 +18,10 @@ use xtask::{
 
 /// The control plane of this binary, started by whoever asks first. It ends with the process.
 pub(crate) fn control_plane() -> &'static ControlPlane {
-    static PLANE: OnceLock<ControlPlane> = OnceLock::new();
-    PLANE.get_or_init(|| ControlPlane::start(&Options::default()).expect("start the control plane"))
+    static PLANE: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
+    // a failure is kept too: trying again would cost every test its minute
+    let plane = PLANE.get_or_init(|| ControlPlane::start(&Options::default()).map_err(|error| format!("{error:#}")));
+    plane.as_ref().expect("start the control plane")
 }
 
 /// A prefix for every namespace and cluster-wide name of one test: `t1-` and so on. Nothing waits for their removal.

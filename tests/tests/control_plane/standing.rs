@@ -58,7 +58,7 @@ fn a_killed_owner_leaves_neither_process_nor_file() {
 
     victim.kill().unwrap();
     victim.wait().unwrap();
-    within(Duration::from_secs(5), "all gone", || {
+    within(Duration::from_secs(20), "all gone", || {
         !pids.iter().any(runs) && !Path::new(folder).exists()
     });
     fs::remove_file(&report).unwrap();
@@ -73,7 +73,7 @@ fn two_stand_side_by_side_and_stop_at_once() {
     let (folder, pids) = (plane.folder().to_owned(), plane.pids());
     let began = Instant::now();
     plane.stop().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert!(!folder.exists());
     assert!(
         pids.iter()
