@@ -11,6 +11,8 @@ mod object;
 mod pod;
 mod policy;
 mod quantity;
+#[allow(dead_code)] // the provider that renders them follows
+mod secret;
 
 pub use catalogue::{CATALOGUE, CatalogueImage, ImageOptions};
 pub use flavour::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour, S3Server};

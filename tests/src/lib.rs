@@ -1,1 +1,3 @@
-//! tests
+//! What several suites share.
+
+pub mod recording;

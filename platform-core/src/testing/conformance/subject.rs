@@ -24,6 +24,11 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// A provider in the hand of any test.
+    pub fn over(provider: Arc<dyn Provider>, set: SetId, clock: Arc<dyn Clock>) -> Self {
+        Self { provider, set, clock }
+    }
+
     /// A provider for one check.
     ///
     /// # Errors
