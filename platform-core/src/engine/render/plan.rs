@@ -281,10 +281,12 @@ impl Page<'_> {
             self.line("");
         }
         if self.plan.is_empty() {
-            self.line(&format!(
-                "Nothing to change: all {} objects stand as wanted.",
-                counts.unchanged
-            ));
+            let text = match counts.unchanged {
+                0 => "Nothing to change.".to_owned(),
+                1 => "Nothing to change: the one object stands as wanted.".to_owned(),
+                all => format!("Nothing to change: all {all} objects stand as wanted."),
+            };
+            self.line(&text);
             return;
         }
         let waiting = self

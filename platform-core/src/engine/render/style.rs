@@ -56,7 +56,7 @@ pub(super) fn span(duration: std::time::Duration) -> String {
     let millis = duration.as_millis();
     let seconds = duration.as_secs();
     match seconds {
-        0 if millis < 10 => "0.01 s".to_owned(),
+        0 if millis < 100 => format!("{:.2} s", duration.as_secs_f64().max(0.01)),
         0..10 => format!("{:.1} s", duration.as_secs_f64()),
         10..60 => format!("{seconds} s"),
         60..3600 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),

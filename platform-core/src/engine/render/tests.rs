@@ -251,7 +251,7 @@ fn nothing_to_change_is_one_sentence() {
     assert_eq!(
         plan.display().to_string(),
         format!(
-            "Set ml-platform-staging-1a2b3c4d{}read in 26 requests\n\nNothing to change: all 1 objects stand as wanted.\n",
+            "Set ml-platform-staging-1a2b3c4d{}read in 26 requests\n\nNothing to change: the one object stands as wanted.\n",
             " ".repeat(27)
         )
     );

@@ -1,0 +1,108 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use platform_core::value::Span;
+use platform_core::{Capability, Risk};
+use std::path::PathBuf;
+
+/// A whole ML platform on one Kubernetes cluster, or on an embedded SIMULATED world.
+///
+/// Without arguments: plans and applies examples/config/local.yaml on the embedded world.
+#[derive(Debug, Parser)]
+#[command(name = "local", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows what an apply would do. Exit code: 0 nothing, 2 changes, 3 blocked, 4 an approval is missing, 1 error
+    Plan {
+        /// Also writes the plan to this file (mode 0600), for `apply FILE`
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Makes the config true. Exit code: 0 done, 1 error, 3 refused, 4 an approval is missing, 5 partly failed
+    Apply {
+        /// Applies exactly this stored plan, or refuses; reads no config
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Shows what others changed. Exit code: 0 nothing, 2 drift, 1 error
+    Drift,
+    /// Shows where to connect and where the credentials are
+    Outputs,
+    /// Removes the platform and keeps what holds data. Exit codes as of apply
+    Destroy,
+    /// Shows the effective config
+    Config {
+        /// With the layer, line and column that each value came from
+        #[arg(long)]
+        explain: bool,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Config file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Overrides one value, such as database.storage=20Gi; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// A real cluster, by its kubeconfig context; never guessed
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "world")]
+    pub(crate) context: Option<String>,
+    /// The kubeconfig file; else $KUBECONFIG, else ~/.kube/config. Needs --context
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "world")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The embedded world's file; default: in the user's state folder
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) world: Option<PathBuf>,
+    /// Only this capability and what it depends on; never removes anything. May be repeated
+    #[arg(long, global = true, value_name = "CAPABILITY", value_parser = capability)]
+    pub(crate) only: Vec<Capability>,
+    /// Takes over an object of nobody, such as ConfigMap/database/settings; may be repeated
+    #[arg(long, global = true, value_name = "KIND/NAMESPACE/NAME")]
+    pub(crate) adopt: Vec<String>,
+    /// Approves one risk of one object, as the plan prints it; may be repeated
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub(crate) approve: Vec<String>,
+    /// Approves every demand of a risk, such as downtime; loss of data is approved one by one. May be repeated
+    #[arg(long, global = true, value_name = "RISK")]
+    pub(crate) accept: Vec<Risk>,
+    /// Why, for the record of approvals
+    #[arg(long, global = true, value_name = "TEXT", default_value = "command line")]
+    pub(crate) reason: String,
+    /// Does not ask
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    /// Waits this long for somebody else's run to end, such as 60s
+    #[arg(long, global = true, value_name = "TIME")]
+    pub(crate) wait: Option<Span>,
+    /// What to print
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: one document, or one line an event
+    Json,
+}
+
+fn capability(text: &str) -> Result<Capability, String> {
+    Capability::ALL
+        .into_iter()
+        .find(|capability| capability.as_str() == text)
+        .ok_or_else(|| {
+            let known: Vec<&str> = Capability::ALL.iter().map(|capability| capability.as_str()).collect();
+            format!("known are {}", known.join(", "))
+        })
+}

@@ -1,0 +1,176 @@
+//! What to type next.
+
+use crate::args::Options;
+use crate::connect::Target;
+use platform_core::Owner;
+use platform_core::engine::Report;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const COMMAND: &str = "cargo run --bin local --";
+
+pub(crate) fn after_apply(options: &Options, target: &Target, outputs: &Value) -> String {
+    let same = flags(options, target);
+    let mut lines = vec![
+        (format!("{COMMAND} plan{same}"), "nothing left to change"),
+        (
+            format!("{COMMAND} plan{same} --set database.storage=20Gi"),
+            "a change, field by field",
+        ),
+        (format!("{COMMAND} destroy{same}"), "removes it, keeps the data"),
+    ];
+    match target {
+        Target::World(_) => lines.push((
+            format!("{COMMAND} apply --context kind-ml-platform"),
+            "the same on a real cluster",
+        )),
+        Target::Cluster { context, kubeconfig } => {
+            let kubectl = kubectl(context, kubeconfig.as_deref());
+            lines.extend(forwards(&kubectl, outputs).into_iter().map(|line| (line, "")));
+        }
+    }
+    page(&lines)
+}
+
+pub(crate) fn after_destroy(options: &Options, target: &Target, report: &Report) -> String {
+    let same = flags(options, target);
+    let kept = report.left.iter().any(|live| live.owner == Owner::Retained);
+    let again = if kept {
+        "takes the kept data over again"
+    } else {
+        "makes it anew"
+    };
+    page(&[(format!("{COMMAND} apply{same}"), again)])
+}
+
+fn page(lines: &[(String, &str)]) -> String {
+    let width = lines
+        .iter()
+        .filter(|(_, what)| !what.is_empty())
+        .map(|(line, _)| line.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut page = "Next:".to_owned();
+    for (line, what) in lines {
+        let _ = write!(page, "\n  {}", format!("{line:width$}  {what}").trim_end());
+    }
+    page
+}
+
+/// The flags that lead to the same config and place again.
+fn flags(options: &Options, target: &Target) -> String {
+    let mut flags = String::new();
+    let mut flag = |name: &str, value: &str| {
+        let _ = write!(flags, " {name} {}", quoted(value));
+    };
+    if let Some(config) = &options.config {
+        flag("--config", &config.display().to_string());
+    }
+    for assignment in &options.set {
+        flag("--set", assignment);
+    }
+    if let Some(world) = &options.world {
+        flag("--world", &world.display().to_string());
+    }
+    if let Target::Cluster { context, kubeconfig } = target {
+        flag("--context", context);
+        if let Some(kubeconfig) = kubeconfig {
+            flag("--kubeconfig", &kubeconfig.display().to_string());
+        }
+    }
+    flags
+}
+
+fn kubectl(context: &str, kubeconfig: Option<&Path>) -> String {
+    let mut command = "kubectl".to_owned();
+    if let Some(path) = kubeconfig {
+        let _ = write!(command, " --kubeconfig {}", quoted(&path.display().to_string()));
+    }
+    let _ = write!(command, " --context {}", quoted(context));
+    command
+}
+
+/// How to reach each service and read its password, from the outputs.
+fn forwards(kubectl: &str, outputs: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for output in outputs.as_object().into_iter().flat_map(|map| map.values()) {
+        let address = match (
+            output["host"].as_str(),
+            output["port"].as_u64(),
+            output["endpoint"].as_str(),
+        ) {
+            (Some(host), Some(port), _) => Some((host.to_owned(), port.to_string())),
+            (_, _, Some(endpoint)) => endpoint
+                .rsplit_once("//")
+                .and_then(|(_, rest)| rest.split_once(':'))
+                .map(|(host, port)| (host.to_owned(), port.trim_end_matches('/').to_owned())),
+            _ => None,
+        };
+        if let Some((host, port)) = address {
+            let mut labels = host.split('.');
+            if let (Some(service), Some(namespace)) = (labels.next(), labels.next()) {
+                lines.push(format!(
+                    "{kubectl} -n {namespace} port-forward svc/{service} {port}:{port}"
+                ));
+            }
+        }
+        let secret = output["credentials"]["location"]
+            .as_str()
+            .and_then(|location| location.strip_prefix("Secret "))
+            .and_then(|name| name.split_once('/'));
+        if let (Some((namespace, name)), Some(key)) = (secret, output["credentials"]["password_key"].as_str()) {
+            lines.push(format!(
+                "{kubectl} -n {namespace} get secret {name} -o go-template='{{{{index .data \"{key}\" | base64decode}}}}'"
+            ));
+        }
+    }
+    lines
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{forwards, quoted};
+
+    #[test]
+    fn outputs_tell_how_to_reach_a_service() {
+        let outputs = serde_json::json!({
+            "database": {
+                "host": "postgres.database.svc", "port": 5432,
+                "credentials": {"location": "Secret database/postgres", "username": "app", "password_key": "password", "ca": "ca.crt"},
+            },
+            "storage": {"endpoint": "https://minio.storage.svc:9000"},
+            "security": {"ca": null, "secrets": {}},
+        });
+        assert_eq!(
+            forwards("kubectl --context c", &outputs),
+            [
+                "kubectl --context c -n database port-forward svc/postgres 5432:5432",
+                "kubectl --context c -n database get secret postgres -o go-template='{{index .data \"password\" | base64decode}}'",
+                "kubectl --context c -n storage port-forward svc/minio 9000:9000",
+            ]
+        );
+    }
+
+    #[test]
+    fn words_survive_a_shell() {
+        for (word, shell) in [
+            ("a/b.yaml", "a/b.yaml"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), shell);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The binary as people and pipelines use it, each run a process of its own on one world file.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of its own with a world in it; removed at the end.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs the binary on this desk's world; nothing of the machine reaches it.
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_local"))
+            .args(arguments)
+            .arg("--world")
+            .arg(self.path("world.json"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs and checks the exit code; returns what it printed.
+    fn expect(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let out = String::from_utf8(output.stdout).unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
+        out + &err
+    }
+
+    fn world(&self) -> String {
+        std::fs::read_to_string(self.path("world.json")).unwrap()
+    }
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_platform_from_nothing_to_nothing_left() {
+    let desk = Desk::new();
+    desk.expect(2, &["plan"]);
+    desk.expect(1, &["outputs"]);
+
+    let first = desk.expect(0, &[]);
+    for part in [
+        "+ create",
+        "SIMULATED",
+        "done in",
+        "postgres.database.svc:5432",
+        "Next:",
+    ] {
+        assert!(first.contains(part), "{part} is missing in\n{first}");
+    }
+    let settled = desk.world();
+    let second = desk.expect(0, &[]);
+    assert!(second.contains("Nothing to change"), "{second}");
+    assert_eq!(desk.world(), settled, "a second apply writes nothing");
+    desk.expect(0, &["plan"]);
+    desk.expect(0, &["drift"]);
+
+    let grow = desk.expect(2, &["plan", "--set", "database.storage=20Gi"]);
+    assert!(grow.contains("! grow") && grow.contains("10Gi -> 20Gi"), "{grow}");
+
+    let destroyed = desk.expect(0, &["destroy"]);
+    for part in ["= keep", "HOLDS DATA", "sweep: nothing left but what is kept"] {
+        assert!(destroyed.contains(part), "{part} is missing in\n{destroyed}");
+    }
+    desk.expect(1, &["outputs"]);
+    let again = desk.expect(0, &["apply"]);
+    assert!(
+        again.contains("< adopt     PersistentVolumeClaim database/data-postgres-0"),
+        "{again}"
+    );
+    assert!(
+        again.contains("< adopt     Secret database/postgres-credentials"),
+        "{again}"
+    );
+}
+
+#[test]
+fn a_plan_file_is_applied_as_it_is_or_refused() {
+    let desk = Desk::new();
+    desk.expect(0, &["apply"]);
+    let file = desk.path("plan.json");
+    let file = file.to_str().unwrap();
+    desk.expect(2, &["plan", "--out", file, "--set", "cache.memory=512Mi"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    // The world moves on: what the file says is no longer what would happen.
+    desk.expect(0, &["apply", "--set", "cache.memory=1Gi"]);
+    let refused = desk.expect(3, &["apply", file]);
+    assert!(refused.contains("changed since the plan"), "{refused}");
+    // Back to where the plan was made, it applies, and applied twice it does nothing more.
+    desk.expect(0, &["apply"]);
+    desk.expect(0, &["apply", file]);
+    let settled = desk.world();
+    desk.expect(0, &["apply", file]);
+    assert_eq!(desk.world(), settled);
+    desk.expect(0, &["plan", "--set", "cache.memory=512Mi"]);
+    desk.expect(1, &["apply", file, "--set", "cache.memory=1Gi"]);
+    std::fs::write(file, "{\"schema\": 99}").unwrap();
+    desk.expect(1, &["apply", file]);
+}
+
+#[test]
+fn data_goes_only_with_its_token() {
+    let desk = Desk::new();
+    desk.expect(0, &["apply"]);
+    let plan = desk.run(&[
+        "destroy",
+        "--output",
+        "json",
+        "--approve",
+        "destroys-data:PersistentVolumeClaim/database/data-postgres-0@wrong",
+    ]);
+    assert_eq!(plan.status.code(), Some(1));
+    let plan = &lines(&String::from_utf8(plan.stdout).unwrap())[0];
+    let token = plan["demands"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|demand| demand["token"].as_str())
+        .find(|token| token.contains("PersistentVolumeClaim/database/data-postgres-0"))
+        .unwrap()
+        .to_owned();
+    // The plan that printed the token is not the plan of the next run, but the object and its uid are.
+    let destroyed = desk.expect(0, &["destroy", "--approve", &token]);
+    let kept = destroyed.split("kept:").last().unwrap();
+    assert!(
+        !kept.contains("PersistentVolumeClaim database/data-postgres-0"),
+        "{kept}"
+    );
+    assert!(kept.contains("PersistentVolumeClaim storage/data-minio-0"), "{kept}");
+}
+
+#[test]
+fn programs_read_documents() {
+    let desk = Desk::new();
+    let plan = desk.expect(2, &["plan", "--output", "json"]);
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(
+        (&plan["document"], &plan["schema"]),
+        (&Value::from("plan"), &Value::from(1))
+    );
+    assert_eq!(plan["simulated"], true);
+    let stream = lines(&desk.expect(0, &["apply", "--output", "json"]));
+    assert!(stream.iter().all(|line| line["simulated"] == true));
+    let steps = plan["steps"].as_array().unwrap().len();
+    let done = stream.iter().filter(|line| line["event"] == "done").count();
+    assert_eq!(done, steps, "every step ends with an event");
+    let report = stream.iter().find(|line| line["document"] == "report").unwrap();
+    assert_eq!(
+        (&report["success"], report["counts"]["done"].as_u64()),
+        (&Value::Bool(true), Some(steps as u64))
+    );
+    let outputs = stream.last().unwrap();
+    assert_eq!(outputs["database"]["port"], 5432);
+    assert!(
+        outputs["database"]["credentials"]["location"]
+            .as_str()
+            .unwrap()
+            .starts_with("Secret ")
+    );
+}
+
+#[test]
+fn wrong_usage_says_what_to_write() {
+    let desk = Desk::new();
+    let cases: &[(&[&str], &str)] = &[
+        (&["apply", "--accept", "everything"], "a risk such as destroys-data"),
+        (&["plan", "--only", "databse"], "known are database"),
+        (&["plan", "--only", "monitoring"], "add a `monitoring:` block"),
+        (&["plan", "--set", "database.storage=10G"], "write 10Gi (10.7 GB)"),
+        (&["plan", "--config", "absent.yaml"], "absent.yaml"),
+        (&["plan", "--adopt", "ConfigMap"], "KIND/NAMESPACE/NAME"),
+        (&["destroy", "--only", "cache"], "take its block out of the config"),
+        (&["apply", "--approve", "nonsense"], "copy one from the plan"),
+        (&["apply", "absent.json"], "absent.json"),
+        (&["frobnicate"], "unrecognized"),
+    ];
+    for (arguments, text) in cases {
+        let shown = desk.expect(1, arguments);
+        assert!(shown.contains(text), "{arguments:?} says\n{shown}");
+    }
+    desk.expect(0, &["--help"]);
+}
+
+#[test]
+fn a_real_cluster_is_named_never_guessed() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path(".kube")).unwrap();
+    std::fs::write(
+        desk.path(".kube/config"),
+        "apiVersion: v1\nkind: Config\ncurrent-context: prod\n",
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_local"))
+            .args(arguments)
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+            .env_clear()
+            .env("HOME", desk.folder.path())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // Without --context it is the embedded world in the user's state folder, whatever the kubeconfig says.
+    assert_eq!(run(&["plan"]).0, Some(2));
+    let (code, error) = run(&["plan", "--kubeconfig", "k"]);
+    assert!(code == Some(1) && error.contains("needs --context"), "{error}");
+    let (code, error) = run(&["plan", "--context", "absent"]);
+    assert!(code == Some(1) && error.contains("absent"), "{error}");
+}
