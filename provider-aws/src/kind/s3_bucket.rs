@@ -12,7 +12,7 @@ use crate::tags::{self, Tags};
 use async_trait::async_trait;
 use aws_sdk_s3::types::{BucketLocationConstraint, BucketNamespace, CreateBucketConfiguration, Tag, Tagging};
 use lifecycle::Rule;
-use platform_core::value::{Digest, SetId, Uid};
+use platform_core::value::{SetId, Uid};
 use platform_core::{
     Calls, Charset, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk,
     RiskRule, State,
@@ -245,6 +245,19 @@ fn arn(scope: &Scope<'_>, name: &str) -> String {
     format!("arn:{}:s3:::{name}", scope.account.partition)
 }
 
+/// Whether a bucket that may not be looked at is the account's own: then a right is missing.
+async fn is_ours(scope: &Scope<'_>, name: &str) -> Result<bool> {
+    let answer = scope
+        .clients
+        .s3
+        .list_buckets()
+        .prefix(name)
+        .send()
+        .await
+        .during("s3:ListBuckets")?;
+    Ok(answer.buckets().iter().any(|bucket| bucket.name() == Some(name)))
+}
+
 fn tls_statement(scope: &Scope<'_>, name: &str) -> Value {
     let arn = arn(scope, name);
     policy::normal(&json!({
@@ -305,7 +318,10 @@ impl AwsKind for Bucket {
             Err(error) => match code(error) {
                 "NotFound" | "NoSuchBucket" | "404" => return Ok(None),
                 "403" | "Forbidden" | "AccessDenied" => {
-                    Some("another AWS account (or your credentials lack s3:ListBucket on it)".to_owned())
+                    if is_ours(scope, name).await? {
+                        head.during("s3:HeadBucket")?;
+                    }
+                    Some("another AWS account".to_owned())
                 }
                 "301" | "PermanentRedirect" => Some("a bucket of this name in another region".to_owned()),
                 _ => {
@@ -366,10 +382,11 @@ impl AwsKind for Bucket {
         Ok(names)
     }
 
-    async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, token: &str) -> Result<()> {
+    async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {
         let mut tags = tags.clone();
         // A bucket has no id of its own, and its creation date moves when its policy is edited.
-        tags.insert(tags::key(tags::UID), Digest::of_text(token).short(16).to_owned());
+        let uid = format!("{:032x}", rand::random::<u128>());
+        tags.insert(tags::key(tags::UID), uid);
         let mut configuration = CreateBucketConfiguration::builder().set_tags(Some(sdk_tags(&tags)?));
         if scope.region != "us-east-1" {
             configuration = configuration.location_constraint(BucketLocationConstraint::from(scope.region));

@@ -113,12 +113,16 @@ fn servers() -> &'static (Server, Server) {
 struct Routes {
     moto: String,
     ministack: String,
+    s3: String,
+    tagging: String,
 }
 
 impl LoadServiceConfig for Routes {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         (key.env() == "AWS_ENDPOINT_URL").then(|| match key.service_id() {
             "Secrets Manager" => self.moto.clone(),
+            "S3" => self.s3.clone(),
+            "Resource Groups Tagging API" => self.tagging.clone(),
             _ => self.ministack.clone(),
         })
     }
@@ -131,7 +135,10 @@ pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) region: &'static str,
     pub(crate) moto: Proxy,
+    /// KMS and STS: their calls are all `POST /`.
     pub(crate) ministack: Proxy,
+    pub(crate) s3: Proxy,
+    pub(crate) tagging: Proxy,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -148,6 +155,8 @@ impl Account {
             region,
             moto: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             ministack: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
+            s3: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
+            tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
         }
     }
@@ -163,6 +172,8 @@ impl Account {
         self.sdk(Routes {
             moto: self.moto.url().to_owned(),
             ministack: self.ministack.url().to_owned(),
+            s3: self.s3.url().to_owned(),
+            tagging: self.tagging.url().to_owned(),
         })
     }
 
@@ -172,6 +183,8 @@ impl Account {
         self.sdk(Routes {
             moto: moto.url.clone(),
             ministack: ministack.url.clone(),
+            s3: ministack.url.clone(),
+            tagging: ministack.url.clone(),
         })
     }
 
@@ -197,7 +210,7 @@ impl Account {
         aws_sdk_kms::Client::new(&self.behind())
     }
 
-    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+    pub(crate) fn s3_client(&self) -> aws_sdk_s3::Client {
         aws_sdk_s3::Client::from_conf(
             aws_sdk_s3::config::Builder::from(&self.behind())
                 .force_path_style(true)
@@ -231,12 +244,17 @@ impl Account {
 
     /// Requests that both proxies saw since they were last asked to forget.
     pub(crate) fn requests(&self) -> usize {
-        self.moto.calls().len() + self.ministack.calls().len()
+        self.proxies().iter().map(|proxy| proxy.calls().len()).sum()
     }
 
     pub(crate) fn forget(&self) {
-        self.moto.forget_calls();
-        self.ministack.forget_calls();
+        for proxy in self.proxies() {
+            proxy.forget_calls();
+        }
+    }
+
+    pub(crate) fn proxies(&self) -> [&Proxy; 4] {
+        [&self.moto, &self.ministack, &self.s3, &self.tagging]
     }
 }
 

@@ -48,7 +48,7 @@ async fn a_platform_lives_from_create_to_destroy_and_back() {
     account.forget();
     assert_eq!(done(&apply(&engine, &second).await), 0);
     let written: Vec<String> = account
-        .ministack
+        .s3
         .calls()
         .iter()
         .filter(|call| call.method == http::Method::PUT)
@@ -86,7 +86,7 @@ async fn a_platform_lives_from_create_to_destroy_and_back() {
 
     // Somebody else's change is drift, and is undone.
     account
-        .s3()
+        .s3_client()
         .put_bucket_versioning()
         .bucket(platform.bucket.name().as_str())
         .versioning_configuration(
@@ -167,7 +167,7 @@ async fn a_bucket_with_objects_in_it_is_not_deleted() {
     let body = aws_sdk_s3::primitives::ByteStream::from_static(b"rows");
     let bucket = platform.bucket.name().as_str();
     account
-        .s3()
+        .s3_client()
         .put_object()
         .bucket(bucket)
         .key("a")
@@ -188,7 +188,16 @@ async fn a_bucket_with_objects_in_it_is_not_deleted() {
         "{}",
         why.report()
     );
-    assert!(account.s3().get_object().bucket(bucket).key("a").send().await.is_ok());
+    assert!(
+        account
+            .s3_client()
+            .get_object()
+            .bucket(bucket)
+            .key("a")
+            .send()
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use platform_core::Owner;
 use platform_core::engine::{Action, PlanRequest};
 
 async fn bucket_tags(account: &Account, bucket: &str) -> Vec<(String, String)> {
-    match account.s3().get_bucket_tagging().bucket(bucket).send().await {
+    match account.s3_client().get_bucket_tagging().bucket(bucket).send().await {
         Ok(answer) => answer
             .tag_set()
             .iter()
@@ -23,7 +23,7 @@ async fn tag_bucket(account: &Account, bucket: &str, tags: &[(&str, &str)]) {
         .map(|(key, value)| Tag::builder().key(*key).value(*value).build().unwrap());
     let tagging = Tagging::builder().set_tag_set(Some(tags.collect())).build().unwrap();
     account
-        .s3()
+        .s3_client()
         .put_bucket_tagging()
         .bucket(bucket)
         .tagging(tagging)
@@ -33,7 +33,7 @@ async fn tag_bucket(account: &Account, bucket: &str, tags: &[(&str, &str)]) {
 }
 
 async fn make_bucket(account: &Account, bucket: &str) {
-    let mut call = account.s3().create_bucket().bucket(bucket);
+    let mut call = account.s3_client().create_bucket().bucket(bucket);
     if account.region != "us-east-1" {
         call = call.create_bucket_configuration(
             CreateBucketConfiguration::builder()
@@ -89,11 +89,7 @@ async fn a_strangers_objects_are_refused_and_left_alone() {
             .is_err()
     );
     assert!(
-        !account
-            .ministack
-            .calls()
-            .iter()
-            .any(|call| call.method == http::Method::PUT),
+        !account.s3.calls().iter().any(|call| call.method == http::Method::PUT),
         "nothing was written"
     );
     assert_eq!(bucket_tags(&account, bucket).await.len(), 1);
@@ -117,7 +113,7 @@ async fn nobodys_bucket_that_is_as_wanted_is_adopted_by_its_tags_alone() {
     account.forget();
     apply(&engine, &adopt).await;
     let writes: Vec<String> = account
-        .ministack
+        .s3
         .calls()
         .into_iter()
         .filter(|call| call.method != http::Method::GET && call.method != http::Method::HEAD)
@@ -181,7 +177,7 @@ async fn in_us_east_1_a_create_that_answers_200_takes_nobodys_bucket() {
     let unseen = xtask::proxy::Rule::new(xtask::proxy::Fault::answer(404, ""))
         .method(http::Method::HEAD)
         .path(&format!("/{bucket}"));
-    account.ministack.set_rules([unseen]);
+    account.s3.set_rules([unseen]);
     make_bucket(&account, bucket).await;
     let report = engine
         .apply(&first, &platform_core::engine::Approvals::none(), &mut |_| {})
@@ -189,9 +185,9 @@ async fn in_us_east_1_a_create_that_answers_200_takes_nobodys_bucket() {
         .unwrap();
     let (id, why) = report.failures().next().unwrap();
     assert_eq!(id, &platform.bucket, "{why:?}");
-    account.ministack.set_rules([]);
+    account.s3.set_rules([]);
     let versioning = account
-        .s3()
+        .s3_client()
         .get_bucket_versioning()
         .bucket(bucket)
         .send()

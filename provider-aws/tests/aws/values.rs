@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A vault whose secret has another value whenever it is asked for.
 #[derive(Debug, Default)]
-struct Vault(AtomicU64);
+pub(crate) struct Vault(AtomicU64);
 
 #[async_trait]
 impl SecretSource for Vault {

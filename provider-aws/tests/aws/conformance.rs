@@ -1,0 +1,211 @@
+//! The contract's own suite, run against moto and ministack.
+
+use crate::emulators::Account;
+use crate::values::Vault;
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use platform_core::testing::conformance::{Harness, Need, Sample, Verdict, checks};
+use platform_core::value::{Clock, Digest, Kind, Recipe, ResourceId, SetId, Supplied};
+use platform_core::{Error, ErrorKind, Observation, Preview, Provider, Resource, Result};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use xtask::proxy::{Fault, Rule};
+
+#[derive(Debug)]
+struct Emulators {
+    account: Account,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Emulators {
+    fn sample(&self, check: &str, kind: &str, desired: &Value, changed: &Value) -> Sample {
+        let check = check.replace('_', "-");
+        let id = |name: String| -> ResourceId { format!("aws/eu-west-1:{kind}/{name}").parse().unwrap() };
+        let short = Digest::of_text(&check);
+        let start = format!("c{}-{}", self.account.id, short.short(8));
+        let max = self.account.provider().facts(&kind.parse().unwrap()).unwrap().name.max;
+        let longest = id(format!("{start}-{}z", "x".repeat(max - start.len() - 2)));
+        let resource = Resource::new(id(start), "storage", Value::Null);
+        let full = |wish: &Value| {
+            self.full(&Resource {
+                desired: wish.clone(),
+                ..resource.clone()
+            })
+        };
+        let sample = Resource {
+            desired: full(desired),
+            ..resource.clone()
+        };
+        Sample::new(sample.clone(), full(changed)).with_longest(Resource { id: longest, ..sample })
+    }
+
+    /// The wish with all its defaults, as a view shows it.
+    fn full(&self, resource: &Resource) -> Value {
+        let nothing = Observation::new(
+            "x".parse().unwrap(),
+            resource.id.place().clone(),
+            self.account.clock.now(),
+        );
+        // Pure: it never waits.
+        let provider = self.account.provider();
+        let preview = provider.preview(resource, &nothing).now_or_never().unwrap();
+        match preview.unwrap() {
+            Preview::Change { after, .. } => after,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[async_trait]
+impl Harness for Emulators {
+    fn name(&self) -> &'static str {
+        "aws"
+    }
+
+    async fn provider(&self) -> Result<Arc<dyn Provider>> {
+        for proxy in self.account.proxies() {
+            proxy.set_rules([]);
+        }
+        Ok(Arc::new(self.account.supplied(Arc::new(Vault::default()))))
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.account.clock)
+    }
+
+    fn set(&self, check: &str) -> SetId {
+        SetId::of(&format!("c{}", self.account.id), check, "")
+    }
+
+    fn samples(&self, check: &str) -> Vec<Sample> {
+        let supplied = |revision| {
+            Recipe::Supplied(Supplied {
+                supplied: "smtp".into(),
+                revision,
+            })
+            .to_value()
+        };
+        let password = Recipe::Generate { length: 30 }.to_value();
+        let key = self.sample(
+            check,
+            "kms.Key",
+            &json!({"description": "a"}),
+            &json!({"description": "b", "rotation_days": 90}),
+        );
+        let mut refused = key.resource.desired.clone();
+        refused["multi_region"] = json!(true);
+        let bucket = self.sample(
+            check,
+            "s3.Bucket",
+            &json!({"tags": {"team": "ml"}}),
+            &json!({"tags": {"team": "ai"}, "event_bridge": false}),
+        );
+        let secret = self.sample(
+            check,
+            "secretsmanager.Secret",
+            &json!({"data": {"smtp": supplied(1), "password": password}}),
+            &json!({"data": {"smtp": supplied(2), "password": password}}),
+        );
+        match check {
+            // A key and a secret stay, scheduled for deletion, and are offered as the same incarnation.
+            "deleted_is_gone" => vec![bucket],
+            _ => vec![key.with_refused(refused), bucket, secret],
+        }
+    }
+
+    fn can(&self, need: Need) -> bool {
+        matches!(need, Need::Foreign | Need::Rights | Need::Throttling)
+    }
+
+    async fn plant(&self, resource: &Resource) -> Result<()> {
+        let other = self
+            .account
+            .engine_of(self.account.supplied(Arc::new(Vault::default())), "other");
+        let request = platform_core::engine::PlanRequest {
+            resources: vec![resource.clone()],
+            ..platform_core::engine::PlanRequest::destroy("somebody-else".parse()?)
+        };
+        crate::platform::apply(&other, &crate::platform::plan(&other, &request).await).await;
+        Ok(())
+    }
+
+    async fn without_reading(&self, kind: &Kind) -> Result<Arc<dyn Provider>> {
+        let provider = self.provider().await?;
+        // STS goes through the same proxy as KMS.
+        provider.observe(&"x".parse()?, &[]).await?;
+        match kind.as_str() {
+            "kms.Key" => self.account.ministack.set_rules([Rule::new(denied_json())]),
+            "secretsmanager.Secret" => self.account.moto.set_rules([Rule::new(denied_json())]),
+            // Not the lease's own objects.
+            "s3.Bucket" => self
+                .account
+                .s3
+                .set_rules([http::Method::HEAD, http::Method::GET].map(|method| {
+                    let path = if method == http::Method::GET { "prefix=c" } else { "/c" };
+                    Rule::new(denied_xml()).method(method).path(path)
+                })),
+            other => return Err(Error::new(ErrorKind::Internal, other.to_owned())),
+        }
+        Ok(provider)
+    }
+
+    async fn throttled(&self) -> Result<Arc<dyn Provider>> {
+        let provider = self.provider().await?;
+        let fault = Fault::answer(400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#)
+            .with_header("content-type", "application/x-amz-json-1.1");
+        self.account.moto.set_rules([Rule::new(fault)]);
+        Ok(provider)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec!["canary-smtp".to_owned()]
+    }
+
+    fn run(&self, check: BoxFuture<'_, Verdict>) -> Verdict {
+        self.runtime.block_on(check)
+    }
+
+    async fn clean(&self, _set: &SetId) -> Result<()> {
+        // Each check has names of its own, and the emulators forget everything when they end.
+        Ok(())
+    }
+}
+
+fn denied_json() -> Fault {
+    Fault::answer(400, r#"{"__type":"AccessDeniedException","message":"User: arn:aws:iam::1:user/ci is not authorized to perform: x:Y on resource: z"}"#)
+        .with_header("content-type", "application/x-amz-json-1.1")
+}
+
+fn denied_xml() -> Fault {
+    Fault::answer(
+        403,
+        "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    )
+    .with_header("content-type", "application/xml")
+}
+
+#[test]
+fn the_contract_holds() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let harness = Emulators {
+        account: Account::new().with_speed(20),
+        runtime,
+    };
+    let mut failed = Vec::new();
+    for check in checks() {
+        if check.applies(&harness) {
+            let verdict = check.run(&harness);
+            println!(
+                "aws::{} {}",
+                check.name,
+                verdict.as_ref().err().map_or("ok", String::as_str)
+            );
+            failed.extend(verdict.err().map(|why| format!("{}: {why}", check.name)));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
