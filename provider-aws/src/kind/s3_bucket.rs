@@ -1,8 +1,10 @@
 //! `s3.Bucket`: a bucket with all its settings. It is never emptied by this library: a bucket with objects in it refuses its
 //! deletion.
 
+mod facts;
 mod lifecycle;
 mod settings;
+mod write;
 
 use super::{AwsKind, Found, yes};
 use crate::error::{Outcome, code};
@@ -11,91 +13,16 @@ use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
 use aws_sdk_s3::types::{BucketLocationConstraint, BucketNamespace, CreateBucketConfiguration, Tag, Tagging};
+use facts::FACTS;
 use lifecycle::Rule;
 use platform_core::value::{SetId, Uid};
-use platform_core::{
-    Calls, Charset, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk,
-    RiskRule, State,
-};
+use platform_core::{Error, ErrorKind, KindFacts, Result, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Bucket;
-
-static FACTS: KindFacts = KindFacts {
-    kind: "s3.Bucket",
-    holds: Holds::Durable,
-    rank: 40,
-    name: NameRule {
-        max: 63,
-        charset: Charset::Bucket,
-    },
-    create: Creation::Exclusive,
-    patience: Duration::from_mins(5),
-    usually: Duration::from_secs(4),
-    outputs: &["arn", "name", "region"],
-    fields: &[
-        Field::new("encryption.kms_key").risk(RiskRule::Removed(Risk::LowersProtection)),
-        Field::new("versioning").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
-        Field::new("public_access_block").risk(RiskRule::TurnsOff(Risk::Exposes)),
-        Field::new("acls_disabled").risk(RiskRule::TurnsOff(Risk::Exposes)),
-        Field::new("tls_only").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
-        Field::new("statements")
-            .equal(Equal::Set)
-            .risk(RiskRule::Widens(Risk::Exposes)),
-        Field::new("lifecycle.*.abort_multipart_days"),
-        Field::new("lifecycle.*.transition_days"),
-        Field::new("lifecycle.*.transition_class"),
-        // A rule that is new, wider or earlier deletes objects.
-        Field::new("lifecycle.*.prefix").risk(RiskRule::Widens(Risk::DestroysData)),
-        Field::new("lifecycle.*.enabled").risk(RiskRule::Widens(Risk::DestroysData)),
-        Field::new("lifecycle.*.expire_days").risk(RiskRule::Widens(Risk::DestroysData)),
-        Field::new("lifecycle.*.noncurrent_days").risk(RiskRule::Widens(Risk::DestroysData)),
-        Field::new("lifecycle.*").risk(RiskRule::Always(Risk::DestroysData)),
-        Field::new("logging").risk(RiskRule::Removed(Risk::LowersProtection)),
-        Field::new("replication").risk(RiskRule::Removed(Risk::LowersProtection)),
-        Field::new("object_lock.days").risk(RiskRule::Shrinks(Risk::LowersProtection)),
-        Field::new("object_lock").changes(FieldChange::Never),
-    ],
-    calls: Calls {
-        read: &[
-            "s3:ListAllMyBuckets",
-            "s3:ListBucket",
-            "s3:GetBucketTagging",
-            "s3:GetEncryptionConfiguration",
-            "s3:GetBucketVersioning",
-            "s3:GetBucketPublicAccessBlock",
-            "s3:GetBucketOwnershipControls",
-            "s3:GetBucketPolicy",
-            "s3:GetLifecycleConfiguration",
-            "s3:GetBucketLogging",
-            "s3:GetBucketNotification",
-            "s3:GetBucketObjectLockConfiguration",
-            "s3:GetReplicationConfiguration",
-            "tag:GetResources",
-        ],
-        create: &["s3:CreateBucket", "s3:TagResource", "s3:PutBucketTagging"],
-        update: &[
-            "s3:PutBucketTagging",
-            "s3:PutEncryptionConfiguration",
-            "s3:PutBucketVersioning",
-            "s3:PutBucketPublicAccessBlock",
-            "s3:PutBucketOwnershipControls",
-            "s3:PutBucketPolicy",
-            "s3:DeleteBucketPolicy",
-            "s3:PutLifecycleConfiguration",
-            "s3:PutBucketLogging",
-            "s3:PutBucketNotification",
-            "s3:PutBucketObjectLockConfiguration",
-            "s3:PutReplicationConfiguration",
-            "iam:PassRole",
-        ],
-        delete: &["s3:DeleteBucket"],
-    },
-};
 
 /// Every setting of a bucket. Left out, each has the value that a security review asks for; only the KMS key and the
 /// log bucket have to be named.
@@ -414,7 +341,7 @@ impl AwsKind for Bucket {
                 );
             }
         }
-        settings::write(scope, name, &Desired::bare(), wanted).await
+        write::write(scope, name, &Desired::bare(), wanted).await
     }
 
     async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
@@ -425,7 +352,7 @@ impl AwsKind for Bucket {
     }
 
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
-        settings::write(scope, name, &found.settings, wanted).await
+        write::write(scope, name, &found.settings, wanted).await
     }
 
     async fn tag(scope: &Scope<'_>, found: &Found<Desired>, put: &Tags, remove: &[String]) -> Result<()> {
