@@ -36,6 +36,20 @@ impl AwsProvider {
     ///
     /// # Errors
     /// `Invalid` when `config` names no region.
+    ///
+    /// # Example
+    /// ```
+    /// use platform_core::Provider;
+    /// use platform_core::value::SystemClock;
+    /// use provider_aws::{AwsProvider, SdkConfig};
+    /// use std::sync::Arc;
+    ///
+    /// // In a tool: aws_config::load_defaults(BehaviorVersion::latest()).await
+    /// let config = SdkConfig::builder().region(aws_types::region::Region::new("eu-west-1")).build();
+    /// let provider = AwsProvider::from_config(&config, Arc::new(SystemClock::new()))?;
+    /// assert_eq!(provider.place().to_string(), "aws/eu-west-1");
+    /// # Ok::<(), platform_core::Error>(())
+    /// ```
     pub fn from_config(config: &SdkConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let region = config
             .region()

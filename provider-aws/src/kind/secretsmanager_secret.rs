@@ -366,7 +366,7 @@ fn found(answer: &DescribeSecretOutput, name: &str, statements: Vec<Value>, doom
             data,
             kms_key: answer
                 .kms_key_id()
-                .filter(|key| *key != "alias/aws/secretsmanager")
+                .filter(|key| !key.ends_with("alias/aws/secretsmanager"))
                 .map(str::to_owned),
             statements,
         },

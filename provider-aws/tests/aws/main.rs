@@ -12,6 +12,7 @@ mod errors;
 mod kills;
 mod lease;
 mod life;
+mod models;
 mod ownership;
 mod platform;
 mod values;

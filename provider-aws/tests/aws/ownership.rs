@@ -195,3 +195,34 @@ async fn in_us_east_1_a_create_that_answers_200_takes_nobodys_bucket() {
         .unwrap();
     assert_eq!(versioning.status(), None, "not one setting was written");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_keys_with_one_id_are_told_of() {
+    let account = Account::new().with_speed(20);
+    let engine = account.engine("a");
+    let platform = Platform::of(&account);
+    apply(&engine, &plan(&engine, &platform.request()).await).await;
+    let tag = |key: &str, value: &str| {
+        aws_sdk_kms::types::Tag::builder()
+            .tag_key(key)
+            .tag_value(value)
+            .build()
+            .unwrap()
+    };
+    let twin = account
+        .kms()
+        .create_key()
+        .tags(tag("mlplat:set", platform.set.as_str()))
+        .tags(tag("mlplat:id", &format!("kms.Key/{}", platform.key.name())))
+        .send()
+        .await
+        .unwrap();
+    let twin = twin.key_metadata().unwrap().key_id();
+    let told = plan(&engine, &platform.request()).await;
+    assert!(told.is_empty(), "the one with the alias is used");
+    assert!(
+        told.warnings.iter().any(|text| text.contains(twin)),
+        "{:?}",
+        told.warnings
+    );
+}

@@ -1,0 +1,109 @@
+//! Held against AWS's own service models, as botocore ships them: calls that exist, limits that are AWS's.
+
+use crate::emulators::Account;
+use crate::platform::Platform;
+use platform_core::Provider;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use xtask::peer::Python;
+
+const ASK: &str = r#"
+import json, botocore.loaders
+load = botocore.loaders.Loader().load_service_model
+names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "tag": "resourcegroupstaggingapi"}
+models = {short: load(name, "service-2") for short, name in names.items()}
+shape = lambda service, name: models[service]["shapes"][name]
+print(json.dumps({
+    "operations": {short: sorted(model["operations"]) for short, model in models.items()},
+    "rotation": shape("kms", "RotationPeriodInDaysType"),
+    "alias": shape("kms", "AliasNameType"),
+    "states": shape("kms", "KeyState")["enum"],
+    "description": shape("secretsmanager", "DescriptionType"),
+    "name": shape("secretsmanager", "NameType"),
+    "token": shape("secretsmanager", "ClientRequestTokenType"),
+    "tag": shape("secretsmanager", "TagValueType"),
+}))
+"#;
+
+fn models() -> Value {
+    let python = Python::Aws.programs().unwrap().join("python");
+    let output = Command::new(python).args(["-c", ASK]).env_clear().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Every `"service:Operation"` that an error may name.
+fn operations(folder: &Path, found: &mut BTreeSet<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            operations(&path, found);
+            continue;
+        }
+        let text: String = std::fs::read_to_string(&path).unwrap().split_whitespace().collect();
+        for call in text.split(".during(\"").skip(1).chain(text.split(".absent(\"").skip(1)) {
+            let (service, operation) = call.split('"').next().unwrap().split_once(':').unwrap();
+            found.insert((service.to_owned(), operation.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_call_is_one_of_awss() {
+    let models = models();
+    let mut named = BTreeSet::new();
+    operations(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
+    assert!(named.len() > 50, "{}", named.len());
+    for (service, operation) in named {
+        // The error tests have a call that nobody has.
+        if service != "op" {
+            let known = models["operations"][&service].as_array().unwrap();
+            assert!(known.contains(&json!(operation)), "{service}:{operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn limits_are_awss() {
+    let models = models();
+    let account = Account::new();
+    let provider = account.provider();
+    let seen = provider.observe(&"x".parse().unwrap(), &[]).await.unwrap();
+    let days = &models["rotation"];
+    let (min, max) = (days["min"].as_i64().unwrap(), days["max"].as_i64().unwrap());
+    for (days, legal) in [(min - 1, false), (min, true), (max, true), (max + 1, false)] {
+        let mut platform = Platform::of(&account);
+        platform.key_settings = json!({"rotation_days": days});
+        let preview = provider.preview(&platform.request().resources[0], &seen).await.unwrap();
+        assert_eq!(!format!("{preview:?}").starts_with("Refused"), legal, "{days} days");
+    }
+    let facts = |kind: &str| provider.facts(&kind.parse().unwrap()).unwrap();
+    let length = |shape: &str| usize::try_from(models[shape]["max"].as_u64().unwrap()).unwrap();
+    assert!(facts("kms.Key").name.max + "alias/".len() <= length("alias"));
+    assert!(facts("secretsmanager.Secret").name.max <= length("name"));
+    for kind in ["kms.Key", "s3.Bucket", "secretsmanager.Secret"] {
+        // The id tag holds kind and name.
+        assert!(kind.len() + 1 + facts(kind).name.max <= length("tag"), "{kind}");
+    }
+    assert_eq!(length("description"), 2048);
+    assert!((models["token"]["min"].as_u64().unwrap()..=models["token"]["max"].as_u64().unwrap()).contains(&32));
+    let states: BTreeSet<&str> = models["states"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let known = [
+        "Creating",
+        "Disabled",
+        "Enabled",
+        "PendingDeletion",
+        "PendingImport",
+        "PendingReplicaDeletion",
+        "Unavailable",
+        "Updating",
+    ];
+    assert_eq!(states, BTreeSet::from(known), "a new state needs a verdict");
+}
