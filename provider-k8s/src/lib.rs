@@ -2,19 +2,33 @@
 
 mod capability;
 mod catalogue;
+mod client;
+mod error;
 mod flavour;
+mod follow;
 mod foundation;
-#[allow(dead_code)] // the provider that reads them follows
 mod kind;
 mod kubernetes;
+mod lock;
+mod matcher;
 mod object;
+mod observe;
+mod parent;
 mod pod;
 mod policy;
+mod preflight;
+mod preview;
+mod provider;
 mod quantity;
-#[allow(dead_code)] // the provider that renders them follows
 mod secret;
+mod secret_write;
+mod set;
+mod shape;
+mod stamp;
+mod write;
 
 pub use catalogue::{CATALOGUE, CatalogueImage, ImageOptions};
 pub use flavour::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour, S3Server};
 pub use kind::facts;
 pub use kubernetes::{Kubernetes, KubernetesOptions};
+pub use provider::{KubeProvider, KubeProviderBuilder};

@@ -25,7 +25,7 @@ const AUTHORITY_DAYS: i64 = 3650;
 const SKEW: Duration = Duration::hours(1);
 
 /// Rendered values by key, wiped when dropped.
-pub(crate) struct Rendered(BTreeMap<String, Zeroizing<Vec<u8>>>);
+pub(crate) struct Rendered(Values);
 
 impl fmt::Debug for Rendered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,6 +42,11 @@ impl Rendered {
             .collect()
     }
 
+    /// Whether there is such a key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// One value, which only tests may look at.
     #[cfg(test)]
     fn text(&self, key: &str) -> &str {
@@ -56,16 +61,20 @@ pub(crate) trait Lookup: Send + Sync {
     async fn key(&self, object: &ResourceId, key: &str) -> Result<SecretText>;
 }
 
-/// Makes the values of one Secret.
+/// Values by key, wiped when dropped.
+pub(crate) type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
+
+/// Makes the values of one Secret beside those that are `kept`.
 ///
 /// `now` is what certificates are valid from.
 pub(crate) async fn render(
     recipes: &BTreeMap<String, Recipe>,
+    kept: Values,
     lookup: &dyn Lookup,
     source: Option<&dyn SecretSource>,
     now: jiff::Timestamp,
 ) -> Result<Rendered> {
-    let mut values = BTreeMap::new();
+    let mut values = kept;
     // Derived values are made of the others, so they come last.
     let (derived, direct): (Vec<_>, Vec<_>) = recipes
         .iter()
@@ -248,7 +257,7 @@ mod tests {
 
     fn rendered(recipes: &BTreeMap<String, Recipe>, shelf: &Shelf) -> Rendered {
         let now = "2026-11-24T00:00:00Z".parse().unwrap();
-        futures::executor::block_on(render(recipes, shelf, Some(&Vault), now)).unwrap()
+        futures::executor::block_on(render(recipes, Values::new(), shelf, Some(&Vault), now)).unwrap()
     }
 
     #[test]

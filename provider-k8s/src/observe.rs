@@ -1,0 +1,237 @@
+//! What is: the parent, then one list a kind, in parallel, by one label.
+
+use crate::client::Call;
+use crate::error::Attempt;
+use crate::kind::{KINDS, KubeKind, find};
+use crate::provider::{Inner, Known};
+use crate::set::{Names, SET, Scope};
+use crate::stamp::{self, Reader};
+use futures::FutureExt;
+use futures::stream::{StreamExt, iter};
+use platform_core::value::{ResourceId, SetId};
+use platform_core::{Error, ErrorKind, Observation, Owner, Resource, Result};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Lists in flight: each is a connection with a handshake of its own.
+const PARALLEL: usize = 8;
+/// Objects a page.
+const PAGE: usize = 500;
+
+/// What `preview` needs beside the engine's view.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) names: Names,
+    /// Objects as the server has them; Secrets without their values.
+    pub(crate) objects: HashMap<ResourceId, Value>,
+    /// Namespaces that the wish itself makes.
+    pub(crate) wished_namespaces: BTreeSet<String>,
+    /// Everything that is wished.
+    pub(crate) wished: BTreeSet<ResourceId>,
+}
+
+struct Listed {
+    kind: &'static KubeKind,
+    objects: Vec<Value>,
+    warnings: Vec<String>,
+    unreadable: Option<Error>,
+}
+
+pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]) -> Result<Observation> {
+    let names = inner.names(set);
+    let requests = AtomicU32::new(1);
+    let mut observation = Observation::new(set.clone(), inner.place.clone(), inner.api.clock().now());
+    let attempt = Attempt::new("get", format!("configmaps {}/{}", names.home, names.label));
+    let parent = inner
+        .api
+        .call(Call::get(names.parent_path(), attempt))
+        .await?
+        .found()?
+        .map(|parent| Scope::of_parent(&names, &parent))
+        .transpose()?;
+
+    let wishes: HashMap<&ResourceId, &Resource> = wanted.iter().map(|wish| (&wish.id, wish)).collect();
+    let mut kinds: BTreeMap<&str, &'static KubeKind> = BTreeMap::new();
+    for wish in wanted {
+        let kind = stamp::kind_of(&wish.id)?;
+        kinds.insert(kind.facts.kind, kind);
+    }
+    match &parent {
+        Some(parent) => {
+            for name in &parent.kinds {
+                match find(name) {
+                    Some(kind) => {
+                        kinds.insert(kind.facts.kind, kind);
+                    }
+                    None => observation.warnings.push(format!(
+                        "the set holds objects of kind {name}, which this version does not know"
+                    )),
+                }
+            }
+        }
+        // A set that is to go and whose parent somebody removed: its objects may be of any kind.
+        None if wanted.is_empty() => kinds.extend(KINDS.iter().map(|kind| (kind.facts.kind, *kind))),
+        None => {}
+    }
+    let mut scope: BTreeSet<String> = parent
+        .iter()
+        .flat_map(|parent| parent.namespaces.iter().cloned())
+        .collect();
+    scope.extend(
+        wanted
+            .iter()
+            .filter_map(|wish| wish.id.name().namespace().map(str::to_owned)),
+    );
+    scope.insert(names.home.clone());
+
+    let mut asked = Vec::new();
+    for kind in kinds.into_values() {
+        asked.push(list(inner, &names, kind, &scope, &requests).boxed());
+    }
+    let lists: Vec<Listed> = iter(asked).buffered(PARALLEL).collect().await;
+    let reader = Reader {
+        place: &inner.place,
+        names: &names,
+        now: observation.at,
+    };
+    let mut seen = Seen {
+        names: names.clone(),
+        objects: HashMap::new(),
+        wished_namespaces: wanted
+            .iter()
+            .filter(|wish| wish.id.kind().as_str() == "Namespace")
+            .map(|wish| wish.id.name().to_string())
+            .collect(),
+        wished: wanted.iter().map(|wish| wish.id.clone()).collect(),
+    };
+    let mut known = Known {
+        parent,
+        ..Known::default()
+    };
+    for listed in lists {
+        observation.warnings.extend(listed.warnings);
+        if let Some(why) = listed.unreadable {
+            known.unread.insert(listed.kind.facts.kind.to_owned());
+            observation.unreadable.push((listed.kind.facts.kind.parse()?, why));
+            continue;
+        }
+        for object in listed.objects {
+            let Some(id) = reader.id(listed.kind, &object) else {
+                continue;
+            };
+            let wish = wishes.get(&id);
+            let live = reader.live(listed.kind, &id, &object, wish.map(|wish| &wish.desired));
+            if !matches!(live.owner, Owner::ThisSet | Owner::Retained) {
+                continue;
+            }
+            let stray = wish.is_none() && live.owner == Owner::ThisSet;
+            if let Some(why) = leaked(&id, &object, known.parent.is_some(), &scope).filter(|_| stray) {
+                observation.warnings.push(why);
+                continue;
+            }
+            if live.owner == Owner::ThisSet {
+                known.members.insert(id.clone());
+            }
+            seen.objects.insert(id.clone(), object);
+            if wish.is_some() {
+                observation.live.insert(id, live);
+            } else {
+                observation.extra.insert(id, live);
+            }
+        }
+    }
+    let mut sets = inner.sets.lock().await;
+    if let Some(before) = sets.get(set) {
+        known.planned = before.planned.clone();
+    }
+    sets.insert(set.clone(), known);
+    drop(sets);
+    observation.requests = requests.load(Ordering::Relaxed);
+    observation.notes = platform_core::Notes::new(seen);
+    Ok(observation)
+}
+
+/// Controllers and restores copy labels: what they made is shown, never deleted.
+fn leaked(id: &ResourceId, object: &Value, has_parent: bool, scope: &BTreeSet<String>) -> Option<String> {
+    if let Some(owner) = object["metadata"]["ownerReferences"]
+        .as_array()
+        .and_then(|owners| owners.first())
+    {
+        return Some(format!(
+            "{} carries the set's label but belongs to {} {}: left alone",
+            id.label(),
+            owner["kind"].as_str().unwrap_or("object"),
+            owner["name"].as_str().unwrap_or_default()
+        ));
+    }
+    let namespace = id.name().namespace()?;
+    (has_parent && !scope.contains(namespace)).then(|| {
+        format!(
+            "{} carries the set's label in a namespace that is not the set's: left alone",
+            id.label()
+        )
+    })
+}
+
+/// Everything of a kind with the set's label: cluster-wide, or namespace by namespace where only that is allowed.
+async fn list(
+    inner: &Inner,
+    names: &Names,
+    kind: &'static KubeKind,
+    scope: &BTreeSet<String>,
+    requests: &AtomicU32,
+) -> Listed {
+    let mut listed = Listed {
+        kind,
+        objects: Vec::new(),
+        warnings: Vec::new(),
+        unreadable: None,
+    };
+    let why = match pages(inner, names, kind, None, requests, &mut listed).await {
+        Ok(()) => return listed,
+        Err(why) => why,
+    };
+    if why.kind() != ErrorKind::Forbidden || !kind.namespaced {
+        listed.unreadable = Some(why);
+        return listed;
+    }
+    for namespace in scope {
+        if let Err(why) = pages(inner, names, kind, Some(namespace), requests, &mut listed).await {
+            listed.unreadable = Some(why);
+            break;
+        }
+    }
+    listed
+}
+
+async fn pages(
+    inner: &Inner,
+    names: &Names,
+    kind: &KubeKind,
+    namespace: Option<&str>,
+    requests: &AtomicU32,
+    listed: &mut Listed,
+) -> Result<()> {
+    let path = stamp::collection(kind, namespace);
+    let mut next = String::new();
+    loop {
+        let query = format!("{path}?labelSelector={SET}%3D{}&limit={PAGE}{next}", names.label);
+        let mut call = Call::get(query, Attempt::new("list", kind.resource()));
+        if kind.facts.kind == "Secret" {
+            call = call.metadata_only();
+        }
+        requests.fetch_add(1, Ordering::Relaxed);
+        let answer = inner.api.call(call).await?;
+        listed.warnings.extend(answer.warnings.iter().cloned());
+        let mut page = answer.ok()?;
+        if let Value::Array(items) = page["items"].take() {
+            listed.objects.extend(items);
+        }
+        match page["metadata"]["continue"].as_str() {
+            Some(token) if !token.is_empty() => next = format!("&continue={token}"),
+            _ => return Ok(()),
+        }
+    }
+}

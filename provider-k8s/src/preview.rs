@@ -1,0 +1,242 @@
+//! What a wish would leave: the matcher where it can prove "nothing", else one dry run on the server.
+
+use crate::client::{APPLY, Answer, Call, JSON};
+use crate::error::Attempt;
+use crate::kind::KubeKind;
+use crate::matcher;
+use crate::observe::Seen;
+use crate::provider::Inner;
+use crate::set::MANAGER;
+use crate::shape;
+use crate::stamp::{self, Reader};
+use http::Method;
+use platform_core::value::references;
+use platform_core::{Error, ErrorKind, Live, Observation, Owner, Preview, Resource, Result, State};
+use serde_json::{Value, json};
+
+/// Refusals that the facts of the kind explain better than the server does.
+const IMMUTABLE: [&str; 6] = [
+    "field is immutable",
+    "may not change once set",
+    "is immutable after creation",
+    "updates to statefulset spec for fields other than",
+    "can not be less than previous value",
+    "cannot change roleRef",
+];
+
+struct Asker<'a> {
+    inner: &'a Inner,
+    seen: &'a Seen,
+    kind: &'static KubeKind,
+    wish: &'a Resource,
+    reader: Reader<'a>,
+}
+
+pub(crate) async fn preview(inner: &Inner, wish: &Resource, observation: &Observation) -> Result<Preview> {
+    let kind = stamp::kind_of(&wish.id)?;
+    let Some(seen) = observation.notes.get::<Seen>() else {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "the observation is of another provider",
+        ));
+    };
+    let asker = Asker {
+        inner,
+        seen,
+        kind,
+        wish,
+        reader: Reader {
+            place: &inner.place,
+            names: &seen.names,
+            now: observation.at,
+        },
+    };
+    // A wish that the planner resolved further than the observation is compared anew.
+    let live = seen
+        .objects
+        .get(&wish.id)
+        .map(|object| asker.reader.live(kind, &wish.id, object, Some(&wish.desired)));
+    match live {
+        Some(live) => asker.existing(&live).await,
+        None => asker.absent().await,
+    }
+}
+
+impl Asker<'_> {
+    fn change(&self, unverified: Option<String>) -> Preview {
+        Preview::Change {
+            after: shape::cleaned(&self.wish.desired),
+            unverified,
+            warnings: Vec::new(),
+            found: None,
+        }
+    }
+
+    fn is_secret(&self) -> bool {
+        self.kind.facts.kind == "Secret"
+    }
+
+    async fn existing(&self, live: &Live) -> Result<Preview> {
+        if matcher::is_unchanged(live, self.wish) {
+            return Ok(Preview::Unchanged);
+        }
+        if matches!(live.state, State::Deleting { .. }) {
+            return Ok(self.change(None));
+        }
+        // Values of Secrets are made inside of the write, so there is nothing to ask with.
+        if self.is_secret() {
+            return Ok(
+                if live.owner == Owner::ThisSet && live.view == shape::cleaned(&self.wish.desired) {
+                    Preview::Unchanged
+                } else {
+                    self.change(None)
+                },
+            );
+        }
+        if let Some(unknown) = references(&self.wish.desired).first() {
+            return Ok(self.change(Some(format!("{unknown} is not known yet"))));
+        }
+        self.predicted(None).await
+    }
+
+    /// A forced dry run over what is there.
+    async fn predicted(&self, found: Option<Live>) -> Result<Preview> {
+        let answer = self.dry_apply().await?;
+        if answer.is_success() {
+            return Ok(Preview::Change {
+                after: self.seen_as_wished(&answer.body),
+                unverified: None,
+                warnings: answer.warnings,
+                found: found.map(Box::new),
+            });
+        }
+        // The planner knows what to do about these: replace, grow, or say which field.
+        let immutable = IMMUTABLE.iter().any(|text| answer.message().contains(text));
+        if immutable || found.is_some() {
+            return Ok(Preview::Change {
+                after: shape::cleaned(&self.wish.desired),
+                unverified: None,
+                warnings: answer.warnings,
+                found: found.map(Box::new),
+            });
+        }
+        self.refused(answer)
+    }
+
+    async fn dry_apply(&self) -> Result<Answer> {
+        let path = format!(
+            "{}?dryRun=All&force=true&fieldManager={MANAGER}&fieldValidation=Strict",
+            stamp::path(self.kind, &self.wish.id)
+        );
+        let body = stamp::body(self.kind, &self.seen.names, self.wish);
+        let attempt = Attempt::new("preview", stamp::what(self.kind, &self.wish.id));
+        self.inner
+            .api
+            .call(Call::send(Method::PATCH, path, APPLY, &body, attempt))
+            .await
+    }
+
+    async fn absent(&self) -> Result<Preview> {
+        let name = self.wish.id.name();
+        if let Some(namespace) = name.namespace() {
+            let there = self
+                .seen
+                .objects
+                .keys()
+                .any(|id| id.kind().as_str() == "Namespace" && id.name().as_str() == namespace);
+            if self.seen.wished_namespaces.contains(namespace) && !there {
+                // It may exist and be somebody's; then its own step says so.
+                return Ok(self.change(Some(format!("namespace {namespace} does not exist yet"))));
+            }
+        }
+        if let Some(unknown) = references(&self.wish.desired).first() {
+            return Ok(self.change(Some(format!("{unknown} is not known yet"))));
+        }
+        let path = format!(
+            "{}?dryRun=All&fieldManager={MANAGER}&fieldValidation=Strict",
+            stamp::collection(self.kind, name.namespace())
+        );
+        let mut body = stamp::body(self.kind, &self.seen.names, self.wish);
+        if self.is_secret() {
+            // What the values will be is no question for now.
+            body["data"] = json!({});
+        }
+        let attempt = Attempt::new("preview", stamp::what(self.kind, &self.wish.id));
+        let answer = self
+            .inner
+            .api
+            .call(Call::send(Method::POST, path, JSON, &body, attempt))
+            .await?;
+        if answer.is_success() {
+            return Ok(Preview::Change {
+                after: if self.is_secret() {
+                    shape::cleaned(&self.wish.desired)
+                } else {
+                    self.seen_as_wished(&answer.body)
+                },
+                unverified: None,
+                warnings: answer.warnings,
+                found: None,
+            });
+        }
+        if answer.status == 409 && answer.reason() == "AlreadyExists" {
+            return self.taken().await;
+        }
+        self.refused(answer)
+    }
+
+    /// Somebody has the name.
+    async fn taken(&self) -> Result<Preview> {
+        let attempt = Attempt::new("get", stamp::what(self.kind, &self.wish.id));
+        let mut call = Call::get(stamp::path(self.kind, &self.wish.id), attempt);
+        if self.is_secret() {
+            call = call.metadata_only();
+        }
+        let Some(object) = self.inner.api.call(call).await?.found()? else {
+            return Ok(self.change(None));
+        };
+        if self.seen.names.is_bare_home(self.kind, &object) {
+            return Ok(self.change(None));
+        }
+        let live = self
+            .reader
+            .live(self.kind, &self.wish.id, &object, Some(&self.wish.desired));
+        if self.is_secret() || matches!(live.owner, Owner::Other(_)) {
+            return Ok(Preview::Change {
+                after: shape::cleaned(&self.wish.desired),
+                unverified: None,
+                warnings: Vec::new(),
+                found: Some(Box::new(live)),
+            });
+        }
+        self.predicted(Some(live)).await
+    }
+
+    fn refused(&self, answer: Answer) -> Result<Preview> {
+        let missing = answer.status == 404
+            && self
+                .seen
+                .wished
+                .iter()
+                .any(|id| answer.message().contains(&format!("\"{}\"", id.name().base())));
+        let warnings = answer.warnings.clone();
+        let why = answer.into_error();
+        if missing {
+            // A binding whose role is part of this plan.
+            return Ok(Preview::Change {
+                after: shape::cleaned(&self.wish.desired),
+                unverified: Some(why.message().to_owned()),
+                warnings,
+                found: None,
+            });
+        }
+        match why.kind() {
+            ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unauthenticated => Err(why),
+            _ => Ok(Preview::Refused { why }),
+        }
+    }
+
+    fn seen_as_wished(&self, object: &Value) -> Value {
+        shape::view(object, &shape::cleaned(&self.wish.desired), None)
+    }
+}

@@ -1,0 +1,411 @@
+//! The set on the cluster: an ApplySet exactly as kubectl implements it, and whose an object is by its labels.
+//!
+//! Members carry kubectl's part-of label. They and what the set retains carry a label of our own besides, by which one
+//! list a kind finds them all; claims never carry part-of, so that no prune of any tool takes data.
+
+use crate::kind::KubeKind;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use platform_core::value::{DOMAIN, Digest, PRODUCT, SetId};
+use platform_core::{Error, ErrorKind, Owner, Result};
+use serde_json::{Value, json};
+use sha2::Digest as _;
+use std::collections::BTreeSet;
+
+/// kubectl's label of members.
+pub(crate) const PART_OF: &str = "applyset.kubernetes.io/part-of";
+const ID: &str = "applyset.kubernetes.io/id";
+const TOOLING: &str = "applyset.kubernetes.io/tooling";
+const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+/// Whose field manager we are.
+pub(crate) const MANAGER: &str = PRODUCT;
+/// Field manager of the parent, as kubectl names its own.
+pub(crate) const PARENT_MANAGER: &str = "mlplat-applyset";
+
+/// A label or annotation of our own.
+macro_rules! ours {
+    ($name:literal) => {
+        concat!("mlplat.dev/", $name)
+    };
+}
+/// Members and retained objects: the set.
+pub(crate) const SET: &str = ours!("set");
+/// Retained objects: the set that let go of them.
+pub(crate) const RETAINED_FROM: &str = ours!("retained-from");
+/// Namespaces that were made for a parent and its lease.
+pub(crate) const HOME_OF: &str = ours!("home-of");
+/// Digest of the wish that an object was last written from.
+pub(crate) const DESIRED_HASH: &str = ours!("desired-hash");
+/// Fields that the wish named when the object was last written.
+pub(crate) const FIELDS: &str = ours!("fields");
+pub(crate) const HOLDS: &str = ours!("holds");
+pub(crate) const ON_REMOVAL: &str = ours!("on-removal");
+pub(crate) const COMPONENT: &str = ours!("component");
+/// Recipes of a Secret, without values.
+pub(crate) const RECIPES: &str = ours!("recipes");
+/// Type of a Secret: lists of metadata do not tell.
+pub(crate) const SECRET_TYPE: &str = ours!("secret-type");
+/// When the certificate in a Secret ends.
+pub(crate) const EXPIRES: &str = ours!("expires");
+
+/// Every name that follows from a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// Value of our labels; also the parent's name.
+    pub(crate) label: String,
+    /// Namespace of the parent and the lease.
+    pub(crate) home: String,
+    /// kubectl's id of the set.
+    pub(crate) id: String,
+}
+
+impl Names {
+    /// The names of a set whose parent lies in `home`; default: a namespace named after the set, a run of which lies beside it.
+    pub(crate) fn new(set: &SetId, home: Option<&str>) -> Self {
+        let label = label(set.as_str());
+        let home = home.map_or_else(
+            || self::label(set.as_str().split('/').next().unwrap_or_default()),
+            str::to_owned,
+        );
+        let id = apply_set_id(&label, &home, "ConfigMap", "");
+        Self { label, home, id }
+    }
+
+    pub(crate) fn lease(&self) -> String {
+        format!("{}-lock", self.label)
+    }
+
+    pub(crate) fn parent_path(&self) -> String {
+        format!("/api/v1/namespaces/{}/configmaps/{}", self.home, self.label)
+    }
+
+    /// Whose an object is.
+    pub(crate) fn owner(&self, kind: &KubeKind, object: &Value) -> Owner {
+        let metadata = &object["metadata"];
+        let label = |key: &str| metadata["labels"][key].as_str();
+        let annotation = |key: &str| metadata["annotations"][key].as_str();
+        if let Some(part_of) = label(PART_OF) {
+            if part_of == self.id {
+                return Owner::ThisSet;
+            }
+            return Owner::Other(label(SET).map_or_else(|| format!("ApplySet {part_of}"), |set| format!("set {set}")));
+        }
+        if let Some(from) = label(RETAINED_FROM) {
+            return if from == self.label {
+                Owner::Retained
+            } else {
+                Owner::Other(format!("set {from}, which retained it"))
+            };
+        }
+        if let (true, Some(set)) = (never_member(kind), label(SET)) {
+            return if set == self.label {
+                Owner::ThisSet
+            } else {
+                Owner::Other(format!("set {set}"))
+            };
+        }
+        other_tool(&label, &annotation, metadata).map_or(Owner::Nobody, Owner::Other)
+    }
+
+    /// The labels of a member.
+    pub(crate) fn labels(&self, kind: &KubeKind) -> Vec<(&'static str, String)> {
+        let mut labels = vec![(SET, self.label.clone())];
+        if !never_member(kind) {
+            labels.push((PART_OF, self.id.clone()));
+        }
+        labels
+    }
+
+    /// A namespace that [`crate::lock`] made for this set and that is nothing more yet.
+    pub(crate) fn is_bare_home(&self, kind: &KubeKind, object: &Value) -> bool {
+        let labels = &object["metadata"]["labels"];
+        kind.facts.kind == "Namespace"
+            && labels[HOME_OF] == self.label.as_str()
+            && labels[PART_OF].is_null()
+            && labels[RETAINED_FROM].is_null()
+    }
+}
+
+/// Kinds whose objects are ours by our own label only.
+pub(crate) fn never_member(kind: &KubeKind) -> bool {
+    kind.facts.kind == "PersistentVolumeClaim"
+}
+
+/// The id that kubectl computes of a set's parent.
+pub(crate) fn apply_set_id(name: &str, namespace: &str, kind: &str, group: &str) -> String {
+    let hash = sha2::Sha256::digest(format!("{name}.{namespace}.{kind}.{group}"));
+    format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(hash))
+}
+
+/// A set id as a label value and as a name: the text itself where it can be one.
+fn label(set: &str) -> String {
+    const LONGEST: usize = 58;
+    let plain: String = set
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' })
+        .collect();
+    let plain = plain.trim_matches('-');
+    if plain == set && plain.len() <= LONGEST {
+        return plain.to_owned();
+    }
+    let hash = Digest::of_text(set);
+    let cut: String = plain.chars().take(LONGEST - 9).collect();
+    format!("{}-{}", cut.trim_end_matches('-'), hash.short(8))
+}
+
+/// Marks of tools that would take an object back.
+fn other_tool<'a>(
+    label: &dyn Fn(&str) -> Option<&'a str>,
+    annotation: &dyn Fn(&str) -> Option<&'a str>,
+    metadata: &Value,
+) -> Option<String> {
+    if let Some(release) = annotation("meta.helm.sh/release-name") {
+        return Some(format!("Helm release {release}"));
+    }
+    for (key, tool) in [
+        ("kapp.k14s.io/app", "kapp app"),
+        ("kustomize.toolkit.fluxcd.io/name", "Flux Kustomization"),
+        ("helm.toolkit.fluxcd.io/name", "Flux HelmRelease"),
+        ("argocd.argoproj.io/instance", "Argo CD application"),
+    ] {
+        if let Some(name) = label(key) {
+            return Some(format!("{tool} {name}"));
+        }
+    }
+    for (key, tool) in [
+        ("argocd.argoproj.io/tracking-id", "Argo CD"),
+        ("config.k8s.io/owning-inventory", "inventory"),
+    ] {
+        if let Some(name) = annotation(key) {
+            return Some(format!("{tool} {}", name.split(':').next().unwrap_or(name)));
+        }
+    }
+    let owner = metadata["ownerReferences"].as_array()?.first()?;
+    Some(format!(
+        "{} {}",
+        owner["kind"].as_str().unwrap_or("object"),
+        owner["name"].as_str().unwrap_or_default()
+    ))
+}
+
+/// What the parent says: which kinds and namespaces to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scope {
+    /// `Kind` or `Kind.group`.
+    pub(crate) kinds: BTreeSet<String>,
+    /// Without the parent's own.
+    pub(crate) namespaces: BTreeSet<String>,
+}
+
+impl Scope {
+    /// What a parent says.
+    ///
+    /// # Errors
+    /// `Foreign` when another tool keeps it.
+    pub(crate) fn of_parent(names: &Names, parent: &Value) -> Result<Self> {
+        let annotation = |key: &str| parent["metadata"]["annotations"][key].as_str().unwrap_or_default();
+        let id = parent["metadata"]["labels"][ID].as_str();
+        let tool = annotation(TOOLING).rsplit_once('/').map_or("", |(tool, _)| tool);
+        if tool != PRODUCT || id.is_some_and(|id| id != names.id) {
+            let who = if tool.is_empty() { "nobody that says so" } else { tool };
+            return Err(Error::new(
+                ErrorKind::Foreign,
+                format!(
+                    "ConfigMap {}/{} is the set's name and is kept by {who}",
+                    names.home, names.label
+                ),
+            )
+            .with_operation("read the set")
+            .with_help("choose another platform name or namespace prefix, or remove that ConfigMap"));
+        }
+        let list = |key: &str| {
+            annotation(key)
+                .split(',')
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        Ok(Self {
+            kinds: list(KINDS),
+            namespaces: list(NAMESPACES),
+        })
+    }
+
+    /// The parent that says this.
+    pub(crate) fn parent(&self, names: &Names) -> Value {
+        let joined = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": names.label,
+                "namespace": names.home,
+                "labels": { ID: names.id },
+                "annotations": {
+                    TOOLING: concat!("mlplat/v", env!("CARGO_PKG_VERSION")),
+                    KINDS: joined(&self.kinds),
+                    NAMESPACES: joined(&self.namespaces),
+                },
+            },
+        })
+    }
+
+    /// Adds an object's kind and namespace.
+    pub(crate) fn add(&mut self, names: &Names, kind: &str, namespace: Option<&str>) {
+        self.kinds.insert(kind.to_owned());
+        if let Some(namespace) = namespace.filter(|namespace| *namespace != names.home) {
+            self.namespaces.insert(namespace.to_owned());
+        }
+    }
+
+    /// Whether it says so already.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.kinds.is_superset(&other.kinds) && self.namespaces.is_superset(&other.namespaces)
+    }
+}
+
+const _: () = assert!(DOMAIN.len() == "mlplat.dev".len());
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Names, Scope, apply_set_id};
+    use crate::kind::find;
+    use platform_core::Owner;
+    use platform_core::value::SetId;
+    use serde_json::json;
+
+    #[test]
+    fn ids_are_those_of_kubectl() {
+        for (name, namespace, kind, group, id) in [
+            (
+                "my-set",
+                "test",
+                "Secret",
+                "",
+                "applyset-0eFHV8ySqp7XoShsGvyWFQD3s96yqwHmzc4e0HR1dsY-v1",
+            ),
+            (
+                "mySet",
+                "test",
+                "ConfigMap",
+                "",
+                "applyset-fiFtcQ4FCeVW7gziklidUyREyoDA-w5cQZHTqhw7OXM-v1",
+            ),
+            (
+                "mySet",
+                "",
+                "ApplySet",
+                "company.com",
+                "applyset-RWUDizbMGM5khsgCbS8UEoq4P3Rjy3xkI7nsUE6iaZk-v1",
+            ),
+        ] {
+            assert_eq!(apply_set_id(name, namespace, kind, group), id);
+        }
+    }
+
+    #[test]
+    fn names_are_legal_and_distinct() {
+        let long = "x".repeat(150);
+        let mut seen = std::collections::BTreeSet::new();
+        for set in [
+            "ml-platform-local-1a2b3c4d",
+            "a/run/backup-1",
+            "a-run-backup-1",
+            "A.b",
+            &long,
+        ] {
+            let names = Names::new(&SetId::new(set).unwrap(), None);
+            assert!(names.lease().len() <= 63, "{names:?}");
+            assert!(
+                names
+                    .label
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            );
+            assert!(seen.insert(names.label.clone()), "{set}");
+        }
+        let run = Names::new(&SetId::new("a-local-1/run/backup-1").unwrap(), None);
+        assert_eq!(run.home, "a-local-1");
+    }
+
+    #[test]
+    fn owners_by_labels() {
+        let names = Names::new(&SetId::new("mine").unwrap(), Some("home"));
+        let id = names.id.clone();
+        let part_of = "applyset.kubernetes.io/part-of";
+        let other = |who: &str| Owner::Other(who.to_owned());
+        for (kind, labels, annotations, expected) in [
+            ("ConfigMap", json!({part_of: id}), json!({}), Owner::ThisSet),
+            ("ConfigMap", json!({"mlplat.dev/set": "mine"}), json!({}), Owner::Nobody),
+            (
+                "ConfigMap",
+                json!({part_of: "x", "mlplat.dev/set": "theirs"}),
+                json!({}),
+                other("set theirs"),
+            ),
+            (
+                "PersistentVolumeClaim",
+                json!({"mlplat.dev/set": "mine"}),
+                json!({}),
+                Owner::ThisSet,
+            ),
+            (
+                "PersistentVolumeClaim",
+                json!({"mlplat.dev/set": "theirs"}),
+                json!({}),
+                other("set theirs"),
+            ),
+            (
+                "PersistentVolumeClaim",
+                json!({"mlplat.dev/set": "mine", "mlplat.dev/retained-from": "mine"}),
+                json!({}),
+                Owner::Retained,
+            ),
+            (
+                "Secret",
+                json!({"mlplat.dev/retained-from": "theirs"}),
+                json!({}),
+                other("set theirs, which retained it"),
+            ),
+            (
+                "Secret",
+                json!({}),
+                json!({"meta.helm.sh/release-name": "pg"}),
+                other("Helm release pg"),
+            ),
+            (
+                "Secret",
+                json!({"kapp.k14s.io/app": "1"}),
+                json!({}),
+                other("kapp app 1"),
+            ),
+            ("Secret", json!({}), json!({}), Owner::Nobody),
+        ] {
+            let object = json!({"metadata": {"labels": labels, "annotations": annotations}});
+            assert_eq!(names.owner(find(kind).unwrap(), &object), expected, "{kind} {object}");
+        }
+    }
+
+    #[test]
+    fn parents_say_what_they_were_told() {
+        let names = Names::new(&SetId::new("mine").unwrap(), Some("home"));
+        let mut scope = Scope::default();
+        scope.add(&names, "StatefulSet.apps", Some("database"));
+        scope.add(&names, "ConfigMap", Some("home"));
+        scope.add(&names, "Namespace", None);
+        let parent = scope.parent(&names);
+        let annotations = &parent["metadata"]["annotations"];
+        assert_eq!(
+            annotations["applyset.kubernetes.io/contains-group-kinds"],
+            "ConfigMap,Namespace,StatefulSet.apps"
+        );
+        assert_eq!(annotations["applyset.kubernetes.io/additional-namespaces"], "database");
+        assert_eq!(Scope::of_parent(&names, &parent).unwrap(), scope);
+        let mut kubectls = parent.clone();
+        kubectls["metadata"]["annotations"]["applyset.kubernetes.io/tooling"] = json!("kubectl/v1.36.3");
+        assert!(Scope::of_parent(&names, &kubectls).is_err());
+    }
+}
