@@ -25,7 +25,7 @@ const OF_THE_CONNECTION: [HeaderName; 6] = [
 pub(super) enum Forward {
     Kubernetes(kube::Client),
     Http {
-        client: Client<HttpConnector, Full<Bytes>>,
+        client: Box<Client<HttpConnector, Full<Bytes>>>,
         base: String,
     },
 }
@@ -49,7 +49,7 @@ impl Forward {
                 anyhow::ensure!(plain, "address {base}: http://host:port was expected");
                 let mut connector = HttpConnector::new();
                 connector.set_nodelay(true);
-                let client = Client::builder(TokioExecutor::new()).build(connector);
+                let client = Box::new(Client::builder(TokioExecutor::new()).build(connector));
                 Ok(Self::Http {
                     client,
                     base: base.trim_end_matches('/').to_owned(),
