@@ -177,7 +177,7 @@ pub(crate) fn live(id: &ResourceId, set: &SetId, found: &Found<Value>, wanted_ta
         outputs: found.outputs.clone(),
         state: match &found.state {
             _ if found.doomed.is_some() => State::Ready,
-            State::Ready if tags::unfinished(&found.tags) => State::Progressing {
+            State::Ready if tags::unfinished(&found.tags) && owner == Owner::ThisSet => State::Progressing {
                 what: "its create is not finished".to_owned(),
             },
             state => state.clone(),

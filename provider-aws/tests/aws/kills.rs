@@ -3,7 +3,7 @@
 use crate::emulators::Account;
 use crate::platform::{Platform, apply, apply_with, everything, plan};
 use platform_core::Provider;
-use platform_core::engine::{Engine, Plan};
+use platform_core::engine::{Action, Engine, Plan};
 use xtask::proxy::{Fault, Proxy, Rule};
 
 /// Keys of the account that are not on their way out, with their aliases.
@@ -163,6 +163,27 @@ async fn a_destroy_killed_at_any_call_is_finished_by_the_next() {
     kill_everywhere(Run::Destroy, |account| &account.s3, 16).await;
     kill_everywhere(Run::Destroy, |account| &account.ministack, 8).await;
     kill_everywhere(Run::Destroy, |account| &account.moto, 8).await;
+}
+
+/// A half-made bucket that nobody wants any more is let go like a whole one, and taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_made_bucket_can_be_let_go_and_taken_back() {
+    let policy = Rule::new(Fault::StopBefore).method(http::Method::PUT).path("policy");
+    // The first is the control bucket's.
+    let killed = killed_at(Run::Apply, |account| &account.s3, policy.nth(2)).await;
+    let (account, platform) = killed.expect("a bucket gets a policy");
+    let engine = account.engine("next");
+    let next = plan(&engine, &platform.gone()).await;
+    let report = apply(&engine, &next).await;
+    assert!(
+        report.left.iter().any(|live| live.id == platform.bucket),
+        "{:?}",
+        report.left
+    );
+    let back = plan(&engine, &platform.request()).await;
+    assert_eq!(back.step(&platform.bucket).unwrap().action, Action::Adopt);
+    apply_with(&engine, &back, &everything(&back)).await;
+    assert!(plan(&engine, &platform.request()).await.is_empty());
 }
 
 /// Kills a run between CreateKey and CreateAlias.

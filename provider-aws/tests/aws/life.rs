@@ -4,7 +4,7 @@ use crate::emulators::Account;
 use crate::platform::{Platform, actions, apply, apply_with, done, everything, fields, plan};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use platform_core::engine::{Action, Cause};
-use platform_core::value::Recipe;
+use platform_core::value::{Clock, Recipe, SystemClock};
 use platform_core::{Owner, Risk};
 use serde_json::json;
 
@@ -139,6 +139,16 @@ async fn a_platform_lives_from_create_to_destroy_and_back() {
     let report = apply_with(&engine, &destroy, &everything(&destroy)).await;
     assert_eq!(report.left.len(), 0, "{:?}", report.left);
     assert!(plan(&engine, &platform.gone()).await.steps.is_empty());
+    let key = account
+        .kms()
+        .describe_key()
+        .key_id(format!("alias/{}", platform.key.name()))
+        .send()
+        .await
+        .unwrap();
+    let gone_at = key.key_metadata().unwrap().deletion_date().unwrap().secs();
+    let days = (gone_at - SystemClock::new().now().seconds()) / 86_400;
+    assert!((29..=30).contains(&days), "the longest notice, not {days} days");
     let back = plan(&engine, &platform.request()).await;
     assert_eq!(
         actions(&back),
