@@ -27,6 +27,7 @@ pub async fn record(provider: Arc<dyn Provider>, clock: Arc<dyn Clock>, prefix: 
         subject: Subject::over(provider, SetId::of("recorded", "local", prefix), clock),
         text: String::new(),
     };
+    script.subject.provider.lock().prepare(&script.subject.set).await?;
     let space = script.namespace_resource()?;
     script.subject.stand(std::slice::from_ref(&space)).await?;
     script.creation().await?;

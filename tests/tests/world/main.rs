@@ -5,6 +5,7 @@
 
 mod conformance;
 mod crash;
+mod recorded;
 mod rules;
 mod secrets;
 mod stage;
@@ -18,6 +19,7 @@ fn main() {
     trials.extend(crash::trials());
     trials.extend(stories::trials());
     trials.extend(secrets::trials());
+    trials.extend(recorded::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
