@@ -68,6 +68,7 @@ static FACTS: KindFacts = KindFacts {
         create: &[
             "secretsmanager:CreateSecret",
             "secretsmanager:TagResource",
+            "secretsmanager:UntagResource",
             "secretsmanager:RestoreSecret",
             "secretsmanager:PutResourcePolicy",
             "secretsmanager:GetSecretValue",
@@ -76,6 +77,7 @@ static FACTS: KindFacts = KindFacts {
         ],
         update: &[
             "secretsmanager:UpdateSecret",
+            "secretsmanager:RestoreSecret",
             "secretsmanager:GetSecretValue",
             "secretsmanager:PutResourcePolicy",
             "secretsmanager:DeleteResourcePolicy",

@@ -15,4 +15,5 @@ mod life;
 mod models;
 mod ownership;
 mod platform;
+mod rights;
 mod values;

@@ -40,6 +40,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
             "kms:CreateAlias",
             "kms:EnableKeyRotation",
             "kms:TagResource",
+            "kms:UntagResource",
             "kms:CancelKeyDeletion",
             "kms:EnableKey",
         ],
@@ -53,6 +54,8 @@ pub(super) static FACTS: KindFacts = KindFacts {
             "kms:UpdateKeyDescription",
             "kms:TagResource",
             "kms:UntagResource",
+            // Called off when a key on its way out is taken back.
+            "kms:CancelKeyDeletion",
         ],
         delete: &["kms:ScheduleKeyDeletion"],
     },
