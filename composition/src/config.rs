@@ -28,6 +28,7 @@ mod problem;
 mod schema;
 mod secrets;
 mod source;
+mod suggest;
 mod validate;
 mod words;
 mod yaml;

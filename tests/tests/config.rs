@@ -202,6 +202,65 @@ fn every_image_of_the_catalogue_can_be_configured() {
     }
 }
 
+/// Cut off, overwritten, repeated: whatever arrives is answered with problems, never a panic or a long wait.
+#[test]
+fn damaged_files_are_refused_not_fatal() {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(random >> 33).unwrap() % below.max(1)
+    };
+    let pieces: [&[u8]; 12] = [
+        b"{", b"]", b": ", b"\n", b"- ", b"&a ", b"*a", b"\t", b"\"", b"null", b"|\n", b"\xff",
+    ];
+    let (mut refused, mut accepted) = (0, 0);
+    for path in corpus("valid") {
+        let bytes = Case::read(&path).bytes;
+        for _ in 0..150 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=next(3) {
+                let (at, piece) = (next(damaged.len()), pieces[next(pieces.len())]);
+                match next(3) {
+                    0 => damaged.truncate(at.max(1)),
+                    1 => drop(damaged.splice(at..at, piece.iter().copied())),
+                    _ => damaged[at] = piece[0],
+                }
+            }
+            match PlatformConfig::layers().text("damaged.yaml", damaged).load() {
+                Ok(config) => drop((accepted += 1, config.explain())),
+                Err(errors) => {
+                    refused += 1;
+                    assert!(!errors.problems().is_empty() && !errors.to_string().is_empty());
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {accepted} still right");
+    assert!(refused >= 500 && accepted >= 50);
+
+    let started = std::time::Instant::now();
+    for hostile in [
+        "[".repeat(1 << 20),
+        "- ".repeat(1 << 19),
+        "{a: ".repeat(1 << 18),
+        "? ".repeat(1 << 19),
+        "a: &a\n".repeat(1 << 17),
+        (0..100_000).map(|n| format!("k{n}: 1\n")).collect(),
+        format!(
+            "name: demo\nenvironment: local\ncache: {{ {} }}\n",
+            "x: 1, ".repeat(9_000)
+        ),
+        format!("a: {}", "x".repeat((1 << 20) - 10)),
+    ] {
+        let errors = PlatformConfig::parse(&hostile, "hostile.yaml").unwrap_err();
+        assert!(!errors.problems().is_empty() && errors.problems().len() <= 200);
+        assert!(errors.to_string().len() < 200_000);
+    }
+    let elapsed = started.elapsed();
+    println!("hostile texts in {elapsed:?}");
+    assert!(elapsed.as_secs() < 20, "hostile texts took {elapsed:?}");
+}
+
 #[test]
 fn the_examples_load() {
     let folder = workspace().join("examples/config");

@@ -248,10 +248,11 @@ fn window(line: &str, column: usize) -> (String, usize) {
 pub struct ConfigErrors {
     name: String,
     problems: Vec<Problem>,
+    more: usize,
 }
 
 impl ConfigErrors {
-    /// The problems, those of lower layers first, each file's from top to bottom.
+    /// The first 200 problems, those of lower layers first, each file's from top to bottom.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -264,10 +265,14 @@ impl ConfigErrors {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.problems.len();
+        let count = self.problems.len() + self.more;
         let plural = if count == 1 { "" } else { "s" };
         writeln!(f, "{count} problem{plural} in {}\n", self.name)?;
-        self.problems.iter().try_for_each(|problem| problem.render(f))
+        self.problems.iter().try_for_each(|problem| problem.render(f))?;
+        if self.more > 0 {
+            writeln!(f, "  and {} more", self.more)?;
+        }
+        Ok(())
     }
 }
 
@@ -314,14 +319,19 @@ impl Found {
     }
 }
 
+/// How many problems are looked up and shown: more than anybody reads at once.
+const SHOWN: usize = 200;
+
 /// Looks up the lines of what was found; `Err` unless nothing was.
 pub(super) fn report(sources: &Sources, mut found: Vec<Found>) -> Result<(), ConfigErrors> {
     if found.is_empty() {
         return Ok(());
     }
     found.sort_by_key(|f| (f.at.source, f.at.line, f.at.column));
+    let more = found.len().saturating_sub(SHOWN);
     let problems = found
         .into_iter()
+        .take(SHOWN)
         .map(|f| Problem {
             rule: f.rule,
             file: sources.short_name(f.at).to_owned(),
@@ -340,5 +350,6 @@ pub(super) fn report(sources: &Sources, mut found: Vec<Found>) -> Result<(), Con
     Err(ConfigErrors {
         name: sources.name().to_owned(),
         problems,
+        more,
     })
 }

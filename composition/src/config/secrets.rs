@@ -91,7 +91,7 @@ pub(super) fn named_like_a_secret(key: &str) -> bool {
 
 /// Whether a key is a misspelt `password`.
 pub(super) fn almost_password(key: &str) -> bool {
-    super::block::distance(&key.to_ascii_lowercase(), "password") <= 2
+    super::suggest::distance(&key.to_ascii_lowercase(), "password") <= 2
 }
 
 /// Whether a text is a private key, an access key or token of a well-known form, or a URL with a password.

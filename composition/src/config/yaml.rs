@@ -13,6 +13,8 @@ use super::source::At;
 pub(super) const MAX_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 32;
 const MAX_ALIASED: usize = 10_000;
+/// Keys and values of the largest text that is looked at.
+const MAX_NODES: usize = 20_000;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -136,7 +138,7 @@ pub(super) fn parse_value(text: &str, source: usize) -> Result<Node, Box<Found>>
             max_total_replayed_events: MAX_ALIASED,
             max_replay_stack_depth: MAX_DEPTH,
         },
-        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
+        budget: serde_saphyr::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES },
         with_snippet: false,
     };
     let raw = serde_saphyr::from_str_with_options::<Option<Spanned<Raw>>>(text, options)
@@ -279,15 +281,14 @@ impl Placer<'_> {
 
     fn at(&self, location: Location) -> At {
         let mut at = place(location, self.source);
-        let rest = self.lines.get(at.line.saturating_sub(1)).map_or(0, |l| {
-            l.trim_end().chars().count() + 1 - at.column.min(l.chars().count() + 1)
-        });
-        at.width = self
-            .slice(location)
-            .lines()
-            .next()
-            .map_or(1, |l| l.chars().count())
-            .clamp(1, rest.max(1));
+        let line = self
+            .lines
+            .get(at.line.saturating_sub(1))
+            .map_or("", |line| line.trim_end());
+        // An empty value may be placed behind the end of its line.
+        let rest = (line.chars().count() + 1).saturating_sub(at.column).max(1);
+        let written = self.slice(location).lines().next().unwrap_or_default().chars().count();
+        at.width = written.clamp(1, rest);
         at
     }
 }
@@ -339,7 +340,13 @@ fn explain(text: &str, source: usize, error: &Error) -> Found {
         }
         Error::Budget { breach, .. } => {
             let breach = format!("{breach:?}");
-            if breach.contains("Depth") {
+            if breach.starts_with("Nodes") {
+                problem(
+                    Rule::FileSize,
+                    &format!("more than {MAX_NODES} keys and values; a config has a few dozen"),
+                )
+                .help("is it the right file?")
+            } else if breach.contains("Depth") {
                 problem(Rule::Nesting, &format!("nested deeper than {MAX_DEPTH} levels")).help("no key lies so deep")
             } else {
                 problem(Rule::AliasLimit, "the text expands to more than a config can need")

@@ -1,0 +1,364 @@
+//! Checks of the single blocks.
+
+use std::collections::BTreeSet;
+
+use platform_core::value::{gib, mib};
+use platform_core::{CacheEngine, Capability};
+
+use super::refuse_entry;
+use super::syntax::{
+    LABEL, NAME_HELP, aws_class, bucket_name, is_label, is_label_key, is_label_value, is_object_name, minimum, range,
+    storage_class, version,
+};
+use crate::config::block::Reader;
+use crate::config::model::{
+    AllowConfig, BucketConfig, CacheConfig, CustomStorage, DatabaseConfig, PeerConfig, QuotaConfig, SecurityConfig,
+    StorageConfig, SuppliedConfig,
+};
+use crate::config::problem::Rule;
+use crate::config::words::PLANNED;
+use crate::config::yaml::Node;
+
+/// What a connection of PostgreSQL needs, and the server itself.
+const CONNECTION: u64 = 4;
+const SERVER: u64 = 128;
+/// What a certificate consists of.
+const CERTIFICATE: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
+
+impl DatabaseConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        version(&self.version, "PostgreSQL", &["16", "17", "18"], node, reader);
+        range(self.max_connections, 10, 10_000, "max_connections", node, reader);
+        range(self.password_length, 16, 128, "password_length", node, reader);
+        minimum(
+            Some(self.storage),
+            gib(1),
+            "storage",
+            "PostgreSQL and its write-ahead log",
+            node,
+            reader,
+        );
+        minimum(self.memory, mib(256), "memory", "PostgreSQL", node, reader);
+        if self.cpu.is_some_and(|cpu| cpu.milli() < 100) {
+            reader.refuse_key(
+                node,
+                Rule::CpuMinimum,
+                "cpu",
+                "PostgreSQL would not answer its probes in time",
+                "write at least 100m",
+            );
+        }
+        storage_class(self.storage_class.as_deref(), node, reader);
+        aws_class(self.instance_class.as_deref(), "instance_class", "db.", node, reader);
+        if let Some(memory) = self.memory {
+            let needed = mib(u64::from(self.max_connections) * CONNECTION + SERVER);
+            if (10..=10_000).contains(&self.max_connections) && memory >= mib(256) && needed > memory {
+                let message = format!(
+                    "{} connections need {needed} of memory; `memory` is {memory}",
+                    self.max_connections
+                );
+                let fits = (memory.as_mib() - SERVER) / CONNECTION;
+                let help = format!(
+                    "write max_connections: {fits} or memory: {}Gi",
+                    needed.as_gib_rounded_up()
+                );
+                reader.refuse_pair(
+                    node,
+                    Rule::ConnectionsMemory,
+                    ["max_connections", "memory"],
+                    message,
+                    help,
+                );
+            }
+        }
+    }
+}
+
+impl CacheConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        let (server, versions): (_, &[&str]) = match self.engine {
+            CacheEngine::Valkey => ("Valkey", &["8", "9"]),
+            CacheEngine::Redis => ("Redis", &["7", "8"]),
+        };
+        if let Some(wanted) = &self.version {
+            version(wanted, server, versions, node, reader);
+        }
+        range(self.replicas, 0, 5, "replicas", node, reader);
+        minimum(self.memory, mib(64), "memory", server, node, reader);
+        minimum(self.storage, gib(1), "storage", "the append-only file", node, reader);
+        storage_class(self.storage_class.as_deref(), node, reader);
+        aws_class(self.node_type.as_deref(), "node_type", "cache.", node, reader);
+        if let (Some(memory), Some(storage)) = (self.memory, self.storage) {
+            // 75 % of the memory holds data, and a rewrite keeps two copies on disk.
+            let needed = mib(memory.as_mib() * 3 / 2);
+            if needed > storage && memory >= mib(64) && storage >= gib(1) {
+                let message =
+                    format!("{memory} of memory need {needed} on disk while the append-only file is rewritten");
+                let help = format!("write storage: {}Gi, or less memory", needed.as_gib_rounded_up());
+                reader.refuse_pair(node, Rule::CacheVolume, ["storage", "memory"], message, help);
+            }
+        }
+    }
+}
+
+impl StorageConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        minimum(self.capacity, gib(1), "capacity", "an S3 server", node, reader);
+        minimum(self.memory, mib(256), "memory", "an S3 server", node, reader);
+        storage_class(self.storage_class.as_deref(), node, reader);
+        let mut seen = BTreeSet::new();
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            if !seen.insert(&bucket.name) {
+                let message = format!("the bucket {:?} is listed twice", bucket.name);
+                reader.refuse_key(
+                    node,
+                    Rule::DuplicateName,
+                    &format!("buckets[{index}].name"),
+                    message,
+                    "remove one",
+                );
+            }
+        }
+    }
+}
+
+impl BucketConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if let Some(why) = bucket_name(&self.name) {
+            let message = format!("{:?} {why}", self.name);
+            let help = "write 3 to 63 lower-case letters, digits and hyphens, with a letter or digit first and last";
+            reader.refuse_key(node, Rule::BucketName, "name", message, help);
+        }
+        for (key, span) in [("expire", self.expire), ("expire_noncurrent", self.expire_noncurrent)] {
+            if let Some(span) = span.filter(|s| !s.as_seconds().is_multiple_of(86_400)) {
+                let message = format!("{span} is not a number of whole days, which S3 counts in");
+                reader.refuse_key(
+                    node,
+                    Rule::BucketExpiry,
+                    key,
+                    message,
+                    format!("write {}d", span.as_days_rounded_up()),
+                );
+            }
+        }
+        if self.expire_noncurrent.is_some() && !self.versioning {
+            let message = "there are no overwritten versions without versioning";
+            reader.refuse_key(
+                node,
+                Rule::BucketExpiry,
+                "expire_noncurrent",
+                message,
+                "add versioning: true, or remove it",
+            );
+        }
+    }
+}
+
+impl CustomStorage {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        for (key, port) in [("s3_port", Some(self.s3_port)), ("console_port", self.console_port)] {
+            if let Some(port) = port {
+                range(port, 1024, 65_535, key, node, reader);
+            }
+        }
+        if self.console_port == Some(self.s3_port) {
+            let message = "the S3 API has this port";
+            reader.refuse_key(
+                node,
+                Rule::Flavour,
+                "console_port",
+                message,
+                "write another port, or remove it",
+            );
+        }
+        let scratch = self
+            .scratch
+            .iter()
+            .enumerate()
+            .map(|(index, path)| (format!("scratch[{index}]"), path));
+        let paths = [
+            ("live", Some(&self.live)),
+            ("ready", Some(&self.ready)),
+            ("metrics", self.metrics.as_ref()),
+        ];
+        let paths = paths
+            .into_iter()
+            .filter_map(|(key, path)| Some((key.to_owned(), path?)));
+        for (key, path) in paths.chain(scratch).filter(|(_, path)| !path.starts_with('/')) {
+            let message = format!("{path:?} is not an absolute path");
+            reader.refuse_key(node, Rule::Flavour, &key, message, format!("write /{path}"));
+        }
+        for (file, given) in self
+            .certificates
+            .iter()
+            .filter(|(_, key)| !CERTIFICATE.contains(&key.as_str()))
+        {
+            let message = format!("there is no {given:?} to be given");
+            let key = format!("certificates.{file}");
+            reader.refuse_key(
+                node,
+                Rule::Flavour,
+                &key,
+                message,
+                format!("write one of: {}", CERTIFICATE.join(", ")),
+            );
+        }
+        for needed in ["tls.crt", "tls.key"] {
+            if !self.certificates.values().any(|key| key == needed) {
+                let message = format!("no file is named for {needed}, and the server speaks TLS only");
+                let help = format!("write certificates: {{ FILE: {needed}, ... }}");
+                reader.refuse_key(node, Rule::Flavour, "certificates", message, help);
+            }
+        }
+        for variable in self.env.keys() {
+            let first = variable.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            if !first || !variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                let message = "this is not a name of an environment variable";
+                let help = "write letters, digits and underscores";
+                refuse_entry(node, "env", variable, Rule::Flavour, message, help, reader);
+            }
+        }
+    }
+}
+
+impl SecurityConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        let mut seen = BTreeSet::new();
+        for (index, secret) in self.secrets.iter().enumerate() {
+            if !seen.insert(&secret.name) {
+                let message = format!("the Secret {:?} is listed twice", secret.name);
+                reader.refuse_key(
+                    node,
+                    Rule::DuplicateName,
+                    &format!("secrets[{index}].name"),
+                    message,
+                    "remove one",
+                );
+            }
+        }
+        for namespace in self.quotas.keys().filter(|n| !is_label(n) || n.len() > LABEL) {
+            refuse_entry(
+                node,
+                "quotas",
+                namespace,
+                Rule::NameSyntax,
+                "this is not a name of a namespace",
+                NAME_HELP,
+                reader,
+            );
+        }
+        for (index, rule) in self.allow.iter().enumerate() {
+            if self.allow.iter().take(index).any(|earlier| earlier == rule) {
+                reader.refuse_key(
+                    node,
+                    Rule::Allow,
+                    &format!("allow[{index}]"),
+                    "this rule stands above already",
+                    "remove one",
+                );
+            }
+        }
+    }
+}
+
+impl AllowConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if self.to.is_empty() {
+            reader.refuse_key(
+                node,
+                Rule::Allow,
+                "to",
+                "a rule that lets nobody in",
+                "name capabilities, or remove the rule",
+            );
+        }
+        for (index, capability) in self.to.iter().enumerate() {
+            let key = format!("to[{index}]");
+            if PLANNED.contains(&capability.as_str()) {
+                reader.refuse_key(
+                    node,
+                    Rule::NotAvailable,
+                    &key,
+                    format!("`{capability}` is not available in this version"),
+                    "remove it",
+                );
+            } else if *capability == Capability::Security {
+                let message = "security has nothing to connect to";
+                reader.refuse_key(node, Rule::Allow, &key, message, "write database, cache or storage");
+            } else if self.to.iter().take(index).any(|earlier| earlier == capability) {
+                reader.refuse_key(
+                    node,
+                    Rule::Allow,
+                    &key,
+                    format!("`{capability}` is listed twice"),
+                    "remove one",
+                );
+            }
+        }
+    }
+}
+
+impl PeerConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if !is_label(&self.namespace) || self.namespace.len() > LABEL {
+            let message = format!("{:?} is not a name of a namespace", self.namespace);
+            reader.refuse_key(node, Rule::NameSyntax, "namespace", message, NAME_HELP);
+        }
+        for (key, value) in &self.labels {
+            if !is_label_key(key) {
+                let help = "write a name of at most 63 characters, with a DNS prefix and a slash if need be";
+                refuse_entry(
+                    node,
+                    "labels",
+                    key,
+                    Rule::Label,
+                    "not a key of a Kubernetes label",
+                    help,
+                    reader,
+                );
+            } else if !is_label_value(value) {
+                let message = format!("{value:?} is not a value of a Kubernetes label");
+                let help = "write letters, digits, dots, hyphens and underscores, at most 63";
+                reader.refuse_key(node, Rule::Label, &format!("labels.{key}"), message, help);
+            }
+        }
+    }
+}
+
+impl QuotaConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if let Some(pods) = self.pods {
+            range(pods, 1, 100_000, "pods", node, reader);
+        }
+        if self.cpu.is_none() && self.memory.is_none() && self.pods.is_none() && self.storage.is_none() {
+            reader.refuse(
+                Rule::Quota,
+                node.at,
+                "",
+                "a quota without a limit",
+                "write cpu, memory, pods or storage",
+            );
+        }
+    }
+}
+
+impl SuppliedConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if !is_object_name(&self.name) || self.name.len() > LABEL {
+            let message = format!("{:?} is not a name of a Secret", self.name);
+            reader.refuse_key(node, Rule::NameSyntax, "name", message, NAME_HELP);
+        }
+        if self.supplied.trim().is_empty() {
+            reader.refuse_key(
+                node,
+                Rule::EmptyValue,
+                "supplied",
+                "the name is empty",
+                "write the name that the SecretSource knows",
+            );
+        }
+        if self.revision == 0 {
+            reader.refuse_key(node, Rule::NumberRange, "revision", "revisions count from 1", "write 1");
+        }
+    }
+}
