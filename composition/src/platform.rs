@@ -316,7 +316,7 @@ impl PlatformBuilder {
         self.stacks.push(Box::new(|config| provider.into_stack(config)));
         self
     }
-    /// Sets the clock. Default: the machine's.
+    /// Sets the clock. Default: that of the first provider's own engine.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
@@ -356,7 +356,10 @@ impl PlatformBuilder {
         let specs = lower::specs(&self.config);
         refuse_missing(&self.config, &specs, &stacks)?;
         let context = lower::context(&self.config, &specs);
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let clock = self
+            .clock
+            .or_else(|| stacks.values().next().map(|stack| Arc::clone(stack.engine().clock())))
+            .unwrap_or_else(|| Arc::new(SystemClock::new()));
         let mut engine =
             Engine::builder(clock).policy(self.policy.unwrap_or_else(|| Policy::of(self.config.environment)));
         for stack in stacks.values() {

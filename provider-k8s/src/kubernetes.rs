@@ -4,13 +4,15 @@ use crate::capability::{KubernetesCache, KubernetesDatabase, KubernetesSecurity,
 use crate::catalogue::ImageOptions;
 use crate::flavour::Flavour;
 use crate::foundation;
+use crate::provider::KubeProvider;
 use platform_core::engine::Engine;
-use platform_core::value::{Clock, Place};
+use platform_core::value::{Clock, Place, SystemClock};
 use platform_core::{
     Backup, Cache, Capability, Context, Database, Monitoring, Provider, Resource, Result, Security, Stack, Storage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// How a platform is put on a cluster, beyond what its specs say.
@@ -95,6 +97,19 @@ impl Kubernetes {
                 options: KubernetesOptions::default(),
             }),
         }
+    }
+
+    /// A stack on the cluster that `context` of the file `kubeconfig` names, with the machine's clock. Sends one request.
+    ///
+    /// # Errors
+    /// As [`KubeProviderBuilder::connect`](crate::KubeProviderBuilder::connect).
+    pub async fn from_kubeconfig(kubeconfig: impl AsRef<Path>, context: impl Into<String>) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let provider = KubeProvider::builder(kubeconfig, context)
+            .clock(Arc::clone(&clock))
+            .connect()
+            .await?;
+        Ok(Self::on(Arc::new(provider), clock))
     }
 
     /// Sets the options.

@@ -5,8 +5,8 @@ use crate::world_file::{WorldFile, default_path};
 use anyhow::{Context as _, Result, bail};
 use platform_core::testing::World;
 use platform_core::value::{Clock, Place, SystemClock};
-use provider_k8s::Kubernetes;
-use std::path::{Path, PathBuf};
+use provider_k8s::{KubeProvider, Kubernetes};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,9 +70,12 @@ pub(crate) async fn connect(options: &Options) -> Result<Connection> {
         Some(path) => path.clone(),
         None => kubeconfig()?,
     };
-    let stack = cluster(&file, &context).await?;
+    let provider = KubeProvider::builder(&file, context.as_str())
+        .clock(Arc::clone(&clock))
+        .connect()
+        .await?;
     Ok(Connection {
-        stack,
+        stack: Kubernetes::on(Arc::new(provider), Arc::clone(&clock)),
         clock,
         target: Target::Cluster {
             context,
@@ -91,13 +94,4 @@ fn kubeconfig() -> Result<PathBuf> {
             .map(|home| PathBuf::from(home).join(".kube/config"))
             .context("neither KUBECONFIG nor HOME is set; name the file with --kubeconfig"),
     }
-}
-
-/// The connection to a real cluster.
-#[allow(clippy::unused_async)] // until the provider of a real cluster is there
-async fn cluster(file: &Path, context: &str) -> Result<Kubernetes> {
-    bail!(
-        "context {context} of {}: this version reaches the embedded world only",
-        file.display()
-    )
 }
