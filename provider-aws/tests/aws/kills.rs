@@ -60,8 +60,9 @@ type Pick = fn(&Account) -> &Proxy;
 
 /// Kills a run at the n-th call that one of the emulators gets; `None` when it has fewer.
 async fn killed_at(kind: Run, pick: Pick, rule: Rule) -> Option<(Account, Platform)> {
-    // Leases of 30 s run out in 0.3 s, the minute in which a key may stay unseen takes 0.6 s.
-    let (account, platform, engine, next) = kind.ready(100).await;
+    // Leases of 30 s run out in 0.6 s, the minute in which a key may stay unseen takes 1.2 s. Faster, and a busy machine
+    // takes longer for a call than a lease lasts.
+    let (account, platform, engine, next) = kind.ready(50).await;
     pick(&account).set_rules([rule]);
     let run = tokio::spawn(async move { engine.apply(&next, &everything(&next), &mut |_| {}).await });
     let handle = run.abort_handle();
@@ -119,13 +120,13 @@ async fn is_gone(account: &Account, platform: &Platform) {
     assert!(keys(account).await.is_empty(), "scheduled for deletion");
 }
 
-/// Kills at evenly spread calls, four runs at a time; says how many of how many.
+/// Kills at evenly spread calls, six runs at a time; says how many of how many.
 async fn kill_everywhere(kind: Run, pick: Pick, points: u64) {
     let total = calls(kind, pick).await;
     let step = total.div_ceil(points).max(1);
     let at: Vec<u64> = (1..=total).step_by(usize::try_from(step).unwrap()).collect();
     let mut killed = 0;
-    for batch in at.chunks(4) {
+    for batch in at.chunks(6) {
         let runs = batch.iter().map(|&n| async move {
             let fault = if (n / step).is_multiple_of(2) {
                 Fault::StopAfter
@@ -153,16 +154,16 @@ async fn kill_everywhere(kind: Run, pick: Pick, points: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_apply_killed_at_any_call_is_finished_by_the_next() {
-    kill_everywhere(Run::Apply, |account| &account.s3, 24).await;
-    kill_everywhere(Run::Apply, |account| &account.ministack, 12).await;
-    kill_everywhere(Run::Apply, |account| &account.moto, 10).await;
+    kill_everywhere(Run::Apply, |account| &account.s3, 20).await;
+    kill_everywhere(Run::Apply, |account| &account.ministack, 10).await;
+    kill_everywhere(Run::Apply, |account| &account.moto, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_destroy_killed_at_any_call_is_finished_by_the_next() {
-    kill_everywhere(Run::Destroy, |account| &account.s3, 16).await;
+    kill_everywhere(Run::Destroy, |account| &account.s3, 12).await;
     kill_everywhere(Run::Destroy, |account| &account.ministack, 8).await;
-    kill_everywhere(Run::Destroy, |account| &account.moto, 8).await;
+    kill_everywhere(Run::Destroy, |account| &account.moto, 6).await;
 }
 
 /// A half-made bucket that nobody wants any more is let go like a whole one, and taken back.
