@@ -258,7 +258,7 @@ fn damaged_files_are_refused_not_fatal() {
     }
     let elapsed = started.elapsed();
     println!("hostile texts in {elapsed:?}");
-    assert!(elapsed.as_secs() < 20, "hostile texts took {elapsed:?}");
+    assert!(elapsed.as_secs() < 60, "hostile texts took {elapsed:?}");
 }
 
 #[test]

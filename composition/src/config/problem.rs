@@ -1,5 +1,6 @@
 //! What is wrong with a config, where, and what to write instead.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::secrets;
@@ -329,6 +330,8 @@ pub(super) fn report(sources: &Sources, mut found: Vec<Found>) -> Result<(), Con
     }
     found.sort_by_key(|f| (f.at.source, f.at.line, f.at.column));
     let more = found.len().saturating_sub(SHOWN);
+    // Many problems may share one long line.
+    let mut lines = BTreeMap::new();
     let problems = found
         .into_iter()
         .take(SHOWN)
@@ -344,7 +347,10 @@ pub(super) fn report(sources: &Sources, mut found: Vec<Found>) -> Result<(), Con
             note: f
                 .because
                 .map(|(what, at)| format!("{what} comes from {}", sources.describe(at))),
-            source_line: secrets::masked(&sources.line(f.at)),
+            source_line: lines
+                .entry((f.at.source, f.at.line))
+                .or_insert_with(|| secrets::masked(&sources.line(f.at)))
+                .clone(),
         })
         .collect();
     Err(ConfigErrors {

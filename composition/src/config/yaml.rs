@@ -347,7 +347,7 @@ fn explain(text: &str, source: usize, error: &Error) -> Found {
                 )
                 .help("is it the right file?")
             } else if breach.contains("Depth") {
-                problem(Rule::Nesting, &format!("nested deeper than {MAX_DEPTH} levels")).help("no key lies so deep")
+                nesting(at)
             } else {
                 problem(Rule::AliasLimit, "the text expands to more than a config can need")
                     .help("write the values out")
@@ -355,8 +355,14 @@ fn explain(text: &str, source: usize, error: &Error) -> Found {
         }
         Error::UnknownAnchor { .. } => problem(Rule::Syntax, "an alias without an anchor of that name")
             .help("a text that starts with * needs quotes"),
+        other if other.to_string().contains("recursion limit") => nesting(at),
         other => syntax(text, problem(Rule::Syntax, ""), &other.to_string()),
     }
+}
+
+fn nesting(at: At) -> Found {
+    let message = format!("nested deeper than {MAX_DEPTH} levels");
+    Found::new(Rule::Nesting, at, "", message).help("no key lies so deep")
 }
 
 /// A syntax error; a tab in the indentation, the usual cause, is looked for on its line and the one before.
