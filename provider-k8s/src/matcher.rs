@@ -19,7 +19,8 @@ pub(crate) fn is_unchanged(live: &Live, wish: &Resource) -> bool {
 pub(crate) fn touched(object: &Value, wish: &Value, manager: &str) -> Vec<(FieldPath, Actor)> {
     let mut found = Vec::new();
     for entry in entries(object) {
-        if entry["manager"] == manager || entry["subresource"].as_str().is_some_and(|part| !part.is_empty()) {
+        // `scale` writes fields of the spec, `status` none that anybody wishes.
+        if entry["manager"] == manager || entry["subresource"] == "status" {
             continue;
         }
         let actor = Actor {

@@ -1,9 +1,13 @@
 //! Everything that is proved on a real API server. One binary, one control plane, a namespace prefix a test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod applying;
 mod cost;
+mod keeping;
 mod proxied;
 mod recorded;
 mod shared;
+mod sharing;
 mod simulated_nodes;
+mod stage;
 mod standing;

@@ -1,0 +1,247 @@
+//! Plan and apply on a real API server: what is created, what is left alone, what is refused.
+
+use platform_core::ErrorKind;
+use platform_core::engine::Action;
+use serde_json::json;
+
+use crate::shared::{apply, control_plane, kubectl};
+use crate::stage::{Stage, of_kind, told};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_is_made_and_a_second_apply_writes_nothing() {
+    let stage = Stage::new().await;
+    let wanted = stage.platform();
+    let plan = stage.plan(wanted.clone()).await;
+    assert!(
+        plan.steps.iter().all(|step| step.action == Action::Create),
+        "{:?}",
+        told(&plan)
+    );
+    stage.apply_plan(&plan).await;
+
+    let mark = control_plane().audit_mark().unwrap();
+    let before = stage.provider.requests();
+    let again = stage.plan(wanted.clone()).await;
+    assert_eq!(told(&again), Vec::<String>::new());
+    let asked = stage.provider.requests() - before;
+    let kinds = wanted
+        .iter()
+        .map(|wish| wish.id.kind())
+        .collect::<std::collections::BTreeSet<_>>()
+        .len();
+    assert!(asked as usize <= 1 + kinds + 1, "{asked} requests for {kinds} kinds");
+    stage.apply_plan(&again).await;
+    let (events, _) = control_plane().audit_since(mark).unwrap();
+    let writes: Vec<_> = events
+        .iter()
+        .filter(|event| event.user_agent.starts_with("mlplat/") && event.writes() && event.uri.contains(&stage.prefix))
+        .collect();
+    assert_eq!(writes, Vec::<&xtask::control_plane::AuditEvent>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_wish_changes_exactly_that() {
+    let stage = Stage::new().await;
+    let mut wanted = stage.platform();
+    stage.apply(wanted.clone()).await;
+    let secret = stage.live("secret", "password").unwrap();
+
+    of_kind(&mut wanted, "ConfigMap").desired = json!({ "data": { "mode": "b" } });
+    let web = of_kind(&mut wanted, "Deployment.apps");
+    web.desired["spec"]["replicas"] = json!(1);
+    let labelled = of_kind(&mut wanted, "Secret");
+    labelled.desired["metadata"]["labels"] = json!({ "team": "ml" });
+    // The volume grows in its claim and in the template, which is made anew around its pods.
+    of_kind(&mut wanted, "PersistentVolumeClaim").desired["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+    of_kind(&mut wanted, "StatefulSet.apps").desired["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]
+        ["storage"] = json!("2Gi");
+    let pod = stage.live("pod", "db-0").unwrap()["metadata"]["uid"].clone();
+    let plan = stage.plan(wanted.clone()).await;
+    let mut lines = told(&plan);
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "Update ConfigMap data.mode data.more",
+            "Update Deployment spec.replicas",
+            "Update PersistentVolumeClaim spec.resources.requests.storage",
+            "Update Secret metadata.labels.team",
+            "Update StatefulSet spec.volumeClaimTemplates[data].spec.resources.requests.storage",
+        ]
+    );
+    stage.apply_plan(&plan).await;
+    assert_eq!(
+        stage.live("configmap", "settings").unwrap()["data"],
+        json!({ "mode": "b" })
+    );
+    let changed = stage.live("secret", "password").unwrap();
+    assert_eq!(changed["data"], secret["data"], "a new label makes no new password");
+    assert_eq!(changed["metadata"]["labels"]["team"], "ml");
+    assert_eq!(
+        stage.live("pod", "db-0").unwrap()["metadata"]["uid"],
+        pod,
+        "the pod stayed"
+    );
+    assert_eq!(told(&stage.plan(wanted).await), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_told_with_its_author_and_mended() {
+    let stage = Stage::new().await;
+    let wanted = stage.platform();
+    stage.apply(wanted.clone()).await;
+    let space = stage.space();
+    kubectl(&["scale", "deployment", "web", "--replicas=1", "--namespace", &space]);
+    kubectl(&["label", "namespace", &space, "someone=else"]);
+    let plan = stage.plan(wanted.clone()).await;
+    assert_eq!(told(&plan), ["Update Deployment spec.replicas"]);
+    let change = &plan.changes().next().unwrap().changes[0];
+    assert_eq!(change.origin, platform_core::engine::Origin::Drift);
+    assert_eq!(change.actor.as_ref().unwrap().name, "kubectl");
+    stage.apply_plan(&plan).await;
+    assert_eq!(stage.live("deployment", "web").unwrap()["spec"]["replicas"], 2);
+    assert_eq!(
+        stage.live("namespace", &space).unwrap()["metadata"]["labels"]["someone"],
+        "else"
+    );
+    assert_eq!(told(&stage.plan(wanted).await), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_longer_wanted_goes_and_what_holds_data_stays() {
+    let stage = Stage::new().await;
+    let wanted = stage.platform();
+    stage.apply(wanted.clone()).await;
+    let fewer: Vec<_> = wanted
+        .iter()
+        .filter(|wish| matches!(wish.id.kind().short(), "Namespace" | "ConfigMap"))
+        .cloned()
+        .collect();
+    let report = stage.apply(fewer).await;
+    let mut left: Vec<_> = report.left.iter().map(|live| live.id.label()).collect();
+    left.sort();
+    let space = stage.space();
+    assert_eq!(
+        left,
+        [
+            format!("PersistentVolumeClaim {space}/data-db-0"),
+            format!("Secret {space}/password")
+        ]
+    );
+    assert!(stage.live("deployment", "web").is_none());
+    let kinds = stage.live_parent()["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"].clone();
+    assert_eq!(kinds, "ConfigMap,Namespace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_object_is_refused_and_nobodys_adopted_when_named() {
+    let stage = Stage::new().await;
+    let space = stage.space();
+    let wanted: Vec<_> = stage
+        .platform()
+        .into_iter()
+        .filter(|wish| matches!(wish.id.kind().short(), "Namespace" | "ConfigMap"))
+        .collect();
+    stage.apply(wanted[..1].to_vec()).await;
+    let theirs = |labels: serde_json::Value, annotations: serde_json::Value| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "settings", "namespace": space, "labels": labels, "annotations": annotations },
+            "data": { "mode": "theirs", "other": "y" },
+        })
+    };
+    apply(&[theirs(json!({}), json!({ "meta.helm.sh/release-name": "chart" }))]);
+    assert_eq!(
+        told(&stage.plan(wanted.clone()).await),
+        ["Blocked ConfigMap (the name is taken by Helm release chart)"]
+    );
+    kubectl(&[
+        "annotate",
+        "configmap",
+        "settings",
+        "meta.helm.sh/release-name-",
+        "--namespace",
+        &space,
+    ]);
+    assert_eq!(
+        told(&stage.plan(wanted.clone()).await),
+        ["Blocked ConfigMap (it exists and belongs to nobody)"]
+    );
+    let request = stage
+        .request(wanted.clone())
+        .with_adopt([stage.id("ConfigMap", "settings")]);
+    let plan = stage.engine.plan(&request).await.unwrap();
+    assert_eq!(told(&plan), ["Adopt ConfigMap data.mode data.more"]);
+    stage.apply_plan(&plan).await;
+    // What kubectl had set and the wish does not name goes: the object is ours alone now.
+    assert_eq!(
+        stage.live("configmap", "settings").unwrap()["data"],
+        json!({ "mode": "a", "more": "x" })
+    );
+    assert_eq!(told(&stage.plan(wanted).await), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn immutable_fields_are_replaced_or_blocked_by_what_they_hold() {
+    let stage = Stage::new().await;
+    let mut wanted = stage.platform();
+    stage.apply(wanted.clone()).await;
+    of_kind(&mut wanted, "RoleBinding.rbac.authorization.k8s.io").desired["roleRef"] =
+        json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" });
+    let plan = stage.plan(wanted.clone()).await;
+    assert_eq!(told(&plan), ["Replace RoleBinding roleRef.kind roleRef.name"]);
+    stage.apply_plan(&plan).await;
+    assert_eq!(stage.live("rolebinding", "app").unwrap()["roleRef"]["name"], "view");
+
+    let claim = of_kind(&mut wanted, "PersistentVolumeClaim");
+    claim.desired["spec"]["storageClassName"] = json!("other");
+    let plan = stage.plan(wanted.clone()).await;
+    let lines = told(&plan);
+    assert!(
+        lines[0].starts_with("Blocked PersistentVolumeClaim spec.storageClassName"),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_updates_make_no_plan_stale_but_a_changed_world_does_before_the_first_write() {
+    let stage = Stage::new().await;
+    let mut wanted = stage.platform();
+    stage.apply(wanted.clone()).await;
+    let space = stage.space();
+    of_kind(&mut wanted, "Deployment.apps").desired["spec"]["replicas"] = json!(3);
+    of_kind(&mut wanted, "ConfigMap").desired["data"]["mode"] = json!("b");
+    let plan = stage.plan(wanted.clone()).await;
+    // A restart of the pods moves status and resourceVersion of the Deployment many times.
+    for round in 0..3 {
+        let patch = format!(r#"{{"metadata":{{"annotations":{{"round":"{round}"}}}}}}"#);
+        kubectl(&["patch", "deployment", "web", "--namespace", &space, "--patch", &patch]);
+    }
+    kubectl(&["delete", "pods", "--selector=app=web", "--namespace", &space]);
+    stage.apply_plan(&plan).await;
+    assert_eq!(stage.live("deployment", "web").unwrap()["spec"]["replicas"], 3);
+
+    of_kind(&mut wanted, "Deployment.apps").desired["spec"]["replicas"] = json!(1);
+    of_kind(&mut wanted, "ConfigMap").desired["data"]["mode"] = json!("c");
+    let plan = stage.plan(wanted).await;
+    kubectl(&["scale", "deployment", "web", "--replicas=5", "--namespace", &space]);
+    let why = stage.try_apply(&plan).await.unwrap_err();
+    assert_eq!(why.kind(), ErrorKind::Stale, "{why}");
+    assert!(why.to_string().contains("spec.replicas is 5 (kubectl)"), "{why}");
+    assert_eq!(
+        stage.live("configmap", "settings").unwrap()["data"]["mode"],
+        "b",
+        "nothing was written"
+    );
+}
+
+impl Stage {
+    /// The set's parent.
+    pub(crate) fn live_parent(&self) -> serde_json::Value {
+        let list = crate::shared::object(&format!(
+            "configmaps --namespace={}home --selector=applyset.kubernetes.io/id",
+            self.prefix
+        ));
+        list.unwrap()["items"][0].clone()
+    }
+}
