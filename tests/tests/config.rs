@@ -245,7 +245,7 @@ fn damaged_files_are_refused_not_fatal() {
         "{a: ".repeat(1 << 18),
         "? ".repeat(1 << 19),
         "a: &a\n".repeat(1 << 17),
-        (0..100_000).map(|n| format!("k{n}: 1\n")).collect(),
+        (0..100_000).fold(String::new(), |text, n| text + "k" + &n.to_string() + ": 1\n"),
         format!(
             "name: demo\nenvironment: local\ncache: {{ {} }}\n",
             "x: 1, ".repeat(9_000)
