@@ -17,6 +17,8 @@ pub(crate) enum Progress {
     Lines {
         /// What each resource was last seen waiting for, so that it is printed once.
         waiting: BTreeMap<ResourceId, String>,
+        /// Whose lease was last seen in the way, so that it is printed once.
+        locked: Option<String>,
     },
     /// One JSON object an event.
     Json {
@@ -41,6 +43,7 @@ impl Progress {
             }
             Output::Text => Self::Lines {
                 waiting: BTreeMap::new(),
+                locked: None,
             },
         }
     }
@@ -48,13 +51,15 @@ impl Progress {
     pub(crate) fn on(&mut self, event: &Event) {
         match self {
             Self::Terminal(board) => board.on(event),
-            Self::Lines { waiting } => {
-                if let Event::Waiting { id, on, .. } = event
-                    && waiting.insert(id.clone(), on.clone()).as_ref() == Some(on)
-                {
-                    return;
+            Self::Lines { waiting, locked } => {
+                let known = match event {
+                    Event::Waiting { id, on, .. } => waiting.insert(id.clone(), on.clone()).as_ref() == Some(on),
+                    Event::Locked { holder, .. } => locked.replace(holder.clone()).as_ref() == Some(holder),
+                    _ => false,
+                };
+                if !known {
+                    line(&event.to_string());
                 }
-                line(&event.to_string());
             }
             Self::Json { simulated } => line(&stamped(event.document(), *simulated).to_string()),
         }
@@ -86,7 +91,8 @@ pub(crate) fn stamped(mut document: Value, simulated: bool) -> Value {
 impl Board {
     fn new() -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let total = bars.add(ProgressBar::no_length().with_style(style("  {bar:30} {pos}/{len} done, {elapsed}")));
+        let total =
+            bars.add(ProgressBar::no_length().with_style(style("  {bar:30} {pos}/{len} done, {elapsed}  {wide_msg}")));
         Self {
             bars,
             total,
@@ -97,9 +103,14 @@ impl Board {
     fn on(&mut self, event: &Event) {
         match event {
             Event::Planned { steps, .. } => self.total.set_length(u64::try_from(*steps).unwrap_or(u64::MAX)),
+            Event::Locked { .. } => {
+                self.total.set_message(event.to_string());
+                self.total.tick();
+            }
             Event::Started { id, action } => {
+                self.total.set_message("");
                 let bar = ProgressBar::new_spinner()
-                    .with_style(style("  {prefix:44.cyan} {msg}"))
+                    .with_style(style("  {prefix:44.cyan} {wide_msg}"))
                     .with_prefix(format!("{} {}", action.mark(), id.label()));
                 let bar = self.bars.insert_before(&self.total, bar);
                 bar.enable_steady_tick(Duration::from_millis(200));
