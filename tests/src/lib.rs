@@ -1,3 +1,4 @@
 //! What several suites share.
 
+pub mod manifests;
 pub mod recording;

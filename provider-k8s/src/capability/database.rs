@@ -250,6 +250,7 @@ impl KubernetesDatabase {
             ),
             ("POSTGRES_PASSWORD_FILE", "/etc/postgres/secret/admin-password"),
             ("POSTGRES_USER", ADMIN),
+            ("SOCKETS", "/var/run/postgresql"),
             ("VOLUME", volume),
         ];
         // By TCP: the first start listens on the socket only, and is not ready.

@@ -7,6 +7,9 @@
 set -eu
 marker="$VOLUME/.first-start"
 
+# Left by a server that was killed in this pod: its process number may be somebody else's now.
+rm -f "$SOCKETS"/.s.PGSQL.*
+
 if [ -e "$marker" ]; then
   echo "the first start did not finish: starting it again"
   rm -rf "$PGDATA"

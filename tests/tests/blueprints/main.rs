@@ -1,0 +1,10 @@
+//! What a platform consists of on Kubernetes: names, pods, policies, judges, and the scripts that run inside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod judges;
+mod manifests;
+mod pods;
+mod policies;
+mod postgres;
+mod redis;
+mod server;

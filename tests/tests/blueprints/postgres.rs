@@ -1,0 +1,347 @@
+//! The scripts and the config of the database, run by a real PostgreSQL with TLS.
+
+use crate::server::{Folder, Server, command, free_port, run, script, stranger_authority, text};
+use std::collections::BTreeMap;
+use std::path::Path;
+use xtask::peer::{Debian, Unpacked};
+
+const ADMIN: &str = "platform_admin";
+
+/// What the image's entrypoint does, in its order: fill an empty directory, serve on a socket alone, run the steps of
+/// the first start, then serve. It takes a directory with `PG_VERSION` for a finished one.
+const ENTRYPOINT: &str = r#"#!/bin/bash
+set -eu
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  initdb --no-sync --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" $POSTGRES_INITDB_ARGS --pgdata="$PGDATA"
+  export PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")" PGHOST="$SOCKETS" PGPORT="$SOCKET_PORT"
+  pg_ctl --pgdata="$PGDATA" --wait -o "-c listen_addresses='' -c config_file=$CONFIG" start
+  psql --username="$POSTGRES_USER" --dbname=postgres --command "CREATE DATABASE $POSTGRES_DB"
+  [ -z "${PAUSE:-}" ] || { touch "$PAUSE"; sleep 60; }
+  for step in "$STEPS"/*; do . "$step"; done
+  pg_ctl --pgdata="$PGDATA" --mode=fast --wait stop
+  unset PGPASSWORD PGHOST PGPORT
+fi
+exec "$@"
+"#;
+
+struct Postgres {
+    folder: Folder,
+    programs: Unpacked,
+    port: u16,
+    env: BTreeMap<&'static str, String>,
+}
+
+impl Postgres {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let programs = Debian::Postgres.ready().unwrap();
+        let port = free_port();
+        folder.certificates(&["postgres", "localhost"]);
+        for (name, value) in [
+            ("admin-password", "adm1n"),
+            ("app-password", "s3cret'x"),
+            ("exporter-password", "exp0rt"),
+        ] {
+            folder.write(&format!("secret/{name}"), value, 0o440);
+        }
+        folder.write("bin/docker-entrypoint.sh", ENTRYPOINT, 0o755);
+        folder.write("conf/start.sh", &script("database/postgres-config", "start.sh"), 0o444);
+        folder.write(
+            "steps/99-first-start-done.sh",
+            &script("database/postgres-config", "99-first-start-done.sh"),
+            0o444,
+        );
+        for name in ["roles.sh", "roles.sql"] {
+            folder.write(
+                &format!("scripts/{name}"),
+                &script("database/database-roles", name),
+                0o444,
+            );
+        }
+        // The config as it is, but for where things lie in a pod.
+        let config = script("database/postgres-config", "postgresql.conf")
+            .replace("/etc/postgres", folder.path().to_str().unwrap())
+            .replace("/var/run/postgresql", &folder.folder("run"))
+            .replace("port = 5432", &format!("port = {port}"))
+            .replace("shared_buffers = '256MB'", "shared_buffers = '16MB'");
+        // No statement is too fast to be logged: what must not be in the log would be.
+        let config = config.replace(
+            "log_min_duration_statement = 1000",
+            "log_min_duration_statement = 0\nlog_statement = 'all'",
+        );
+        folder.write("conf/postgresql.conf", &config, 0o444);
+        folder.write(
+            "conf/pg_hba.conf",
+            &script("database/postgres-config", "pg_hba.conf"),
+            0o444,
+        );
+        folder.folder("volume");
+        folder.folder("tmp");
+        let path = format!("{}:{}:/usr/bin:/bin", folder.text("bin"), programs.programs().display());
+        let mut env = BTreeMap::from([
+            ("PATH", path),
+            ("TMPDIR", folder.text("tmp")),
+            ("PGDATA", folder.text("volume/pgdata")),
+            ("VOLUME", folder.text("volume")),
+            ("PG_MAJOR", "15".to_owned()),
+            ("POSTGRES_USER", ADMIN.to_owned()),
+            ("POSTGRES_DB", "app".to_owned()),
+            ("POSTGRES_PASSWORD_FILE", folder.text("secret/admin-password")),
+            (
+                "POSTGRES_INITDB_ARGS",
+                "--data-checksums --auth-host=scram-sha-256 --auth-local=scram-sha-256".to_owned(),
+            ),
+            ("CONFIG", folder.text("conf/postgresql.conf")),
+            ("SOCKETS", folder.text("run")),
+            ("SOCKET_PORT", port.to_string()),
+            ("STEPS", folder.text("steps")),
+        ]);
+        let libraries = programs.command("postgres");
+        if let Some((_, Some(value))) = libraries.get_envs().find(|(key, _)| *key == "LD_LIBRARY_PATH") {
+            env.insert("LD_LIBRARY_PATH", value.to_str().unwrap().to_owned());
+        }
+        Self {
+            folder,
+            programs,
+            port,
+            env,
+        }
+    }
+
+    fn start(&self, more: &[(&'static str, String)]) -> Server {
+        let mut env = self.env.clone();
+        env.extend(more.iter().cloned());
+        let config = format!("config_file={}", self.folder.text("conf/postgresql.conf"));
+        let script = self.folder.text("conf/start.sh");
+        let command = command("/bin/sh", &[&script, "postgres", "-c", &config], &env);
+        Server::start(command, self.folder.path().join("log")).with_data(self.folder.text("volume/pgdata"))
+    }
+
+    fn serving(&self) -> Server {
+        let mut server = self.start(&[]);
+        server.wait("serve", || self.is_ready());
+        server
+    }
+
+    /// The readiness probe's question.
+    fn is_ready(&self) -> bool {
+        run(
+            "pg_isready",
+            &["--quiet", "--host=127.0.0.1", &format!("--port={}", self.port)],
+            &self.env,
+        )
+        .status
+        .success()
+    }
+
+    fn client_env(&self) -> BTreeMap<&'static str, String> {
+        let mut env = self.env.clone();
+        env.extend([
+            ("PGHOST", "localhost".to_owned()),
+            ("PGPORT", self.port.to_string()),
+            ("PGUSER", ADMIN.to_owned()),
+            ("PGDATABASE", "app".to_owned()),
+            ("PGSSLMODE", "verify-full".to_owned()),
+            ("PGSSLROOTCERT", self.folder.text("tls/ca.crt")),
+            ("SECRETS", self.folder.text("secret")),
+            ("SCRIPTS", self.folder.text("scripts")),
+            ("TRIES", "5".to_owned()),
+        ]);
+        env
+    }
+
+    fn roles(&self) -> std::process::Output {
+        run("/bin/sh", &[&self.folder.text("scripts/roles.sh")], &self.client_env())
+    }
+
+    fn query(&self, user: &str, password: &str, sql: &str, more: &[(&'static str, &str)]) -> std::process::Output {
+        let mut env = self.client_env();
+        env.insert("PGUSER", user.to_owned());
+        env.insert("PGPASSWORD", password.to_owned());
+        env.extend(more.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        run(
+            "psql",
+            &["--no-psqlrc", "--no-align", "--tuples-only", "--command", sql],
+            &env,
+        )
+    }
+
+    fn answer(&self, user: &str, password: &str, sql: &str) -> String {
+        let output = self.query(user, password, sql, &[]);
+        assert!(output.status.success(), "{sql}: {}", text(&output));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+#[test]
+fn roles_are_made_twice_and_after_a_kill() {
+    let postgres = Postgres::new();
+    assert!(postgres.programs.programs().is_dir());
+    let mut server = postgres.serving();
+
+    // Killed in the middle: after the roles exist, before they may log in.
+    let cut = postgres.folder.text("scripts-cut");
+    let sql = script("database/database-roles", "roles.sql");
+    let (first, _) = sql.split_once("ALTER ROLE app").unwrap();
+    postgres.folder.write(
+        "scripts-cut/roles.sql",
+        &format!("{first}\n\\! touch '{cut}/reached'\nSELECT pg_sleep(4);\n"),
+        0o444,
+    );
+    postgres.folder.folder("scripts-cut");
+    let mut env = postgres.client_env();
+    env.insert("SCRIPTS", cut.clone());
+    let mut killed = Server::start(
+        command("/bin/sh", &[&postgres.folder.text("scripts/roles.sh")], &env),
+        postgres.folder.path().join("killed.log"),
+    );
+    killed.wait("the middle", || Path::new(&cut).join("reached").exists());
+    killed.kill();
+    assert_eq!(
+        postgres.answer(
+            ADMIN,
+            "adm1n",
+            "SELECT count(*) FROM pg_roles WHERE rolname = 'app' AND NOT rolcanlogin"
+        ),
+        "1"
+    );
+
+    for round in 0..2 {
+        let output = postgres.roles();
+        assert!(output.status.success(), "round {round}: {}", text(&output));
+        for secret in ["adm1n", "s3cret", "exp0rt"] {
+            assert!(!text(&output).contains(secret));
+        }
+        let made = "SELECT string_agg(rolname || rolcanlogin || rolsuper || rolcreatedb || rolconnlimit, ' ' ORDER BY rolname) \
+                    FROM pg_roles WHERE rolname IN ('app', 'postgres_exporter')";
+        assert_eq!(
+            postgres.answer(ADMIN, "adm1n", made),
+            "apptruefalsefalse-1 postgres_exportertruefalsefalse5"
+        );
+    }
+
+    // The application owns its database and nothing more.
+    let own = "CREATE TABLE IF NOT EXISTS t (i int); INSERT INTO t VALUES (1); SELECT count(*) > 0 FROM t";
+    assert!(postgres.answer("app", "s3cret'x", own).ends_with('t'));
+    assert!(
+        !postgres
+            .query("app", "s3cret'x", "CREATE ROLE mine", &[])
+            .status
+            .success()
+    );
+    assert!(!postgres.query("app", "wrong", "SELECT 1", &[]).status.success());
+    // The exporter sees figures, but gets into no application data.
+    let figures = [("PGDATABASE", "postgres")];
+    let seen = postgres.query(
+        "postgres_exporter",
+        "exp0rt",
+        "SELECT count(*) > 0 FROM pg_stat_statements",
+        &figures,
+    );
+    assert!(seen.status.success(), "{}", text(&seen));
+    let refused = postgres.query("postgres_exporter", "exp0rt", "SELECT 1", &[]);
+    assert!(
+        text(&refused).contains("permission denied for database"),
+        "{}",
+        text(&refused)
+    );
+
+    // Nobody without TLS, nobody with another authority, TLS 1.2 at least.
+    let plain = postgres.query("app", "s3cret'x", "SELECT 1", &[("PGSSLMODE", "disable")]);
+    assert!(text(&plain).contains("no encryption"), "{}", text(&plain));
+    let stranger = postgres.folder.write("stranger.crt", &stranger_authority(), 0o444);
+    let other = postgres.query("app", "s3cret'x", "SELECT 1", &[("PGSSLROOTCERT", &stranger)]);
+    assert!(text(&other).contains("certificate verify failed"), "{}", text(&other));
+    assert!(
+        postgres
+            .answer(
+                "app",
+                "s3cret'x",
+                "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            )
+            .starts_with("TLSv1.")
+    );
+
+    // Passwords are neither in the log, which has every statement here, nor in the statements' figures.
+    assert!(
+        server.log().contains("CREATE TABLE IF NOT EXISTS t"),
+        "the log has statements"
+    );
+    let kept = postgres.query(ADMIN, "adm1n", "SELECT query FROM pg_stat_statements", &figures);
+    for secret in ["s3cret", "exp0rt", "adm1n"] {
+        assert!(!server.log().contains(secret), "{secret} in the log");
+        assert!(!text(&kept).contains(secret), "{secret} in pg_stat_statements");
+    }
+    server.stop("-INT");
+}
+
+#[test]
+fn the_roles_job_says_what_is_missing() {
+    let postgres = Postgres::new();
+    let mut env = postgres.client_env();
+    env.insert("TRIES", "1".to_owned());
+    let script = postgres.folder.text("scripts/roles.sh");
+    let away = run("/bin/sh", &[&script], &env);
+    assert!(
+        !away.status.success() && text(&away).contains("does not answer at localhost:"),
+        "{}",
+        text(&away)
+    );
+    std::fs::remove_file(postgres.folder.path().join("secret/app-password")).unwrap();
+    let output = run("/bin/sh", &[&script], &env);
+    assert!(
+        !output.status.success() && text(&output).contains("no app-password"),
+        "{}",
+        text(&output)
+    );
+}
+
+/// Killed in its first start, the server starts it again; killed later, it keeps every row.
+#[test]
+fn a_first_start_killed_half_way_starts_again() {
+    let postgres = Postgres::new();
+    let marker = postgres.folder.path().join("volume/.first-start");
+    let version = postgres.folder.path().join("volume/pgdata/PG_VERSION");
+    let paused = postgres.folder.text("tmp/paused");
+
+    let mut first = postgres.start(&[("PAUSE", paused.clone())]);
+    first.wait("the middle of the first start", || Path::new(&paused).exists());
+    assert!(!postgres.is_ready(), "nobody connects during the first start");
+    first.kill();
+    assert!(marker.exists() && version.exists(), "it looks finished and is not");
+
+    let mut second = postgres.serving();
+    assert!(
+        second.log().contains("the first start did not finish"),
+        "{}",
+        second.log()
+    );
+    assert!(!marker.exists());
+    assert!(postgres.roles().status.success());
+    postgres.answer(
+        "app",
+        "s3cret'x",
+        "CREATE TABLE t AS SELECT generate_series(1, 1000) AS i",
+    );
+    second.kill();
+
+    let mut third = postgres.serving();
+    assert_eq!(postgres.answer("app", "s3cret'x", "SELECT count(*) FROM t"), "1000");
+    assert!(!third.log().contains("the first start did not finish"));
+    third.stop("-INT");
+
+    // Another major version is refused and touches nothing.
+    let mut newer = postgres.start(&[
+        ("PG_MAJOR", "16".to_owned()),
+        ("PGDATA", postgres.folder.text("volume/16/docker")),
+    ]);
+    let ended = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !newer.log().contains("upgrade the data first") {
+        assert!(std::time::Instant::now() < ended, "{}", newer.log());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    newer.kill();
+    let mut again = postgres.serving();
+    assert_eq!(postgres.answer("app", "s3cret'x", "SELECT count(*) FROM t"), "1000");
+    again.stop("-INT");
+}

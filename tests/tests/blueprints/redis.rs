@@ -1,0 +1,187 @@
+//! The config, the users and the probe of the cache, run by a real Redis with TLS.
+
+use crate::server::{Folder, Server, command, free_port, recipe, run, script, stranger_authority, text};
+use platform_core::value::Digest;
+use std::collections::BTreeMap;
+use std::process::Output;
+use xtask::peer::Debian;
+
+struct Redis {
+    folder: Folder,
+    port: u16,
+    env: BTreeMap<&'static str, String>,
+}
+
+impl Redis {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let programs = Debian::Redis.ready().unwrap();
+        let port = free_port();
+        folder.certificates(&["redis", "localhost"]);
+        let passwords = [
+            ("app-password", "app-pw"),
+            ("probe-password", "probe-pw"),
+            ("exporter-password", "exporter-pw"),
+        ];
+        let users = derive(
+            recipe("cache/redis-internal", "users.acl")["template"]
+                .as_str()
+                .unwrap(),
+            &passwords,
+        );
+        for (_, password) in passwords {
+            assert!(!users.contains(password), "the file holds hashes only");
+        }
+        folder.write("secret/users.acl", &users, 0o440);
+        folder.write("secret/probe-password", "probe-pw", 0o440);
+        folder.write("conf/probe.sh", &script("cache/redis-config", "probe.sh"), 0o444);
+        let config = script("cache/redis-config", "redis.conf")
+            .replace("/etc/redis", folder.path().to_str().unwrap())
+            .replace("dir /data", &format!("dir {}", folder.folder("data")))
+            .replace("tls-port 6379", &format!("tls-port {port}"))
+            .replace("bind * -::*", "bind 127.0.0.1");
+        folder.write("conf/redis.conf", &config, 0o444);
+        let mut env = BTreeMap::from([
+            ("PATH", format!("{}:/usr/bin:/bin", programs.programs().display())),
+            ("CA", folder.text("tls/ca.crt")),
+            ("CLIENT", "redis-cli".to_owned()),
+            ("SECRETS", folder.text("secret")),
+            ("PORT", port.to_string()),
+        ]);
+        let libraries = programs.command("redis-server");
+        if let Some((_, Some(value))) = libraries.get_envs().find(|(key, _)| *key == "LD_LIBRARY_PATH") {
+            env.insert("LD_LIBRARY_PATH", value.to_str().unwrap().to_owned());
+        }
+        Self { folder, port, env }
+    }
+
+    fn serving(&self) -> Server {
+        let config = self.folder.text("conf/redis.conf");
+        let mut server = Server::start(
+            command("redis-server", &[&config], &self.env),
+            self.folder.path().join("log"),
+        );
+        server.wait("serve", || self.probe().status.success());
+        server
+    }
+
+    fn probe(&self) -> Output {
+        run("/bin/sh", &[&self.folder.text("conf/probe.sh")], &self.env)
+    }
+
+    fn cli(&self, user: &str, password: &str, words: &[&str]) -> String {
+        let mut env = self.env.clone();
+        env.insert("REDISCLI_AUTH", password.to_owned());
+        let port = self.port.to_string();
+        let ca = self.folder.text("tls/ca.crt");
+        let mut arguments = vec![
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "--tls",
+            "--cacert",
+            &ca,
+            "--no-auth-warning",
+        ];
+        if !user.is_empty() {
+            arguments.extend(["--user", user]);
+        }
+        arguments.extend(words);
+        text(&run("redis-cli", &arguments, &env)).trim().to_owned()
+    }
+}
+
+/// The recipe as it is documented: `{key}` is the value, `{sha256:key}` its hash.
+fn derive(template: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(template.to_owned(), |text, (key, value)| {
+        text.replace(&format!("{{sha256:{key}}}"), Digest::of_text(value).as_str())
+            .replace(&format!("{{{key}}}"), value)
+    })
+}
+
+#[test]
+fn users_may_do_what_they_need_and_no_more() {
+    let redis = Redis::new();
+    let mut server = redis.serving();
+    for (user, password, words, answer) in [
+        ("app", "app-pw", &["SET", "k", "v"][..], "OK"),
+        ("app", "app-pw", &["GET", "k"], "v"),
+        ("app", "app-pw", &["EVAL", "return 1", "0"], "1"),
+        ("app", "app-pw", &["CLIENT", "SETNAME", "me"], "OK"),
+        ("app", "app-pw", &["FLUSHALL"], "NOPERM"),
+        ("app", "app-pw", &["CONFIG", "GET", "maxmemory"], "NOPERM"),
+        ("app", "app-pw", &["CLIENT", "KILL", "ID", "1"], "NOPERM"),
+        ("app", "app-pw", &["ACL", "LIST"], "NOPERM"),
+        ("app", "app-pw", &["KEYS", "*"], "NOPERM"),
+        ("app", "app-pw", &["SHUTDOWN"], "NOPERM"),
+        ("probe", "probe-pw", &["PING"], "PONG"),
+        ("probe", "probe-pw", &["GET", "k"], "NOPERM"),
+        (
+            "exporter",
+            "exporter-pw",
+            &["CONFIG", "GET", "maxmemory"],
+            "maxmemory\n201326592",
+        ),
+        ("exporter", "exporter-pw", &["DBSIZE"], "1"),
+        ("exporter", "exporter-pw", &["GET", "k"], "NOPERM"),
+        ("", "", &["PING"], "NOAUTH"),
+        ("default", "app-pw", &["PING"], "NOAUTH"),
+    ] {
+        let got = redis.cli(user, password, words);
+        assert!(
+            got.starts_with(answer) || got.contains(&format!("{answer} ")),
+            "{user} {words:?}: {got}"
+        );
+    }
+    // The exporter's password file names the user as the exporter looks it up.
+    let file = derive(
+        recipe("cache/redis-internal", "exporter.json")["template"]
+            .as_str()
+            .unwrap(),
+        &[("exporter-password", "exporter-pw")],
+    );
+    let file: BTreeMap<String, String> = serde_json::from_str(&file).unwrap();
+    assert_eq!(file["rediss://exporter@localhost:6379"], "exporter-pw");
+    server.stop("-TERM");
+}
+
+/// The probe tells a server that lives from one that does not, that is not ours, or that refuses it.
+#[test]
+fn the_probe_believes_only_an_answer() {
+    let redis = Redis::new();
+    assert!(!redis.probe().status.success(), "nobody there");
+    let mut server = redis.serving();
+    assert!(redis.probe().status.success() && redis.probe().status.success());
+    let stranger = redis.folder.write("stranger.crt", &stranger_authority(), 0o444);
+    let mut env = redis.env.clone();
+    env.insert("CA", stranger);
+    let script = redis.folder.text("conf/probe.sh");
+    assert!(!run("/bin/sh", &[&script], &env).status.success(), "another authority");
+    redis.folder.write("wrong/probe-password", "wrong", 0o440);
+    env = redis.env.clone();
+    env.insert("SECRETS", redis.folder.text("wrong"));
+    assert!(!run("/bin/sh", &[&script], &env).status.success(), "a wrong password");
+    // Plain TCP gets nothing.
+    let port = redis.port.to_string();
+    let plain = run("redis-cli", &["-h", "127.0.0.1", "-p", &port, "PING"], &redis.env);
+    assert!(!text(&plain).contains("PONG"), "{}", text(&plain));
+    server.stop("-TERM");
+}
+
+/// What was acknowledged a second before a kill is there afterwards, and all of it after an ordered stop.
+#[test]
+fn keys_survive_kill_and_stop() {
+    let redis = Redis::new();
+    let mut first = redis.serving();
+    assert_eq!(redis.cli("app", "app-pw", &["SET", "before", "kill"]), "OK");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    first.kill();
+    let mut second = redis.serving();
+    assert_eq!(redis.cli("app", "app-pw", &["GET", "before"]), "kill");
+    assert_eq!(redis.cli("app", "app-pw", &["SET", "just", "now"]), "OK");
+    second.stop("-TERM");
+    let mut third = redis.serving();
+    assert_eq!(redis.cli("app", "app-pw", &["GET", "just"]), "now");
+    third.stop("-TERM");
+}
