@@ -139,12 +139,19 @@ fn object(text: &str) -> Result<ResourceId> {
     Ok(text.parse::<ResourceId>()?)
 }
 
-/// Replaces `{key}` by a value and `{sha256:key}` by its hexadecimal digest.
+/// Replaces `{key}` by a value and `{sha256:key}` by its hexadecimal digest. A brace before what cannot be a key
+/// is a brace: templates may be JSON.
 fn derive(template: &str, values: &BTreeMap<String, Zeroizing<Vec<u8>>>) -> Result<Zeroizing<Vec<u8>>> {
     let mut made = Zeroizing::new(Vec::with_capacity(template.len() + 128));
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         made.extend_from_slice(before.as_bytes());
+        let of_key = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+        if after.bytes().find(|b| !of_key(*b)).is_some_and(|end| end != b'}') {
+            made.push(b'{');
+            rest = after;
+            continue;
+        }
         let (name, after) = after
             .split_once('}')
             .ok_or_else(|| unknown(template, "a brace that is not closed"))?;
@@ -329,5 +336,17 @@ mod tests {
         assert_eq!(server.text("ca.crt"), root);
         assert!(KeyPair::from_pem(server.text("tls.key")).is_ok());
         assert!(server.text("tls.crt").starts_with("-----BEGIN CERTIFICATE-----"));
+    }
+
+    #[test]
+    fn a_template_may_be_json() {
+        let values = BTreeMap::from([("pass-word".to_owned(), Zeroizing::new(b"x".to_vec()))]);
+        let text = |template| derive(template, &values).map(|text| String::from_utf8(text.to_vec()).unwrap());
+        assert_eq!(
+            text(r#"{"rediss://u@h:1":"{pass-word}"}"#).unwrap(),
+            r#"{"rediss://u@h:1":"x"}"#
+        );
+        assert_eq!(text("{ {pass-word}").unwrap(), "{ x");
+        assert!(text("{password}").is_err() && text("{pass-word").is_err());
     }
 }

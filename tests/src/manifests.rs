@@ -122,7 +122,11 @@ impl Wanted {
 /// A stack over an empty world.
 pub fn stack(options: &KubernetesOptions) -> Kubernetes {
     let clock = Arc::new(ManualClock::new());
-    let world = World::new(Place::kubernetes("main").unwrap(), |_| None, clock.clone());
+    let world = World::new(
+        Place::kubernetes("main").unwrap(),
+        |_| None,
+        Arc::<ManualClock>::clone(&clock),
+    );
     Kubernetes::on(Arc::new(world), clock)
         .with_options(options.clone())
         .unwrap()

@@ -113,10 +113,11 @@ impl Cache for KubernetesCache {
             volume: spec.storage,
             storage_class: self.0.storage_class(spec.storage_class.as_ref()),
             holds: Holds::Rebuildable,
-            // Either server reads the other's files.
-            format: "redis".to_owned(),
+            // Either server starts on the volume of the other, in a folder of its own: see start.sh.
+            format: "cache".to_owned(),
             config: BTreeMap::from([
                 ("redis.conf", redis_conf(spec)),
+                ("start.sh", include_str!("cache/start.sh").to_owned()),
                 ("probe.sh", include_str!("cache/probe.sh").to_owned()),
             ]),
             // It saves before it leaves.
@@ -185,16 +186,21 @@ impl KubernetesCache {
     fn server(&self, spec: &CacheSpec) -> Result<Container> {
         let name = server_name(spec.engine);
         let client = format!("{name}-cli");
+        let server = format!("{name}-server");
+        let data = format!("/data/{name}");
         let env = [
             ("CA", "/etc/redis/tls/ca.crt"),
             ("CLIENT", client.as_str()),
+            ("CONFIG", "/etc/redis/conf/redis.conf"),
+            ("DATA", data.as_str()),
             ("SECRETS", SECRETS),
+            ("SERVER", server.as_str()),
         ];
         let probe = json!({ "exec": { "command": ["/bin/sh", "/etc/redis/conf/probe.sh"] } });
         let image = self.0.options.images.image(name, spec.version.as_deref())?;
         Ok(Container::new("redis", image, Resources::server(500, spec.memory))
             // Past the image's entrypoint, which would want to be root.
-            .command([&format!("{name}-server"), "/etc/redis/conf/redis.conf"])
+            .command(["/bin/sh", "/etc/redis/conf/start.sh"])
             .env(
                 &env.iter()
                     .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -290,7 +296,7 @@ tls-auth-clients no
 tls-protocols \"TLSv1.2 TLSv1.3\"
 protected-mode yes
 aclfile /etc/redis/secret/users.acl
-dir /data
+dir /data/{folder}
 appendonly yes
 appendfsync everysec
 save 900 1 300 10
@@ -299,6 +305,7 @@ maxmemory-policy volatile-lru
 tcp-keepalive 60
 shutdown-on-sigterm save
 ",
+        folder = server_name(spec.engine),
         maxmemory = max_memory(spec),
     )
 }

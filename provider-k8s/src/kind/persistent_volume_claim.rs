@@ -19,6 +19,9 @@ pub(super) static KIND: KubeKind = KubeKind {
                 .changes(FieldChange::GrowOnly)
                 .equal(Equal::Quantity),
             Field::new("spec.volumeAttributesClassName").changes(FieldChange::InPlace),
+            // Texts that are no amounts never grow: written once, an adopted volume included, and never changed. Another
+            // program, or another major version, does not start on the data.
+            Field::new("metadata.annotations.\"mlplat.dev/data-format\"").changes(FieldChange::GrowOnly),
         ],
         calls: calls!("persistentvolumeclaims"),
         ..PLAIN

@@ -1,6 +1,5 @@
 //! Names, edges, determinism, and what is refused.
 
-use platform_core::testing::ManualClock;
 use platform_core::value::{ResourceId, Supplied, gib, mib};
 use platform_core::{
     AllowRule, BucketSpec, Capability, Context, Environment, ErrorKind, Holds, OnRemoval, Resource, Stack,
@@ -164,8 +163,8 @@ fn nothing_is_null_or_an_empty_list_or_an_odd_quantity() {
         let number: u64 = digits.parse().unwrap();
         match unit {
             "" => digits == number.to_string(),
-            "m" => number % 1000 != 0,
-            "Mi" | "Gi" => number % 1024 != 0,
+            "m" => !number.is_multiple_of(1000),
+            "Mi" | "Gi" => !number.is_multiple_of(1024),
             "Ti" => true,
             _ => false,
         }
@@ -233,40 +232,40 @@ fn what_cannot_be_had_is_refused_before_any_call() {
     type Change = fn(&mut Wanted);
     let cases: [(&str, ErrorKind, Change); 16] = [
         ("PostgreSQL 12", ErrorKind::Unsupported, |w| {
-            w.database.version = "12".to_owned()
+            w.database.version = "12".to_owned();
         }),
         ("a standby", ErrorKind::Unsupported, |w| w.database.multi_az = true),
         ("deletion protection", ErrorKind::Unsupported, |w| {
-            w.database.deletion_protection = true
+            w.database.deletion_protection = true;
         }),
         ("an instance class", ErrorKind::Unsupported, |w| {
-            w.database.instance_class = Some("db.t4g.micro".to_owned())
+            w.database.instance_class = Some("db.t4g.micro".to_owned());
         }),
         ("too few connections", ErrorKind::Invalid, |w| {
-            w.database.max_connections = 8
+            w.database.max_connections = 8;
         }),
         ("a short password", ErrorKind::Invalid, |w| {
-            w.database.password_length = 8
+            w.database.password_length = 8;
         }),
         ("too little memory", ErrorKind::Invalid, |w| w.database.memory = mib(64)),
         ("read replicas", ErrorKind::Unsupported, |w| w.cache.replicas = 2),
         ("a node type", ErrorKind::Unsupported, |w| {
-            w.cache.node_type = Some("cache.t4g.micro".to_owned())
+            w.cache.node_type = Some("cache.t4g.micro".to_owned());
         }),
         ("Valkey 3", ErrorKind::Unsupported, |w| {
-            w.cache.version = Some("3".to_owned())
+            w.cache.version = Some("3".to_owned());
         }),
         ("a bucket for a shell", ErrorKind::Invalid, |w| {
-            w.storage.buckets = vec![BucketSpec::new("a$(reboot)")]
+            w.storage.buckets = vec![BucketSpec::new("a$(reboot)")];
         }),
         ("a bucket like an address", ErrorKind::Invalid, |w| {
-            w.storage.buckets = vec![BucketSpec::new("10.0.0.1")]
+            w.storage.buckets = vec![BucketSpec::new("10.0.0.1")];
         }),
         ("a bucket twice", ErrorKind::Invalid, |w| {
-            w.storage.buckets.push(BucketSpec::new("models"))
+            w.storage.buckets.push(BucketSpec::new("models"));
         }),
         ("expiry of no versions", ErrorKind::Invalid, |w| {
-            w.storage.buckets[0].versioning = false
+            w.storage.buckets[0].versioning = false;
         }),
         ("a namespace in upper case", ErrorKind::Invalid, |w| {
             w.context.security.allow.push(AllowRule {
@@ -398,7 +397,6 @@ fn a_capability_used_alone_is_complete() {
     );
     let foundation = stack.foundation(&BTreeSet::new(), &context).unwrap();
     assert!(foundation.is_empty(), "nothing wanted here, nothing made");
-    drop(ManualClock::new());
 }
 
 /// Names, tags and prefix of the config arrive where a platform made by others has them.

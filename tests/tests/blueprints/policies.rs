@@ -87,14 +87,14 @@ fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
 
 /// What the surfaces and the config say, without looking at any policy.
 fn intended(surfaces: &Surfaces, allow: &[AllowRule], from: &Pod, to: &Pod, port: u16) -> bool {
-    let callee = surfaces.workloads().find(|(_, workload)| is_pod(workload, to));
-    let caller = surfaces.workloads().find(|(_, workload)| is_pod(workload, from));
-    let Some((capability, callee)) = callee else {
+    let to_workload = surfaces.workloads().find(|(_, workload)| is_pod(workload, to));
+    let from_workload = surfaces.workloads().find(|(_, workload)| is_pod(workload, from));
+    let Some((capability, to_workload)) = to_workload else {
         return false;
     };
-    match caller {
-        Some((_, caller)) => caller.calls.iter().any(|call| {
-            matches!(call, Call::Workload { name, port: named } if *name == callee.name && callee.ports.get(named) == Some(&port))
+    match from_workload {
+        Some((_, from_workload)) => from_workload.calls.iter().any(|call| {
+            matches!(call, Call::Workload { name, port: named } if *name == to_workload.name && to_workload.ports.get(named) == Some(&port))
         }),
         None => {
             allow.iter().any(|rule| {
@@ -106,7 +106,7 @@ fn intended(surfaces: &Surfaces, allow: &[AllowRule], from: &Pod, to: &Pod, port
                 .unwrap()
                 .endpoints
                 .iter()
-                .any(|endpoint| endpoint.workload.as_deref() == Some(&callee.name) && callee.ports[&endpoint.name] == port)
+                .any(|endpoint| endpoint.workload.as_deref() == Some(&to_workload.name) && to_workload.ports[&endpoint.name] == port)
         }
     }
 }

@@ -34,6 +34,7 @@ impl Redis {
         }
         folder.write("secret/users.acl", &users, 0o440);
         folder.write("secret/probe-password", "probe-pw", 0o440);
+        folder.write("conf/start.sh", &script("cache/redis-config", "start.sh"), 0o444);
         folder.write("conf/probe.sh", &script("cache/redis-config", "probe.sh"), 0o444);
         let config = script("cache/redis-config", "redis.conf")
             .replace("/etc/redis", folder.path().to_str().unwrap())
@@ -45,6 +46,9 @@ impl Redis {
             ("PATH", format!("{}:/usr/bin:/bin", programs.programs().display())),
             ("CA", folder.text("tls/ca.crt")),
             ("CLIENT", "redis-cli".to_owned()),
+            ("CONFIG", folder.text("conf/redis.conf")),
+            ("DATA", folder.text("data/valkey")),
+            ("SERVER", "redis-server".to_owned()),
             ("SECRETS", folder.text("secret")),
             ("PORT", port.to_string()),
         ]);
@@ -56,11 +60,8 @@ impl Redis {
     }
 
     fn serving(&self) -> Server {
-        let config = self.folder.text("conf/redis.conf");
-        let mut server = Server::start(
-            command("redis-server", &[&config], &self.env),
-            self.folder.path().join("log"),
-        );
+        let start = self.folder.text("conf/start.sh");
+        let mut server = Server::start(command("/bin/sh", &[&start], &self.env), self.folder.path().join("log"));
         server.wait("serve", || self.probe().status.success());
         server
     }

@@ -157,6 +157,8 @@ pub(crate) fn text(output: &Output) -> String {
     )
 }
 
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
 /// A running server; killed when dropped, with everything it started.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -170,7 +172,6 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(mut command: Command, log: PathBuf) -> Self {
         let file = std::fs::File::create(&log).unwrap();
-        static STARTED: AtomicU32 = AtomicU32::new(0);
         let mark = format!(
             "TEST_RUN={}.{}",
             std::process::id(),
@@ -188,7 +189,7 @@ impl Server {
 
     /// Waits until `ready` says so.
     pub(crate) fn wait(&mut self, what: &str, mut ready: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !ready() {
             let ended = self.child.try_wait().unwrap();
             assert!(
