@@ -96,7 +96,7 @@ impl Engine {
 
         let places = self.places_to_lock(&approved);
         let mut leases = self.lease(&plan.request.set, places, events).await?;
-        self.wait_out_open_creates(&leases).await;
+        self.wait_out_open_creates(&mut leases).await;
         let ready = async {
             let survey = self.verify_world(plan).await?;
             let approved = self.verify_approvals(survey.plan.clone(), &digest, approvals)?;
@@ -224,7 +224,7 @@ impl Engine {
     }
 
     /// A create that nothing guards may have been sent by a killed run and not show yet.
-    async fn wait_out_open_creates(&self, leases: &Leases) {
+    async fn wait_out_open_creates(&self, leases: &mut Leases) {
         let unguarded = leases.open().filter(|open| {
             self.facts(&open.id)
                 .is_ok_and(|facts| matches!(facts.create, Creation::Unguarded | Creation::Upsert))
@@ -232,10 +232,15 @@ impl Engine {
         let Some(newest) = unguarded.map(|open| open.since).max() else {
             return;
         };
-        let now = self.clock().now();
         let until = newest.plus(WINDOW);
-        if until > now {
-            self.clock().sleep(until.since(now)).await;
+        // Held meanwhile: whoever came in between would not see the object either.
+        while self.clock().now() < until {
+            let left = until.since(self.clock().now());
+            let beat = leases.next_heartbeat().saturating_sub(self.clock().elapsed());
+            self.clock().sleep(left.min(beat)).await;
+            if beat <= left {
+                leases.beat().await;
+            }
         }
     }
 

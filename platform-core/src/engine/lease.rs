@@ -113,9 +113,13 @@ impl Leases {
         self.held.values().flat_map(|lease| lease.open.iter())
     }
 
-    /// When the next heartbeat is due, by the clock's `elapsed`.
+    /// When the next heartbeat is due, by the clock's `elapsed`; a lost lease needs none.
     pub(super) fn next_heartbeat(&self) -> Duration {
-        self.renewed + self.engine.lease_ttl / 4
+        if self.lost.is_some() {
+            self.renewed + Duration::from_hours(24)
+        } else {
+            self.renewed + self.engine.lease_ttl / 4
+        }
     }
 
     /// Why no further write may go out, if so.

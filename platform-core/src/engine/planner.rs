@@ -137,6 +137,7 @@ impl Engine {
             }
         }
         block_lost_partners(&mut steps, request);
+        keep_homes(&mut steps, &observations);
         let plan = Plan {
             schema: SCHEMA,
             library: LIBRARY.to_owned(),
@@ -454,6 +455,29 @@ fn held_by(finalizers: &[String]) -> String {
         String::new()
     } else {
         format!(" (held by {})", finalizers.join(", "))
+    }
+}
+
+/// A namespace takes along whatever lies in it, so one that holds something kept is kept too.
+fn keep_homes(steps: &mut [Step], observations: &BTreeMap<Place, Observation>) {
+    let home = |id: &ResourceId| Some((id.place().clone(), id.name().namespace()?.to_owned()));
+    let released = steps
+        .iter()
+        .filter(|step| step.action == Action::Release)
+        .map(|step| &step.id);
+    let retained = observations
+        .values()
+        .flat_map(|seen| seen.live.values().chain(seen.extra.values()))
+        .filter(|live| live.owner == Owner::Retained)
+        .map(|live| &live.id);
+    let homes: BTreeSet<(Place, String)> = released.chain(retained).filter_map(home).collect();
+    let ends = |step: &&mut Step| step.action == Action::Delete && step.cause != Cause::Unfinished;
+    for step in steps.iter_mut().filter(ends) {
+        let id = &step.id;
+        let is_home = id.kind().short() == "Namespace" && id.name().namespace().is_none();
+        if is_home && homes.contains(&(id.place().clone(), id.name().to_string())) {
+            step.action = Action::Release;
+        }
     }
 }
 

@@ -93,6 +93,8 @@ pub(super) struct Run<'a> {
     ready: BinaryHeap<(u32, std::cmp::Reverse<usize>)>,
     writes: FuturesUnordered<BoxFuture<'a, Written>>,
     deadlines: BTreeSet<(Duration, usize)>,
+    /// Creates to be sent again, by when.
+    again: BTreeSet<(Duration, usize)>,
     followed: Followed,
     interests: BTreeMap<Place, Interest>,
     outputs: HashMap<ResourceId, BTreeMap<String, Value>>,
@@ -126,6 +128,7 @@ impl<'a> Run<'a> {
             ready: BinaryHeap::new(),
             writes: FuturesUnordered::new(),
             deadlines: BTreeSet::new(),
+            again: BTreeSet::new(),
             followed: Followed::new(),
             interests: BTreeMap::new(),
             outputs: HashMap::new(),
@@ -255,14 +258,15 @@ impl<'a> Run<'a> {
         self.follow_places();
         loop {
             self.start_ready(events).await;
-            let waiting = !self.deadlines.is_empty();
+            let waiting = !self.deadlines.is_empty() || !self.again.is_empty();
             if self.writes.is_empty() && !waiting {
                 break;
             }
             let clock = self.engine.clock();
             let now = clock.elapsed();
             let beat = self.leases.next_heartbeat();
-            let next = self.deadlines.first().map_or(beat, |(until, _)| (*until).min(beat));
+            let due = self.deadlines.first().into_iter().chain(self.again.first());
+            let next = due.map(|(until, _)| *until).fold(beat, Duration::min);
             let pause = clock.sleep(next.saturating_sub(now));
             tokio::select! {
                 biased;
@@ -336,7 +340,8 @@ impl<'a> Run<'a> {
                 continue;
             }
             let token = self.token(&node.step.id);
-            if !self.leases.open().any(|other| other.id == node.step.id) {
+            // Sent again, it may take effect as late as now.
+            if node.tries > 0 || !self.leases.open().any(|other| other.id == node.step.id) {
                 open.push(OpenCreate {
                     id: node.step.id.clone(),
                     token,
@@ -362,6 +367,9 @@ impl<'a> Run<'a> {
     }
 
     fn start(&mut self, position: usize, events: &mut (dyn FnMut(Event) + Send)) {
+        if self.nodes[position].tries > 0 {
+            return self.write(position, Duration::ZERO, events);
+        }
         let now = self.engine.clock().elapsed();
         self.nodes[position].started = now;
         let (id, action) = (self.nodes[position].step.id.clone(), self.nodes[position].action);
@@ -444,7 +452,8 @@ impl<'a> Run<'a> {
                 };
                 match retry {
                     Some(pause) => {
-                        let after = if node.may_be_half_made(&why) {
+                        let half_made = node.may_be_half_made(&why);
+                        let after = if half_made {
                             WINDOW
                         } else {
                             (pause * 2_u32.pow(node.tries - 1)).min(PAUSE)
@@ -454,7 +463,13 @@ impl<'a> Run<'a> {
                             why,
                             after,
                         });
-                        self.write(position, after, events);
+                        if half_made {
+                            let until = self.engine.clock().elapsed() + after;
+                            self.nodes[position].phase = Phase::Pending(0);
+                            self.again.insert((until, position));
+                        } else {
+                            self.write(position, after, events);
+                        }
                     }
                     None => self.fail(position, why, events),
                 }
@@ -560,11 +575,13 @@ impl<'a> Run<'a> {
             }
             (true, Some(State::Deleting { .. })) => {}
             (true, Some(_)) => {
-                // Another incarnation: what was to go is gone.
                 let same = live.is_some_and(|live| Some(&live.uid) == self.nodes[position].step.uid.as_ref());
-                if !same && self.nodes[position].action == Action::Delete {
+                if !same {
+                    // What was to go is gone, but what depends on that (its namespace) must not take the new one along.
                     self.arrived(position, until);
-                    self.gone(position, events);
+                    let why = Error::new(ErrorKind::Conflict, "somebody made it anew while it was being deleted")
+                        .with_help("find out who, then plan again");
+                    self.fail(position, why, events);
                 }
             }
             (false, Some(State::Ready)) => {
@@ -611,6 +628,13 @@ impl<'a> Run<'a> {
     }
 
     fn expire(&mut self, now: Duration, events: &mut (dyn FnMut(Event) + Send)) {
+        while let Some(&(until, position)) = self.again.first()
+            && until <= now
+        {
+            self.again.remove(&(until, position));
+            let priority = self.nodes[position].priority;
+            self.ready.push((priority, std::cmp::Reverse(position)));
+        }
         while let Some(&(until, position)) = self.deadlines.first() {
             if until > now {
                 break;
