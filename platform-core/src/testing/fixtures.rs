@@ -193,6 +193,8 @@ pub struct Wishes {
     pub database: Option<u32>,
     /// The database's image.
     pub image: u32,
+    /// The selectors of workloads: another one needs a new object.
+    pub selector: u32,
     /// A cache.
     pub cache: bool,
     /// Buckets with these names, all with versioning and retention of so many days.
@@ -208,6 +210,7 @@ impl Default for Wishes {
         Self {
             database: Some(10),
             image: 1,
+            selector: 0,
             cache: true,
             buckets: [("models".to_owned(), 30)].into(),
             queues: ["jobs".to_owned()].into(),
@@ -271,7 +274,7 @@ impl Wishes {
                 .with_after(password.clone()),
         );
         let containers = json!([{"name": "postgres", "image": format!("postgres:{}", self.image), "memory": "1Gi"}]);
-        let workload = json!({"spec": {"selector": "postgres", "containers": containers}});
+        let workload = json!({"spec": {"selector": format!("postgres-{}", self.selector), "containers": containers}});
         all.push(
             Resource::new(id("StatefulSet.apps/database/postgres"), "database", workload)
                 .with_after(volume)
@@ -297,7 +300,7 @@ impl Wishes {
             .with_after(namespace),
         );
         let containers = json!([{"name": "valkey", "image": format!("valkey:{}", self.image), "memory": "256Mi"}]);
-        let workload = json!({"spec": {"selector": "valkey", "containers": containers}});
+        let workload = json!({"spec": {"selector": format!("valkey-{}", self.selector), "containers": containers}});
         all.push(Resource::new(id("StatefulSet.apps/cache/valkey"), "cache", workload).with_after(volume));
     }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A defect built into a provider on purpose: a suite that does not fail with it proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
-    /// Objects and kinds hold nothing.
+    /// Kinds, and objects that are no longer wanted, hold nothing.
     IgnoreHolds,
     /// Writes go to whatever has the name now.
     SkipUidPrecondition,
@@ -99,10 +99,7 @@ impl Provider for Sabotaged {
     }
     async fn observe(&self, set: &SetId, wanted: &[Resource]) -> Result<Observation> {
         let mut seen = self.provider.observe(set, wanted).await?;
-        seen.live
-            .values_mut()
-            .chain(seen.extra.values_mut())
-            .for_each(|live| self.blinded(live));
+        seen.extra.values_mut().for_each(|live| self.blinded(live));
         if self.is(Sabotage::DropOpenRecord) {
             seen.open.clear();
         }

@@ -347,6 +347,11 @@ impl World {
         self.state().object(id).map(|object| object.fields.clone())
     }
 
+    /// The object as its owner sees it.
+    pub fn view(&self, id: &ResourceId) -> Option<Value> {
+        self.state().object(id).map(Object::view)
+    }
+
     /// A field of the object as the server keeps it.
     pub fn field(&self, id: &ResourceId, path: &FieldPath) -> Option<Value> {
         fields::value_at(&self.state().object(id)?.fields, path).cloned()

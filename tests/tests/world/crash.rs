@@ -34,6 +34,7 @@ fn changed() -> Wishes {
     Wishes {
         database: Some(20),
         image: 2,
+        selector: 1,
         cache: false,
         buckets: [("models".to_owned(), 60), ("datasets".to_owned(), 7)].into(),
         queues: ["events".to_owned()].into(),
@@ -205,7 +206,7 @@ fn a_stored_plan_resumes() {
 /// Weak creates and lost data show; an exhaustive suite that cannot fail proves nothing.
 fn sabotage_is_noticed() {
     for (sabotage, scenario) in [
-        (Sabotage::IgnoreHolds, change()),
+        (Sabotage::IgnoreHolds, destroy(nothing)),
         (Sabotage::ForgetToken, apply()),
         (Sabotage::DropOpenRecord, apply()),
     ] {

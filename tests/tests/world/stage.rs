@@ -75,7 +75,14 @@ impl Stage {
         let engine = self.process(faults);
         let both = async {
             let plan = engine.plan(request).await?;
-            engine.apply(&plan, &consent(&plan), &mut |_| {}).await
+            let told = std::env::var_os("WORLD_TRACE").is_some();
+            engine
+                .apply(&plan, &consent(&plan), &mut |event| {
+                    if told {
+                        eprintln!("{:?} {event:?}", self.clock.elapsed());
+                    }
+                })
+                .await
         };
         self.clock.drive_until(both, || faults.is_dead())
     }

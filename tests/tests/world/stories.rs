@@ -1,4 +1,599 @@
+//! Random stories: a platform stands, its config changes, processes die, calls fail, others interfere.
+//! In the end it is what was asked for, and no row is gone that nobody agreed to lose.
+//!
+//! A failure prints its seed; `WORLD_SEED=<seed>` tells that one story again.
+
+use crate::stage::{LAG, Stage};
 use libtest_mimic::Trial;
+use platform_core::engine::{Action, Approvals, Outcome, Plan, PlanRequest, Report};
+use platform_core::testing::fixtures::{self, Wishes};
+use platform_core::testing::{Driven, Faults, Sabotage, Side, World};
+use platform_core::value::{FieldPath, Reference, ResourceId, Uid};
+use platform_core::{ErrorKind, Owner, Result as CoreResult, Risk};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
 pub(crate) fn trials() -> Vec<Trial> {
-    Vec::new()
+    vec![
+        crate::trial("stories::two_thousand_fault_schedules", || many(&FAULTS)),
+        crate::trial("stories::twenty_thousand_pairs_of_configs", || many(&PAIRS)),
+        crate::trial("stories::sabotage_is_noticed", sabotage_is_noticed),
+    ]
+}
+
+/// What a suite mixes, in percent of its runs.
+struct Mix {
+    name: &'static str,
+    stories: u64,
+    /// Configs after the first.
+    chapters: u64,
+    /// Chapters in which something goes wrong.
+    trouble: u64,
+    faults: u64,
+    kills: u64,
+    intruders: u64,
+    consents: u64,
+    /// What has to have happened at least 200 times.
+    exercised: &'static [&'static str],
+}
+
+const FAULTS: Mix = Mix {
+    name: "fault schedules",
+    stories: 2_000,
+    chapters: 2,
+    trouble: 100,
+    faults: 80,
+    kills: 40,
+    intruders: 40,
+    consents: 40,
+    exercised: &[
+        "Create",
+        "Update",
+        "Replace",
+        "Adopt",
+        "Release",
+        "Delete",
+        "answer lost",
+        "error before",
+        "duplicate",
+        "delay",
+        "throttle",
+        "stale read",
+        "killed before",
+        "killed after",
+        "replaced",
+        "removed",
+        "drifted",
+        "status",
+        "Blocked",
+        "Unapproved",
+        "consent to lose data",
+    ],
+};
+
+const PAIRS: Mix = Mix {
+    name: "pairs of configs",
+    stories: 20_000,
+    chapters: 1,
+    trouble: 25,
+    faults: 20,
+    kills: 30,
+    intruders: 60,
+    consents: 30,
+    exercised: &[
+        "Create",
+        "Update",
+        "Replace",
+        "Release",
+        "Delete",
+        "killed before",
+        "killed after",
+        "replaced",
+        "removed",
+        "drifted",
+        "Blocked",
+        "Unapproved",
+        "consent to lose data",
+    ],
+};
+
+type Tally = BTreeMap<String, u64>;
+
+fn many(mix: &Mix) {
+    if let Some(seed) = std::env::var("WORLD_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return Story::new(seed, mix, None)
+            .tell()
+            .unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+    }
+    let threads = 2;
+    let tellers: Vec<_> = (0..threads)
+        .map(|teller| {
+            let seeds = (0..mix.stories).filter(move |seed| seed % threads == teller);
+            (seeds, Mutex::new(Tally::new()))
+        })
+        .collect();
+    let failed = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for (seeds, tally) in &tellers {
+            let failed = &failed;
+            scope.spawn(move || {
+                for seed in seeds.clone() {
+                    if failed.lock().unwrap().is_some() {
+                        return;
+                    }
+                    let mut story = Story::new(seed, mix, None);
+                    let end = story.tell();
+                    let mut tally = tally.lock().unwrap();
+                    for (what, count) in story.tally {
+                        *tally.entry(what).or_insert(0) += count;
+                    }
+                    if let Err(why) = end {
+                        *failed.lock().unwrap() = Some((seed, why));
+                    }
+                }
+            });
+        }
+    });
+    if let Some((seed, why)) = failed.into_inner().unwrap() {
+        panic!("{}: seed {seed}: {why}\n  again: WORLD_SEED={seed}", mix.name);
+    }
+    let mut total = Tally::new();
+    for (_, tally) in tellers {
+        for (what, count) in tally.into_inner().unwrap() {
+            *total.entry(what).or_insert(0) += count;
+        }
+    }
+    println!("{} {}: {total:?}", mix.stories, mix.name);
+    for what in mix.exercised {
+        let count = total.get(*what).copied().unwrap_or(0);
+        assert!(
+            count >= 200,
+            "{}: {what} happened {count} times only: {total:?}",
+            mix.name
+        );
+    }
+}
+
+/// Each defect shows in both suites, in at most half of the stories that they tell.
+fn sabotage_is_noticed() {
+    for mix in [&FAULTS, &PAIRS] {
+        for sabotage in Sabotage::ALL {
+            let noticed = (0..mix.stories / 2).find_map(|seed| {
+                let why = Story::new(seed, mix, Some(sabotage)).tell().err()?;
+                Some((seed, why))
+            });
+            let Some((seed, why)) = noticed else {
+                panic!("{}: {sabotage:?} went unnoticed", mix.name);
+            };
+            println!("{}: {sabotage:?} noticed by seed {seed}: {why}", mix.name);
+        }
+    }
+}
+
+/// A series of numbers that only its seed decides.
+#[derive(Clone)]
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    fn below(&mut self, n: u64) -> u64 {
+        self.roll() % n.max(1)
+    }
+    fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+    fn small(&mut self, n: u64) -> u32 {
+        u32::try_from(self.below(n)).unwrap()
+    }
+    fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        let count = u64::try_from(all.len()).unwrap();
+        all.get(usize::try_from(self.below(count)).unwrap())
+    }
+}
+
+const NAMES: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+
+fn invent(dice: &mut Dice) -> Wishes {
+    let named = |dice: &mut Dice, chance| {
+        NAMES
+            .iter()
+            .filter(|_| dice.percent(chance))
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    Wishes {
+        database: dice.percent(75).then(|| 1 + dice.small(20)),
+        image: 1 + dice.small(3),
+        selector: dice.small(3),
+        cache: dice.percent(60),
+        buckets: named(dice, 40)
+            .into_iter()
+            .map(|name| (name, 1 + dice.small(60)))
+            .collect(),
+        queues: named(dice, 30).into_iter().collect(),
+        settings: named(dice, 50).into_iter().map(|name| (name, dice.small(5))).collect(),
+    }
+}
+
+/// The same platform some weeks later: removals, renames, growth, shrinks.
+fn revise(old: &Wishes, dice: &mut Dice) -> Wishes {
+    let fresh = invent(dice);
+    let mut new = old.clone();
+    match dice.below(4) {
+        // A rewrite.
+        0 => return fresh,
+        // Blocks come and go.
+        1 => {
+            new.database = if old.database.is_some() { None } else { fresh.database };
+            new.cache = !old.cache;
+        }
+        // Names change.
+        2 => {
+            new.buckets = old
+                .buckets
+                .iter()
+                .map(|(name, days)| (format!("{name}-2"), *days))
+                .collect();
+            new.queues = old.queues.iter().map(|name| format!("{name}-2")).collect();
+        }
+        _ => {}
+    }
+    for field in 0..5 {
+        if dice.percent(30) {
+            match field {
+                0 => {
+                    new.database = new
+                        .database
+                        .map(|size| if dice.percent(70) { size + 1 } else { size.max(2) - 1 })
+                }
+                1 => new.image = fresh.image,
+                2 => new.selector = fresh.selector,
+                3 => new.settings.clone_from(&fresh.settings),
+                _ => new.buckets.values_mut().for_each(|days| *days = 1 + dice.small(60)),
+            }
+        }
+    }
+    new
+}
+
+/// What somebody else did, for the reckoning at the end.
+#[derive(Debug, Default)]
+struct Meddling {
+    removed: BTreeSet<Uid>,
+    replaced: BTreeMap<ResourceId, Uid>,
+    done: Vec<&'static str>,
+}
+
+struct Story<'a> {
+    dice: Dice,
+    mix: &'a Mix,
+    stage: Stage,
+    /// Incarnations whose loss was agreed to.
+    agreed: RefCell<BTreeSet<Uid>>,
+    meddling: Arc<Mutex<Meddling>>,
+    rows: BTreeMap<Uid, ResourceId>,
+    tally: Tally,
+}
+
+impl<'a> Story<'a> {
+    fn new(seed: u64, mix: &'a Mix, sabotage: Option<Sabotage>) -> Self {
+        Self {
+            dice: Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d)),
+            mix,
+            stage: Stage::new().with_sabotage(sabotage),
+            agreed: RefCell::default(),
+            meddling: Arc::default(),
+            rows: BTreeMap::new(),
+            tally: Tally::new(),
+        }
+    }
+
+    fn count(&mut self, what: impl Into<String>) {
+        *self.tally.entry(what.into()).or_insert(0) += 1;
+    }
+
+    fn tell(&mut self) -> Result<(), String> {
+        let mut wishes = invent(&mut self.dice);
+        self.chapter(&wishes.request())?;
+        for _ in 0..self.mix.chapters {
+            self.seed_rows();
+            let request = if self.dice.percent(8) {
+                PlanRequest::destroy(fixtures::set())
+            } else {
+                wishes = revise(&wishes, &mut self.dice);
+                wishes.request()
+            };
+            self.chapter(&request)?;
+        }
+        Ok(())
+    }
+
+    /// One config: some troubled runs, then calm ones until it stands.
+    fn chapter(&mut self, request: &PlanRequest) -> Result<(), String> {
+        let passwords = self.passwords();
+        if self.dice.percent(self.mix.trouble) {
+            for _ in 0..=self.dice.below(3) {
+                self.troubled_run(request)?;
+            }
+        }
+        let brave = self.dice.percent(70);
+        let mut end = Ok(());
+        for _ in 0..4 {
+            let ended = self.run(&Faults::none(), request, brave, false);
+            end = match ended.done().ok_or("a calm run stalled")? {
+                Ok(report) if report.is_success() => Ok(()),
+                Ok(report) => Err((
+                    ErrorKind::Failed,
+                    format!("{:?}", report.failures().collect::<Vec<_>>()),
+                )),
+                Err(why) => Err((why.kind(), why.report())),
+            };
+            if !matches!(end, Err((ErrorKind::Stale | ErrorKind::Failed, _))) {
+                break;
+            }
+            self.stage.clock.advance(LAG.window);
+        }
+        self.stage.clock.advance(LAG.window);
+        self.nothing_lost(&passwords)?;
+        match end {
+            Ok(()) => self.as_wished(request),
+            Err((kind @ (ErrorKind::Blocked | ErrorKind::Unapproved), _)) => {
+                self.count(format!("{kind:?}"));
+                Ok(())
+            }
+            Err((_, why)) => Err(format!("does not converge: {why}")),
+        }
+    }
+
+    fn troubled_run(&mut self, request: &PlanRequest) -> Result<(), String> {
+        let mut faults = if self.dice.percent(self.mix.faults) {
+            Faults::seeded(self.dice.roll())
+        } else {
+            Faults::none()
+        };
+        if self.dice.percent(self.mix.kills) {
+            let side = if self.dice.percent(50) {
+                Side::Before
+            } else {
+                Side::After
+            };
+            faults = faults.kill_at(1 + self.dice.below(110), side);
+        }
+        if self.dice.percent(self.mix.intruders)
+            && let Some(act) = self.intruder()
+        {
+            faults = faults.intrude_at(1 + self.dice.below(90), act);
+        }
+        let (brave, reckless) = (self.dice.percent(60), self.dice.percent(self.mix.consents));
+        let ended = self.run(&faults, request, brave, reckless);
+        for (what, count) in faults.happened() {
+            *self.tally.entry(what.to_owned()).or_insert(0) += count;
+        }
+        let done = std::mem::take(&mut self.meddling.lock().unwrap().done);
+        done.into_iter().for_each(|what| self.count(what));
+        match ended {
+            Driven::Done(Err(why)) if why.kind() == ErrorKind::Internal => Err(why.report()),
+            Driven::Done(_) | Driven::Stopped => Ok(()),
+            Driven::Stalled => Err("a run stalled".to_owned()),
+        }
+    }
+
+    fn run(
+        &mut self,
+        faults: &Faults,
+        request: &PlanRequest,
+        brave: bool,
+        reckless: bool,
+    ) -> Driven<CoreResult<Report>> {
+        let dice = RefCell::new(self.dice.clone());
+        let consent = |plan: &Plan| {
+            let mut approvals = Approvals::none();
+            if brave {
+                let risks = [
+                    Risk::LowersProtection,
+                    Risk::Exposes,
+                    Risk::Irreversible,
+                    Risk::Downtime,
+                ];
+                approvals = approvals.and(plan.demands().accept(&risks, "test", "brave"));
+            }
+            for demand in plan.demands().iter().filter(|demand| demand.risk == Risk::DestroysData) {
+                if reckless
+                    && dice.borrow_mut().percent(60)
+                    && let Some(uid) = &demand.uid
+                {
+                    self.agreed.borrow_mut().insert(uid.clone());
+                    approvals = approvals.with(demand.accept("test", "reckless"));
+                }
+            }
+            approvals
+        };
+        let before = self.agreed.borrow().len();
+        let ended = self.stage.run(faults, request, &consent);
+        let agreed = self.agreed.borrow().len() - before;
+        self.dice.roll();
+        for _ in 0..agreed {
+            self.count("consent to lose data");
+        }
+        if let Driven::Done(Ok(report)) = &ended {
+            for outcome in report.outcomes.values() {
+                if let Outcome::Done(action) = outcome
+                    && *action != Action::Unchanged
+                {
+                    self.count(format!("{action:?}"));
+                }
+            }
+        }
+        ended
+    }
+
+    /// Somebody who acts in the middle of a run.
+    fn intruder(&mut self) -> Option<impl FnOnce() + Send + use<>> {
+        let durable = ["PersistentVolumeClaim", "test.Bucket", "test.Key"];
+        let all: Vec<ResourceId> = self
+            .stage
+            .world
+            .ids()
+            .into_iter()
+            .filter(|id| id.kind().as_str() != "Namespace")
+            .collect();
+        let holding: Vec<ResourceId> = all
+            .iter()
+            .filter(|id| durable.contains(&id.kind().as_str()))
+            .cloned()
+            .collect();
+        let act = self.dice.below(5);
+        let among = if act < 2 { &holding } else { &all };
+        let id = self.dice.pick(among)?.clone();
+        let world = self.stage.world.clone();
+        let meddling = Arc::clone(&self.meddling);
+        Some(move || meddle(act, &id, &world, &meddling))
+    }
+
+    fn seed_rows(&mut self) {
+        for id in self.stage.seed().into_keys() {
+            let durable = self.stage.shape()[&id]
+                .iter()
+                .all(|shape| shape.holds != Some(platform_core::Holds::Rebuildable));
+            if durable
+                && id.kind().as_str() != "test.Queue"
+                && let Some(uid) = self.stage.world.uid(&id)
+            {
+                self.rows.insert(uid, id);
+            }
+        }
+    }
+
+    fn passwords(&self) -> BTreeMap<ResourceId, Uid> {
+        let secrets = self
+            .stage
+            .world
+            .ids()
+            .into_iter()
+            .filter(|id| id.kind().as_str() == "Secret");
+        secrets
+            .filter_map(|id| Some((id.clone(), self.stage.world.uid(&id)?)))
+            .collect()
+    }
+
+    /// Rows and passwords are where they were, but for what was agreed to or somebody else did.
+    fn nothing_lost(&self, passwords: &BTreeMap<ResourceId, Uid>) -> Result<(), String> {
+        let meddling = self.meddling.lock().unwrap();
+        let excused = |uid: &Uid| self.agreed.borrow().contains(uid) || meddling.removed.contains(uid);
+        for loss in self.stage.world.losses() {
+            let durable = self.rows.contains_key(&loss.uid) || meddling.replaced.values().any(|uid| *uid == loss.uid);
+            if durable && !excused(&loss.uid) {
+                return Err(format!("lost {:?} with {} {}", loss.rows, loss.id, loss.uid));
+            }
+        }
+        for (uid, id) in &self.rows {
+            let same = self.stage.world.uid(id).as_ref() == Some(uid);
+            if !same && !excused(uid) {
+                return Err(format!("{id} is another object now"));
+            }
+        }
+        for (id, uid) in passwords {
+            if self.stage.world.uid(id).as_ref() != Some(uid) && !excused(uid) {
+                return Err(format!("{id} was made a second time"));
+            }
+        }
+        let twice = self.stage.world.duplicates();
+        if twice.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("made twice: {twice:?}"))
+        }
+    }
+
+    /// Exactly what was asked for, and what is kept.
+    fn as_wished(&self, request: &PlanRequest) -> Result<(), String> {
+        let shape = self.stage.shape();
+        for resource in &request.resources {
+            let Some([found]) = shape.get(&resource.id).map(Vec::as_slice) else {
+                return Err(format!("{} is missing", resource.id));
+            };
+            if found.owner != Owner::ThisSet || !is_as_asked(&found.view, &resource.desired) {
+                return Err(format!("{}: {found:?} instead of {}", resource.id, resource.desired));
+            }
+            if !self.stage.world.is_ready(&resource.id) {
+                return Err(format!("{} is not ready", resource.id));
+            }
+        }
+        let wanted: BTreeSet<&ResourceId> = request.resources.iter().map(|resource| &resource.id).collect();
+        for (id, found) in shape.iter().filter(|(id, _)| !wanted.contains(id)) {
+            if found.iter().any(|found| found.owner == Owner::ThisSet) {
+                return Err(format!("{id} is still there"));
+            }
+        }
+        let plan = self.stage.plan(request).map_err(|why| why.report())?;
+        if plan.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("not settled: {:?}", plan.changes().collect::<Vec<_>>()))
+        }
+    }
+}
+
+fn meddle(act: u64, id: &ResourceId, world: &World, meddling: &Mutex<Meddling>) {
+    let mut meddling = meddling.lock().unwrap();
+    match act {
+        0 => {
+            // Restored from a backup: the same name, another object, newer rows.
+            let (Some(uid), Some(fields)) = (world.uid(id), world.view(id)) else {
+                return;
+            };
+            world.remove(id);
+            meddling.removed.insert(uid);
+            let uid = world.plant(&fixtures::set(), &Owner::ThisSet, id, &fields);
+            if world.seed_data(id, &["restored row"]).is_ok() {
+                meddling.replaced.insert(id.clone(), uid);
+            }
+            meddling.done.push("replaced");
+        }
+        1 | 2 => {
+            let Some(uid) = world.uid(id) else { return };
+            world.remove(id);
+            meddling.removed.insert(uid);
+            meddling.done.push("removed");
+        }
+        3 => {
+            let path = ["data.value", "delay", "limit", "spec.containers[postgres].memory"]
+                .iter()
+                .map(|path| FieldPath::from(*path))
+                .find(|path| world.field(id, path).is_some());
+            if let Some(path) = path {
+                world.mutate(id, "kubectl-edit", &path, Some(json!("77")));
+                meddling.done.push("drifted");
+            }
+        }
+        _ => {
+            if world.touch_status(id) {
+                meddling.done.push("status");
+            }
+        }
+    }
+}
+
+/// Whether a view is what was asked for; a reference stands for any text.
+fn is_as_asked(view: &Value, desired: &Value) -> bool {
+    if Reference::of_value(desired).is_some() {
+        return view.is_string();
+    }
+    match (view, desired) {
+        (Value::Object(view), Value::Object(desired)) => {
+            view.len() == desired.len()
+                && desired
+                    .iter()
+                    .all(|(key, wanted)| view.get(key).is_some_and(|have| is_as_asked(have, wanted)))
+        }
+        _ => view == desired,
+    }
 }
