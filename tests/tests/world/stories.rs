@@ -46,7 +46,7 @@ const FAULTS: Mix = Mix {
     trouble: 100,
     faults: 80,
     kills: 40,
-    intruders: 40,
+    intruders: 60,
     consents: 40,
     exercised: &[
         "Create",
@@ -324,7 +324,7 @@ impl<'a> Story<'a> {
                 self.troubled_run(request)?;
             }
         }
-        let brave = self.dice.percent(70);
+        let brave = self.dice.percent(60);
         let mut end = Ok(());
         for _ in 0..4 {
             let ended = self.run(&Faults::none(), request, brave, false);
@@ -381,6 +381,15 @@ impl<'a> Story<'a> {
         done.into_iter().for_each(|what| self.count(what));
         match ended {
             Driven::Done(Err(why)) if why.kind() == ErrorKind::Internal => Err(why.report()),
+            Driven::Done(Err(why))
+                if matches!(
+                    why.kind(),
+                    ErrorKind::Unapproved | ErrorKind::Blocked | ErrorKind::Stale
+                ) =>
+            {
+                self.count(format!("{:?}", why.kind()));
+                Ok(())
+            }
             Driven::Done(_) | Driven::Stopped => Ok(()),
             Driven::Stalled => Err("a run stalled".to_owned()),
         }
@@ -451,7 +460,16 @@ impl<'a> Story<'a> {
             .cloned()
             .collect();
         let act = self.dice.below(5);
-        let among = if act < 2 { &holding } else { &all };
+        let drifting: Vec<ResourceId> = all
+            .iter()
+            .filter(|id| drifting_field(id, &self.stage.world).is_some())
+            .cloned()
+            .collect();
+        let among = match act {
+            0 | 1 => &holding,
+            3 => &drifting,
+            _ => &all,
+        };
         let id = self.dice.pick(among)?.clone();
         let world = self.stage.world.clone();
         let meddling = Arc::clone(&self.meddling);
@@ -542,6 +560,14 @@ impl<'a> Story<'a> {
     }
 }
 
+/// A field that people change by hand.
+fn drifting_field(id: &ResourceId, world: &World) -> Option<FieldPath> {
+    ["data.value", "delay", "limit", "spec.containers[postgres].memory"]
+        .iter()
+        .map(|path| FieldPath::from(*path))
+        .find(|path| world.field(id, path).is_some())
+}
+
 fn meddle(act: u64, id: &ResourceId, world: &World, meddling: &Mutex<Meddling>) {
     let mut meddling = meddling.lock().unwrap();
     match act {
@@ -565,11 +591,7 @@ fn meddle(act: u64, id: &ResourceId, world: &World, meddling: &Mutex<Meddling>) 
             meddling.done.push("removed");
         }
         3 => {
-            let path = ["data.value", "delay", "limit", "spec.containers[postgres].memory"]
-                .iter()
-                .map(|path| FieldPath::from(*path))
-                .find(|path| world.field(id, path).is_some());
-            if let Some(path) = path {
+            if let Some(path) = drifting_field(id, world) {
                 world.mutate(id, "kubectl-edit", &path, Some(json!("77")));
                 meddling.done.push("drifted");
             }
