@@ -54,10 +54,10 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// A real cluster, by its kubeconfig context; never guessed
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "world")]
+    #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// The kubeconfig file; else $KUBECONFIG, else ~/.kube/config. Needs --context
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "world")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The embedded world's file; default: in the user's state folder
     #[arg(long, global = true, value_name = "FILE")]

@@ -51,6 +51,10 @@ impl Target {
 
 pub(crate) async fn connect(options: &Options) -> Result<Connection> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    // clap sees no conflict between a flag before and one after the sub-command
+    if options.world.is_some() && (options.context.is_some() || options.kubeconfig.is_some()) {
+        bail!("--world is the embedded world, --context a real cluster: choose one");
+    }
     if options.context.is_none() && options.kubeconfig.is_some() {
         bail!("--kubeconfig needs --context: a cluster is named, never guessed");
     }

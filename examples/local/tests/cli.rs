@@ -198,6 +198,7 @@ fn wrong_usage_says_what_to_write() {
         (&["destroy", "--only", "cache"], "take its block out of the config"),
         (&["apply", "--approve", "nonsense"], "copy one from the plan"),
         (&["apply", "absent.json"], "absent.json"),
+        (&["plan", "--context", "kind-ml-platform"], "choose one"),
         (&["frobnicate"], "unrecognized"),
     ];
     for (arguments, text) in cases {
