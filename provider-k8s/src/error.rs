@@ -306,7 +306,8 @@ fn chain(cause: &dyn std::error::Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(cause);
     while let Some(cause) = next {
-        let text = cause.to_string();
+        // kube's own word for it says nothing.
+        let text = cause.to_string().replace("ServiceError: ", "");
         if texts.last().is_none_or(|last| !last.contains(&text)) {
             texts.push(text);
         }

@@ -13,7 +13,7 @@ use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use futures::{TryStreamExt, pin_mut};
 use kube::api::WatchEvent;
 use platform_core::value::ResourceId;
-use platform_core::{Error, Interest, Live, Observation, Result};
+use platform_core::{Error, Interest, Live, Observation, Result, State};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -23,8 +23,13 @@ use std::time::Duration;
 const ROUND: u64 = 60;
 /// A watch that is silent for longer is dead.
 const SILENCE: Duration = Duration::from_secs(75);
+/// How often the events of what is still on its way are looked at.
+const LOOK: Duration = Duration::from_secs(5);
 /// Between two tries to open a watch, and two looks where watching is not allowed.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Kinds whose status does not tell why pods are refused.
+const SILENT: [&str; 3] = ["DaemonSet.apps", "Job.batch", "StatefulSet.apps"];
 
 type News = Result<(ResourceId, Option<Live>)>;
 
@@ -81,6 +86,7 @@ pub(crate) fn follow(inner: Arc<Inner>, interest: Interest, seen: &Observation) 
 
 impl Follower {
     async fn next(&mut self) -> News {
+        let clock = Arc::clone(self.inner.api.clock());
         loop {
             self.join();
             if let Some(news) = self.ready.pop_front() {
@@ -89,6 +95,7 @@ impl Follower {
             tokio::select! {
                 Some((kind, line)) = self.watches.next(), if !self.watches.is_empty() => self.line(kind, line).await,
                 () = self.interest.changed() => {}
+                () = clock.sleep(LOOK), if !self.asked.is_empty() => self.diagnose().await,
             }
         }
     }
@@ -192,6 +199,36 @@ impl Follower {
         reader.live(kind, id, object, None)
     }
 
+    /// Some workloads never say in their status why they have no pods: their events do.
+    async fn diagnose(&mut self) {
+        let inner = Arc::clone(&self.inner);
+        let asked: Vec<ResourceId> = self.asked.iter().cloned().collect();
+        for id in asked {
+            let Some(kind) = find(id.kind().as_str()).filter(|kind| SILENT.contains(&kind.facts.kind)) else {
+                continue;
+            };
+            let shown = self.kinds.get(kind.facts.kind).and_then(|shown| shown.objects.get(&id));
+            let Some(object) = shown.map(|(_, object)| object.clone()) else {
+                continue;
+            };
+            let State::Progressing { what } = kind.state_of(&object) else {
+                continue;
+            };
+            let Some(text) = warning(&inner, kind, &id, &object).await else {
+                continue;
+            };
+            let mut live = self.live(kind, &id, &object);
+            live.state = if text.contains("violates PodSecurity") {
+                State::Failed { why: text }
+            } else {
+                State::Progressing {
+                    what: format!("{what}: {text}"),
+                }
+            };
+            self.ready.push_back(Ok((id, Some(live))));
+        }
+    }
+
     /// Where a watch fails, each id is read by itself.
     async fn look(&mut self, kind: &'static KubeKind) {
         for id in self.of_kind(kind) {
@@ -216,6 +253,22 @@ impl Follower {
             }
         }
     }
+}
+
+/// The newest warning about an object. Without the right to see events there is none.
+async fn warning(inner: &Inner, kind: &KubeKind, id: &ResourceId, object: &Value) -> Option<String> {
+    let path = format!(
+        "/api/v1/namespaces/{}/events?fieldSelector=involvedObject.uid%3D{},type%3DWarning&limit=50",
+        id.name().namespace()?,
+        object["metadata"]["uid"].as_str()?
+    );
+    let call = Call::get(
+        path,
+        Attempt::new("list", format!("events of {}", stamp::what(kind, id))),
+    );
+    let list = inner.api.call(call).await.ok()?.ok().ok()?;
+    let newest = list["items"].as_array()?.iter().max_by_key(|event| version_of(event))?;
+    newest["message"].as_str().map(str::to_owned)
 }
 
 fn version_of(object: &Value) -> u64 {

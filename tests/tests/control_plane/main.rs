@@ -6,6 +6,7 @@ mod cost;
 mod keeping;
 mod proxied;
 mod recorded;
+mod refusals;
 mod shared;
 mod sharing;
 mod simulated_nodes;
