@@ -1,5 +1,7 @@
 //! PostgreSQL in a pod: one server, one volume, roles by a Job.
 
+mod settings;
+
 use super::stateful::{Job, Server, certificate, claim, selector};
 use crate::catalogue;
 use crate::foundation;
@@ -14,6 +16,7 @@ use platform_core::{
     DatabaseOutputs, DatabaseSpec, Endpoint, Error, ErrorKind, Holds, Result, Scrape, Surface, Workload,
 };
 use serde_json::json;
+use settings::{PG_HBA, postgresql_conf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -384,45 +387,4 @@ fn subject(what: &str, limit: u64, name: &str) -> AlarmSubject {
         limit: Some(limit),
         subject: name.to_owned(),
     }
-}
-
-/// Passwords always, and TLS always but on the pod's own socket.
-const PG_HBA: &str = "\
-local   all all           scram-sha-256
-hostssl all all 0.0.0.0/0 scram-sha-256
-hostssl all all ::/0      scram-sha-256
-";
-
-fn postgresql_conf(spec: &DatabaseSpec) -> String {
-    let mib = spec.memory.as_mib();
-    format!(
-        "\
-listen_addresses = '*'
-port = 5432
-max_connections = {connections}
-shared_buffers = '{buffers}MB'
-effective_cache_size = '{cache}MB'
-maintenance_work_mem = '{maintenance}MB'
-ssl = on
-ssl_cert_file = '/etc/postgres/tls/tls.crt'
-ssl_key_file = '/etc/postgres/tls/tls.key'
-ssl_ca_file = '/etc/postgres/tls/ca.crt'
-ssl_min_protocol_version = 'TLSv1.2'
-password_encryption = 'scram-sha-256'
-hba_file = '/etc/postgres/conf/pg_hba.conf'
-unix_socket_directories = '/var/run/postgresql'
-logging_collector = off
-log_connections = on
-log_disconnections = on
-log_lock_waits = on
-log_min_duration_statement = 1000
-shared_preload_libraries = 'pg_stat_statements'
-track_io_timing = on
-idle_in_transaction_session_timeout = '10min'
-",
-        connections = spec.max_connections,
-        buffers = mib / 4,
-        cache = mib * 3 / 4,
-        maintenance = (mib / 16).clamp(16, 2048),
-    )
 }
