@@ -221,8 +221,10 @@ impl Asker<'_> {
                 .any(|id| answer.message().contains(&format!("\"{}\"", id.name().base())));
         let warnings = answer.warnings.clone();
         let why = answer.into_error();
-        if missing {
-            // A binding whose role is part of this plan.
+        let quota_first = why.kind() == ErrorKind::QuotaExceeded
+            && self.wish.after.iter().any(|id| id.kind().as_str() == "ResourceQuota");
+        if missing || quota_first {
+            // A binding whose role is part of this plan, or what grows behind a quota of this plan.
             return Ok(Preview::Change {
                 after: shape::cleaned(&self.wish.desired),
                 unverified: Some(why.message().to_owned()),
