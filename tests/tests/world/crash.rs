@@ -22,12 +22,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-struct Scenario {
-    name: &'static str,
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// An empty world of its kinds.
+    pub(crate) stage: fn() -> Stage,
     /// The world before, as saved.
-    start: Vec<u8>,
-    request: PlanRequest,
-    consent: fn(&Plan) -> Approvals,
+    pub(crate) start: Vec<u8>,
+    pub(crate) request: PlanRequest,
+    pub(crate) consent: fn(&Plan) -> Approvals,
 }
 
 fn changed() -> Wishes {
@@ -52,6 +54,7 @@ fn standing() -> Stage {
 fn apply() -> Scenario {
     Scenario {
         name: "apply",
+        stage: Stage::new,
         start: Stage::new().world.snapshot().unwrap(),
         request: Wishes::default().request(),
         consent: nothing,
@@ -61,6 +64,7 @@ fn apply() -> Scenario {
 fn change() -> Scenario {
     Scenario {
         name: "change",
+        stage: Stage::new,
         start: standing().world.snapshot().unwrap(),
         request: changed().request(),
         consent: nothing,
@@ -70,6 +74,7 @@ fn change() -> Scenario {
 fn destroy(consent: fn(&Plan) -> Approvals) -> Scenario {
     Scenario {
         name: "destroy",
+        stage: Stage::new,
         start: standing().world.snapshot().unwrap(),
         request: PlanRequest::destroy(fixtures::set()),
         consent,
@@ -81,6 +86,7 @@ fn adopt() -> Scenario {
     stage.settle(&PlanRequest::destroy(fixtures::set()), &nothing).unwrap();
     Scenario {
         name: "adopt",
+        stage: Stage::new,
         start: stage.world.snapshot().unwrap(),
         request: Wishes::default().request(),
         consent: nothing,
@@ -88,20 +94,20 @@ fn adopt() -> Scenario {
 }
 
 /// Kills before and after every call; the first point from which the world does not recover is the error.
-fn exhaust(scenario: &Scenario, sabotage: Option<Sabotage>) -> Result<(), String> {
-    let reference = Stage::restored(&scenario.start);
+pub(crate) fn exhaust(scenario: &Scenario, sabotage: Option<Sabotage>) -> Result<(), String> {
+    let reference = (scenario.stage)().restored(&scenario.start);
     let counting = Faults::none();
     let report = reference
         .run(&counting, &scenario.request, &scenario.consent)
         .done()
         .expect("stalled");
     let report = report.map_err(|why| why.report())?;
-    assert!(report.is_success(), "{:?}", report.outcomes);
+    assert!(report.is_success(), "{:?}", report.failures().collect::<Vec<_>>());
     let calls = counting.calls();
     assert!(calls > 20, "only {calls} calls");
     for side in [Side::Before, Side::After] {
         for n in 1..=calls {
-            let stage = Stage::restored(&scenario.start).with_sabotage(sabotage);
+            let stage = (scenario.stage)().restored(&scenario.start).with_sabotage(sabotage);
             let faults = Faults::none().kill_at(n, side);
             let killed = stage.run(&faults, &scenario.request, &scenario.consent);
             assert_eq!(killed.done().map(|_| ()), None, "call {n} of {calls} did not kill");
@@ -177,11 +183,11 @@ fn a_stored_plan_resumes() {
         consent: everything,
         ..change()
     };
-    let reference = Stage::restored(&scenario.start);
+    let reference = (scenario.stage)().restored(&scenario.start);
     reference.settle(&scenario.request, &everything).unwrap();
     let mut resumed = 0;
     for n in 1.. {
-        let stage = Stage::restored(&scenario.start);
+        let stage = (scenario.stage)().restored(&scenario.start);
         let plan = stage.plan(&scenario.request).unwrap();
         let stored = Plan::from_json(&plan.to_json().unwrap()).unwrap();
         let approvals = everything(&plan);

@@ -5,6 +5,7 @@
 
 mod conformance;
 mod crash;
+mod platform;
 mod recorded;
 mod rules;
 mod secrets;
@@ -17,6 +18,7 @@ fn main() {
     let mut trials = conformance::trials();
     trials.extend(rules::trials());
     trials.extend(crash::trials());
+    trials.extend(platform::trials());
     trials.extend(stories::trials());
     trials.extend(secrets::trials());
     trials.extend(recorded::trials());

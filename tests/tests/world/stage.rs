@@ -2,8 +2,8 @@
 
 use platform_core::engine::{Approvals, Engine, Event, Plan, PlanRequest, Report};
 use platform_core::testing::{Driven, Faults, Lag, ManualClock, Sabotage, Shape, World, fixtures, kinds};
-use platform_core::value::{Clock, ResourceId};
-use platform_core::{Error, Provider, Result};
+use platform_core::value::{Clock, Kind, Place, ResourceId, SetId};
+use platform_core::{Error, KindFacts, Provider, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,27 +20,33 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     pub(crate) clock: ManualClock,
     pub(crate) sabotage: Option<Sabotage>,
+    set: SetId,
     processes: AtomicU32,
 }
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::of(fixtures::place(), kinds::facts, fixtures::set())
+    }
+
+    /// A world of these kinds, whose objects belong to this set.
+    pub(crate) fn of(place: Place, facts: fn(&Kind) -> Option<&'static KindFacts>, set: SetId) -> Self {
         let clock = ManualClock::new();
-        let world = World::new(fixtures::place(), kinds::facts, Arc::new(clock.clone())).with_lag(LAG);
+        let world = World::new(place, facts, Arc::new(clock.clone())).with_lag(LAG);
         Self {
             world,
             clock,
             sabotage: None,
+            set,
             processes: AtomicU32::new(0),
         }
     }
 
-    /// A world that goes on where a saved one stood, some minutes later.
-    pub(crate) fn restored(bytes: &[u8]) -> Self {
-        let stage = Self::new();
-        stage.world.restore(bytes).unwrap();
-        stage.clock.advance(Duration::from_secs(3600));
-        stage
+    /// Goes on where a saved world stood, some time later.
+    pub(crate) fn restored(self, bytes: &[u8]) -> Self {
+        self.world.restore(bytes).unwrap();
+        self.clock.advance(Duration::from_secs(3600));
+        self
     }
 
     pub(crate) fn with_sabotage(mut self, sabotage: Option<Sabotage>) -> Self {
@@ -127,7 +133,7 @@ impl Stage {
     }
 
     pub(crate) fn shape(&self) -> BTreeMap<ResourceId, Vec<Shape>> {
-        self.world.shape(&fixtures::set())
+        self.world.shape(&self.set)
     }
 
     /// Every secret value there, by object and key.
