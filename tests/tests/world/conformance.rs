@@ -32,7 +32,7 @@ impl OnWorld {
 
 #[async_trait::async_trait]
 impl Harness for OnWorld {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         self.name
     }
     async fn provider(&self) -> Result<Arc<dyn Provider>> {
@@ -108,7 +108,7 @@ impl Harness for OnWorld {
         self.world
             .plant(&fixtures::set(), &owner, &resource.id, &resource.desired);
         // Other objects hide behind no lag of ours.
-        self.clock.sleep(Duration::from_secs(60)).await;
+        self.clock.sleep(Duration::from_mins(1)).await;
         Ok(())
     }
     async fn without_reading(&self, kind: &Kind) -> Result<Arc<dyn Provider>> {
@@ -205,7 +205,7 @@ struct Stubborn(OnWorld);
 
 #[async_trait::async_trait]
 impl Harness for Stubborn {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "stubborn"
     }
     async fn provider(&self) -> Result<Arc<dyn Provider>> {

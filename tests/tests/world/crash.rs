@@ -11,10 +11,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         crate::trial("crash::apply", || exhaust(&apply(), None).unwrap()),
         crate::trial("crash::change", || exhaust(&change(), None).unwrap()),
         crate::trial("crash::destroy_that_keeps_data", || {
-            exhaust(&destroy(nothing), None).unwrap()
+            exhaust(&destroy(nothing), None).unwrap();
         }),
         crate::trial("crash::destroy_of_everything", || {
-            exhaust(&destroy(everything), None).unwrap()
+            exhaust(&destroy(everything), None).unwrap();
         }),
         crate::trial("crash::adoption_of_retained_data", || exhaust(&adopt(), None).unwrap()),
         crate::trial("crash::a_stored_plan_resumes", a_stored_plan_resumes),

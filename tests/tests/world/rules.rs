@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use platform_core::engine::{Action, Approvals, Cause, Event, Outcome, Plan, PlanRequest};
 use platform_core::testing::fixtures::{self, Wishes, id};
 use platform_core::testing::{Faults, World};
-use platform_core::value::{FieldPath, Kind, PlaceIdentity};
+use platform_core::value::{Clock as _, FieldPath, Kind, PlaceIdentity};
 use platform_core::{ErrorKind, Holds, OnRemoval, Owner, Resource, Risk, Verb};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -90,7 +90,7 @@ fn bigger() -> Wishes {
 fn yesterdays_plan_applies_after_status_updates() {
     let stage = standing(&Wishes::default());
     let plan = stage.plan(&bigger().request()).unwrap();
-    stage.clock.advance(Duration::from_secs(86_400));
+    stage.clock.advance(Duration::from_hours(24));
     for _ in 0..1000 {
         for object in stage.world.ids() {
             stage.world.touch_status(&object);
@@ -107,7 +107,6 @@ fn yesterdays_plan_applies_after_status_updates() {
 
 fn a_changed_world_is_refused_before_the_first_write() {
     let limits = id("ConfigMap/limits");
-    type Act = fn(&World);
     for (what, act) in [
         (
             "drift",
@@ -118,7 +117,7 @@ fn a_changed_world_is_refused_before_the_first_write() {
                     &FieldPath::from("data.value"),
                     Some(json!("9")),
                 );
-            }) as Act,
+            }) as fn(&World),
         ),
         ("gone", |world| {
             world.remove(&id("StatefulSet.apps/cache/valkey"));
@@ -251,7 +250,6 @@ fn one_holder_writes_the_other_waits() {
     let request = grown.request();
     let late = async {
         let plan = second.plan(&request).await?;
-        use platform_core::value::Clock as _;
         stage.clock.sleep(Duration::from_secs(2)).await;
         second
             .apply(&plan, &Approvals::none(), &mut |event| {
@@ -292,7 +290,6 @@ fn a_lease_is_kept_while_open_creates_are_waited_out() {
         stage.run(&faults, &request, &nothing);
         let (first, second) = (stage.process(&Faults::none()), stage.process(&Faults::none()));
         let go = async |engine: &platform_core::engine::Engine, after: u64| {
-            use platform_core::value::Clock as _;
             stage.clock.sleep(Duration::from_secs(after)).await;
             let plan = engine.plan(&request).await?;
             engine.apply(&plan, &Approvals::none(), &mut |_| {}).await

@@ -59,7 +59,7 @@ fn no_value_shows_anywhere() {
             let mut events = String::new();
             let report = stage
                 .apply_telling(&plan, &everything(&plan), &mut |event| {
-                    writeln!(events, "{event:?}").unwrap()
+                    writeln!(events, "{event:?}").unwrap();
                 })
                 .unwrap();
             secrets.extend(stage.secrets().into_values());
@@ -72,10 +72,10 @@ fn no_value_shows_anywhere() {
             )
             .unwrap();
             // What a refusal says.
-            let stale = stage.apply(&plan, &everything(&plan));
+            let refused = stage.apply(&plan, &everything(&plan));
             writeln!(
                 shown,
-                "{stale:?} {:?} {:?}",
+                "{refused:?} {:?} {:?}",
                 stage.world,
                 stage.process(&platform_core::testing::Faults::none())
             )

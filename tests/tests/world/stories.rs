@@ -252,7 +252,7 @@ fn revise(old: &Wishes, dice: &mut Dice) -> Wishes {
                 0 => {
                     new.database = new
                         .database
-                        .map(|size| if dice.percent(70) { size + 1 } else { size.max(2) - 1 })
+                        .map(|size| if dice.percent(70) { size + 1 } else { size.max(2) - 1 });
                 }
                 1 => new.image = fresh.image,
                 2 => new.selector = fresh.selector,
@@ -378,7 +378,9 @@ impl<'a> Story<'a> {
             *self.tally.entry(what.to_owned()).or_insert(0) += count;
         }
         let done = std::mem::take(&mut self.meddling.lock().unwrap().done);
-        done.into_iter().for_each(|what| self.count(what));
+        for what in done {
+            self.count(what);
+        }
         match ended {
             Driven::Done(Err(why)) if why.kind() == ErrorKind::Internal => Err(why.report()),
             Driven::Done(Err(why))
