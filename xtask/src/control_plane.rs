@@ -1,5 +1,5 @@
 //! A real Kubernetes control plane: etcd, API server, controller-manager and scheduler, without nodes but those of
-//! [`fake_kubelet`](crate::fake_kubelet).
+//! [`fake_kubelet`].
 //!
 //! It needs no root, listens on 127.0.0.1 and unix sockets only, is up in about 4 seconds, and is gone - processes and
 //! files - as soon as its owner drops it or dies.

@@ -1,6 +1,6 @@
 //! Engine time and peak memory of plan and apply, by number of resources of 1 KB.
 //!
-//! `cargo run --release -p platform-tests --bin bench [SIZE...]`: one size a process gives honest peaks.
+//! `cargo bench -p platform-tests [-- SIZE...]`: one size a process gives honest peaks.
 
 use platform_core::engine::{Approvals, Engine, PlanRequest};
 use platform_core::testing::{ManualClock, World, fixtures, kinds};
