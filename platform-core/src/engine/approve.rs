@@ -211,7 +211,7 @@ impl Plan {
     }
 }
 
-/// A plan whose every demanded risk is approved. Has no other constructor than [`verify`], no Clone, no Serde.
+/// A plan whose every demanded risk is approved. Has no other constructor than the check of approvals, no Clone, no Serde.
 #[derive(Debug)]
 pub struct ApprovedPlan {
     plan: Plan,
