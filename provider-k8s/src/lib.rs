@@ -19,7 +19,6 @@ mod policy;
 mod preflight;
 mod preview;
 mod provider;
-mod quantity;
 mod secret;
 mod secret_write;
 mod set;

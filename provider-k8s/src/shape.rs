@@ -4,9 +4,8 @@
 //! list or map is one value on the server (selectors, policy rules...), all of it is seen, without what the server
 //! adds by itself.
 
-use crate::quantity;
+use platform_core::value::quantity;
 use serde_json::{Map, Value};
-use std::cmp::Ordering;
 
 /// Lists that are maps on the server, with the fields that make their key.
 const KEYED: [(&str, &[&str]); 12] = [
@@ -204,9 +203,10 @@ fn added_by_server(name: &str, value: &Value) -> bool {
 
 /// The live value, in the wish's spelling if both mean the same.
 fn spelled(parent: &str, key: &str, live: &Value, wish: Option<&Value>) -> Value {
-    let quantity = QUANTITIES.contains(&parent) || matches!(key, "sizeLimit" | "storage");
+    let is_quantity = QUANTITIES.contains(&parent) || matches!(key, "sizeLimit" | "storage");
+    let same = |wish| quantity(live).is_some_and(|amount| Some(amount) == quantity(wish));
     match wish {
-        Some(wish) if quantity && quantity::compare(live, wish) == Some(Ordering::Equal) => wish.clone(),
+        Some(wish) if is_quantity && same(wish) => wish.clone(),
         _ => live.clone(),
     }
 }

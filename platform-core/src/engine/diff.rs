@@ -1,7 +1,7 @@
 //! The one generic diff: what is against what will be, field by field, with what each change means.
 
 use crate::facts::{Equal, Field, FieldChange, Risk, RiskRule};
-use crate::value::{FieldPath, Segment, Span};
+use crate::value::{FieldPath, Span, quantity};
 use serde_json::{Map, Value};
 
 /// One differing field.
@@ -208,56 +208,6 @@ fn amount(value: &Value) -> Option<i128> {
         let span: Span = value.as_str()?.parse().ok()?;
         Some(i128::from(span.as_seconds()))
     })
-}
-
-/// A number or Kubernetes quantity in thousand-millionths.
-fn quantity(value: &Value) -> Option<i128> {
-    const NANO: i128 = 1_000_000_000;
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.clone(),
-        _ => return None,
-    };
-    let split = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(split);
-    let scale: i128 = match suffix {
-        "n" => 1,
-        "u" => 1_000,
-        "m" => 1_000_000,
-        "" => NANO,
-        "k" => NANO * 1_000,
-        "M" => NANO * 1_000_000,
-        "G" => NANO * 1_000_000_000,
-        "T" => NANO * 1_000_000_000_000,
-        "Ki" => NANO << 10,
-        "Mi" => NANO << 20,
-        "Gi" => NANO << 30,
-        "Ti" => NANO << 40,
-        "Pi" => NANO << 50,
-        _ => return None,
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if fraction.len() > 9 {
-        return None;
-    }
-    let whole: i128 = if whole.is_empty() && !fraction.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
-    let part: i128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-    let digits = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
-    whole.checked_mul(scale)?.checked_add(part.checked_mul(scale)? / digits)
-}
-
-impl Difference {
-    /// The last key of the path, for short texts.
-    pub fn key(&self) -> Option<&str> {
-        match self.path.segments().last() {
-            Some(Segment::Key(key) | Segment::Element(key)) => Some(key),
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::status::{condition, progressing};
 use super::{KubeKind, PLAIN, calls};
+use platform_core::value::quantity;
 use platform_core::{Equal, Field, FieldChange, Holds, KindFacts, State};
 use serde_json::Value;
 use std::time::Duration;
@@ -57,7 +58,7 @@ fn state(object: &Value) -> State {
     }
     let asked = &object["spec"]["resources"]["requests"]["storage"];
     let have = &object["status"]["capacity"]["storage"];
-    let smaller = crate::quantity::compare(have, asked).is_some_and(std::cmp::Ordering::is_lt);
+    let smaller = matches!((quantity(have), quantity(asked)), (Some(have), Some(asked)) if have < asked);
     // The file system grows when a pod mounts it.
     if smaller && condition(object, "FileSystemResizePending").is_none() {
         return progressing("the larger volume");

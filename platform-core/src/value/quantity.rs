@@ -1,15 +1,9 @@
 //! Kubernetes quantities: `1000m` is `1`, `1024Mi` is `1Gi`.
 
 use serde_json::Value;
-use std::cmp::Ordering;
 
-/// Compares two quantities; `None` when one is none.
-pub(crate) fn compare(one: &Value, other: &Value) -> Option<Ordering> {
-    Some(parse(one)?.cmp(&parse(other)?))
-}
-
-/// Thousand-millionths.
-fn parse(value: &Value) -> Option<i128> {
+/// A number or Kubernetes quantity in thousand-millionths, which compare as the quantities do; `None` for anything else.
+pub fn quantity(value: &Value) -> Option<i128> {
     const NANO: i128 = 1_000_000_000;
     let text = match value {
         Value::Number(number) => number.to_string(),
