@@ -28,7 +28,7 @@ pub use report::{Outcome, Report};
 
 use crate::facts::KindFacts;
 use crate::provider::Provider;
-use crate::value::{Clock, Kind, Place, ResourceId};
+use crate::value::{Clock, Place, ResourceId};
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,10 +87,7 @@ impl Engine {
     }
 
     pub(crate) fn facts(&self, id: &ResourceId) -> Result<&'static KindFacts> {
-        self.facts_of(id.place(), id.kind())
-    }
-
-    fn facts_of(&self, place: &Place, kind: &Kind) -> Result<&'static KindFacts> {
+        let (place, kind) = (id.place(), id.kind());
         self.provider(place)?.facts(kind).ok_or_else(|| {
             Error::new(
                 ErrorKind::Unsupported,

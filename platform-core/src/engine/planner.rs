@@ -264,10 +264,13 @@ fn decide_existing(
         step.ready = false;
         return step;
     }
+    let mut forbidden = false;
     if let Some(after) = after {
         let digest = Digest::of(&resource.desired);
         let same_wish = live.written_from.as_deref() == Some(digest.as_str());
-        step.changes = diff(&live.view, after, facts.fields)
+        let differences = diff(&live.view, after, facts.fields);
+        forbidden = differences.iter().any(|found| found.forbidden);
+        step.changes = differences
             .into_iter()
             .map(|difference| {
                 let touch = live
@@ -296,11 +299,6 @@ fn decide_existing(
             })
             .collect();
     }
-    let forbidden = after.is_some_and(|after| {
-        diff(&live.view, after, facts.fields)
-            .iter()
-            .any(|found| found.forbidden)
-    });
     step.changes.extend(stamp_changes(resource, live, facts));
     step.risks.extend(step.changes.iter().filter_map(|change| change.risk));
     if forbidden {
