@@ -5,16 +5,13 @@ use crate::error::Attempt;
 use crate::kind::KINDS;
 use crate::parent;
 use crate::provider::Inner;
-use crate::set::{HOME_OF, MANAGER, Names, PART_OF, RETAINED_FROM, SET};
+use crate::set::{HOME_OF, MANAGER, Names, OPEN_CREATES, PART_OF, RETAINED_FROM, SET};
 use crate::stamp;
 use http::Method;
 use platform_core::value::{SetId, Timestamp};
 use platform_core::{Acquired, Error, ErrorKind, Lease, LeaseRequest, LeaseSeen, OpenCreate, Result};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// Creates under way, as JSON.
-const OPEN: &str = "mlplat.dev/open-creates";
 
 fn collection(names: &Names) -> String {
     format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", names.home)
@@ -130,8 +127,8 @@ fn record(inner: &Inner, names: &Names, request: &LeaseRequest, there: Option<&V
     if let Some(there) = there {
         body["metadata"]["uid"] = there["metadata"]["uid"].clone();
         body["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"].clone();
-        if let Some(open) = there["metadata"]["annotations"][OPEN].as_str() {
-            body["metadata"]["annotations"][OPEN] = json!(open);
+        if let Some(open) = there["metadata"]["annotations"][OPEN_CREATES].as_str() {
+            body["metadata"]["annotations"][OPEN_CREATES] = json!(open);
         }
         body["spec"]["leaseTransitions"] = json!(there["spec"]["leaseTransitions"].as_i64().unwrap_or(0) + 1);
     }
@@ -151,7 +148,7 @@ fn held(inner: &Inner, request: &LeaseRequest, answer: Answer) -> Result<Lease> 
 }
 
 fn open(there: &Value) -> Vec<OpenCreate> {
-    there["metadata"]["annotations"][OPEN]
+    there["metadata"]["annotations"][OPEN_CREATES]
         .as_str()
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default()
@@ -205,7 +202,8 @@ async fn put(inner: &Inner, lease: &Lease, holder: &str) -> Result<Value> {
             },
         });
         if !lease.open.is_empty() {
-            body["metadata"]["annotations"][OPEN] = json!(serde_json::to_string(&lease.open).unwrap_or_default());
+            body["metadata"]["annotations"][OPEN_CREATES] =
+                json!(serde_json::to_string(&lease.open).unwrap_or_default());
         }
         let call = Call::send(
             Method::PUT,

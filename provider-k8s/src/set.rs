@@ -6,7 +6,7 @@
 use crate::kind::KubeKind;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use platform_core::value::{DOMAIN, Digest, PRODUCT, SetId};
+use platform_core::value::{Digest, PRODUCT, SetId};
 use platform_core::{Error, ErrorKind, Owner, Result};
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -46,6 +46,8 @@ pub(crate) const COMPONENT: &str = ours!("component");
 pub(crate) const RECIPES: &str = ours!("recipes");
 /// Type of a Secret: lists of metadata do not tell.
 pub(crate) const SECRET_TYPE: &str = ours!("secret-type");
+/// Open creates, on the Lease.
+pub(crate) const OPEN_CREATES: &str = ours!("open-creates");
 /// When the certificate in a Secret ends.
 pub(crate) const EXPIRES: &str = ours!("expires");
 
@@ -266,16 +268,37 @@ impl Scope {
     }
 }
 
-const _: () = assert!(DOMAIN.len() == "mlplat.dev".len());
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Names, Scope, apply_set_id};
+    use super::{
+        COMPONENT, DESIRED_HASH, FIELDS, HOLDS, HOME_OF, Names, ON_REMOVAL, RECIPES, RETAINED_FROM, SET, Scope,
+        apply_set_id,
+    };
     use crate::kind::find;
     use platform_core::Owner;
-    use platform_core::value::SetId;
+    use platform_core::value::{DOMAIN, SetId};
     use serde_json::json;
+
+    #[test]
+    fn our_marks_lie_in_our_domain() {
+        for mark in [
+            SET,
+            RETAINED_FROM,
+            HOME_OF,
+            DESIRED_HASH,
+            FIELDS,
+            HOLDS,
+            ON_REMOVAL,
+            COMPONENT,
+            RECIPES,
+        ] {
+            assert!(
+                mark.strip_prefix(DOMAIN).is_some_and(|rest| rest.starts_with('/')),
+                "{mark}"
+            );
+        }
+    }
 
     #[test]
     fn ids_are_those_of_kubectl() {
