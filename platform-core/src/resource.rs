@@ -228,6 +228,9 @@ pub struct Observation {
     pub unreadable: Vec<(Kind, Error)>,
     /// Creates that a killed run may have left.
     pub open: Vec<OpenCreate>,
+    /// Whether the set's own record (its lease, and the home that was made for that) is there. A provider that would
+    /// have to ask for it may look only when nothing is wanted: a destroy is through when it is gone as well.
+    pub recorded: bool,
     /// Requests it took.
     pub requests: u32,
     /// What the API wanted people to read.
@@ -247,6 +250,7 @@ impl Observation {
             extra: BTreeMap::new(),
             unreadable: Vec::new(),
             open: Vec::new(),
+            recorded: false,
             requests: 0,
             warnings: Vec::new(),
             notes: Notes::default(),

@@ -60,8 +60,8 @@ impl ControlBucket {
     }
 
     /// Creates that a killed run may have left; none when there is no lease object yet.
-    pub(crate) async fn open(&self, set: &SetId) -> Result<Vec<OpenCreate>> {
-        Ok(self.get(set).await?.map(|(record, _)| record.open).unwrap_or_default())
+    pub(crate) async fn open(&self, set: &SetId) -> Result<Option<Vec<OpenCreate>>> {
+        Ok(self.get(set).await?.map(|(record, _)| record.open))
     }
 
     async fn get(&self, set: &SetId) -> Result<Option<(Record, String)>> {

@@ -34,7 +34,9 @@ pub(crate) async fn observe(
     }
     let ids = wanted.iter().map(|resource| resource.id.clone()).collect();
     let (open, named, listed) = futures::join!(lock.open(set), read(&scope, ids), list(&scope));
-    seen.open = open?;
+    let open = open?;
+    seen.recorded = open.is_some();
+    seen.open = open.unwrap_or_default();
 
     let mut known_ids = BTreeSet::new();
     let desired: BTreeMap<&ResourceId, &Value> = wanted.iter().map(|r| (&r.id, &r.desired)).collect();

@@ -1,11 +1,11 @@
 //! The lease of a set: a `Lease` beside the parent, fenced by uid and resourceVersion.
 
-use crate::client::{Answer, Call, JSON};
+use crate::client::{Answer, Call, JSON, MERGE};
 use crate::error::Attempt;
 use crate::kind::KINDS;
 use crate::parent;
 use crate::provider::Inner;
-use crate::set::{HOME_OF, MANAGER, Names, OPEN_CREATES, PART_OF, RETAINED_FROM, SET};
+use crate::set::{HOME_OF, MANAGER, Names, OPEN_CREATES, SET};
 use crate::stamp;
 use http::Method;
 use platform_core::value::{SetId, Timestamp};
@@ -254,6 +254,19 @@ pub(crate) async fn release(inner: &Inner, lease: Lease, last: bool) -> Result<(
     leave_home(inner, &names).await
 }
 
+/// Whether the lease, or a home that was made for it, is there and stays.
+pub(crate) async fn is_recorded(inner: &Inner, names: &Names) -> Result<bool> {
+    let lease = Call::get(path(names), attempt("get", names)).metadata_only();
+    let namespace = Call::get(format!("/api/v1/namespaces/{}", names.home), home("get", names)).metadata_only();
+    let (lease, namespace) = futures::try_join!(inner.api.call(lease), inner.api.call(namespace))?;
+    let Some(namespace) = namespace.found()? else {
+        return Ok(false);
+    };
+    // What goes takes the lease along.
+    let stays = namespace["metadata"]["deletionTimestamp"].is_null();
+    Ok(stays && (lease.found()?.is_some() || names.is_home(&namespace)))
+}
+
 async fn gone(inner: &Inner, path: String, attempt: Attempt, preconditions: &Value) -> Result<()> {
     let options = json!({
         "apiVersion": "v1",
@@ -271,38 +284,40 @@ async fn gone(inner: &Inner, path: String, attempt: Attempt, preconditions: &Val
     answer.ok().map(|_| ())
 }
 
-/// Removes the home if it was made for this set alone and nothing is left in it.
+/// Removes the home if it was made for this set alone and nothing is left in it; else it is nobody's home any more.
 async fn leave_home(inner: &Inner, names: &Names) -> Result<()> {
     let path = format!("/api/v1/namespaces/{}", names.home);
     let Some(there) = inner.api.call(Call::get(&*path, home("get", names))).await?.found()? else {
         return Ok(());
     };
-    let labels = &there["metadata"]["labels"];
-    let ours = labels[HOME_OF] == names.label.as_str() && labels[PART_OF].is_null() && labels[RETAINED_FROM].is_null();
-    if !ours || there["metadata"]["deletionTimestamp"].is_string() {
+    if !names.is_home(&there) || there["metadata"]["deletionTimestamp"].is_string() {
         return Ok(());
     }
     for kind in KINDS.iter().filter(|kind| kind.namespaced) {
         let list = format!("{}?labelSelector=&limit=5", stamp::collection(kind, Some(&names.home)));
         let attempt = Attempt::new("list", format!("{} in {}", kind.resource(), names.home));
         let answer = inner.api.call(Call::get(list, attempt).metadata_only()).await?;
-        // What cannot be seen may be there.
-        if !answer.is_success() {
-            return Ok(());
-        }
         let made_by_cluster = |name: &str| {
             matches!(
                 (kind.facts.kind, name),
                 ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default")
             )
         };
-        let left = answer.body["items"].as_array().is_some_and(|items| {
-            items
-                .iter()
-                .any(|item| !item["metadata"]["name"].as_str().is_some_and(made_by_cluster))
-        });
+        // What cannot be seen may be there.
+        let left = !answer.is_success()
+            || answer.body["items"].as_array().is_some_and(|items| {
+                items
+                    .iter()
+                    .any(|item| !item["metadata"]["name"].as_str().is_some_and(made_by_cluster))
+            });
         if left {
-            return Ok(());
+            let body = json!({ "metadata": {
+                "uid": there["metadata"]["uid"],
+                "labels": { HOME_OF: null },
+            }});
+            let path = format!("{path}?fieldManager={MANAGER}");
+            let call = Call::send(Method::PATCH, path, MERGE, &body, home("leave", names));
+            return inner.api.call(call).await?.ok().map(|_| ());
         }
     }
     gone(

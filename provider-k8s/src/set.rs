@@ -121,11 +121,13 @@ impl Names {
 
     /// A namespace that [`crate::lock`] made for this set and that is nothing more yet.
     pub(crate) fn is_bare_home(&self, kind: &KubeKind, object: &Value) -> bool {
-        let labels = &object["metadata"]["labels"];
-        kind.facts.kind == "Namespace"
-            && labels[HOME_OF] == self.label.as_str()
-            && labels[PART_OF].is_null()
-            && labels[RETAINED_FROM].is_null()
+        kind.facts.kind == "Namespace" && self.is_home(object)
+    }
+
+    /// [`Names::is_bare_home`] of what is known to be a namespace.
+    pub(crate) fn is_home(&self, namespace: &Value) -> bool {
+        let labels = &namespace["metadata"]["labels"];
+        labels[HOME_OF] == self.label.as_str() && labels[PART_OF].is_null() && labels[RETAINED_FROM].is_null()
     }
 }
 

@@ -45,6 +45,7 @@ impl World {
             }
         }
         seen.requests = u32::try_from(kinds.len() + 2).unwrap_or(u32::MAX);
+        seen.recorded = state.homes.contains(set);
         if let Some(record) = state.leases.get(set) {
             seen.open.clone_from(&record.open);
         }
