@@ -252,11 +252,16 @@ impl Shared {
         match &fault {
             Some(Fault::DropAfter) => {
                 // the upstream is done with the call only when its answer is whole
-                answer.into_body().collect().await.map_err(io::Error::other)?;
+                if !watches(&request) {
+                    answer.into_body().collect().await.map_err(io::Error::other)?;
+                }
                 return Err(io::Error::other("dropped after the upstream"));
             }
             Some(Fault::StopAfter) => {
-                answer.into_body().collect().await.map_err(io::Error::other)?;
+                // a watch has no end that could be waited for
+                if !watches(&request) {
+                    answer.into_body().collect().await.map_err(io::Error::other)?;
+                }
                 return self.stop().await;
             }
             _ => {}
@@ -289,7 +294,6 @@ impl Shared {
 
     fn remembers(&self, method: &Method, path: &str) -> bool {
         let stale = |(rule, _): &(Rule, u64)| matches!(rule.fault, Fault::Stale) && rule.fits(method, path);
-        // a watch has no end that could be waited for
         method == Method::GET && !path.contains("watch=") && self.state().rules.iter().any(stale)
     }
 
@@ -313,6 +317,11 @@ impl Shared {
         self.stops.send_modify(|count| *count += 1);
         std::future::pending().await
     }
+}
+
+/// Whether the answer has no end that could be waited for.
+fn watches(request: &Request<Bytes>) -> bool {
+    request.uri().query().is_some_and(|query| query.contains("watch="))
 }
 
 fn whole(bytes: Bytes) -> Body {

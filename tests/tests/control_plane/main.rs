@@ -3,7 +3,9 @@
 
 mod applying;
 mod cost;
+mod end_state;
 mod keeping;
+mod kills;
 mod proxied;
 mod recorded;
 mod refusals;

@@ -38,6 +38,26 @@ pub(crate) fn proxied(user: &User) -> (Proxy, PathBuf) {
     (proxy, file)
 }
 
+/// A client as admin, of the runtime that this is called in.
+pub(crate) async fn api() -> kube::Client {
+    let file = kube::config::Kubeconfig::read_from(control_plane().admin().kubeconfig()).expect("read the kubeconfig");
+    let mut config = kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
+        .await
+        .expect("use the kubeconfig");
+    config.proxy_url = None;
+    kube::Client::try_from(config).expect("make a client")
+}
+
+/// What a GET of this path is answered with; `None` for "not found".
+pub(crate) async fn get(api: &kube::Client, path: &str) -> Option<Value> {
+    let request = http::Request::get(path).body(Vec::new()).expect("a request");
+    match api.request::<Value>(request).await {
+        Ok(found) => Some(found),
+        Err(kube::Error::Api(status)) if status.code == 404 => None,
+        Err(why) => panic!("GET {path}: {why}"),
+    }
+}
+
 /// Runs kubectl as `user`, without anything of the machine's.
 pub(crate) fn kubectl_as(user: &User, arguments: &[&str]) -> Output {
     let mut command = Command::new(control_plane().kubectl());

@@ -52,6 +52,12 @@ impl Stage {
         }
     }
 
+    /// The same platform as another process sees it.
+    pub(crate) fn with_holder(mut self, holder: &str) -> Self {
+        self.engine = engine(&self.provider, holder);
+        self
+    }
+
     pub(crate) fn place(&self) -> Place {
         self.provider.place().clone()
     }
