@@ -156,6 +156,8 @@ pub struct Field {
     pub equal: Equal,
     /// What a change puts at risk.
     pub risk: RiskRule,
+    /// What to do where a change is refused; absent: set the field back, or make a new object beside it.
+    pub instead: Option<&'static str>,
 }
 
 impl Field {
@@ -166,6 +168,7 @@ impl Field {
             change: FieldChange::InPlace,
             equal: Equal::Exact,
             risk: RiskRule::Never,
+            instead: None,
         }
     }
     /// Sets what a change means.
@@ -181,6 +184,11 @@ impl Field {
     /// Sets what a change puts at risk.
     pub const fn risk(mut self, risk: RiskRule) -> Self {
         self.risk = risk;
+        self
+    }
+    /// Sets what to do where a change is refused.
+    pub const fn instead(mut self, instead: &'static str) -> Self {
+        self.instead = Some(instead);
         self
     }
 }

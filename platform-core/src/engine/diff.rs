@@ -19,6 +19,8 @@ pub struct Difference {
     pub risk: Option<Risk>,
     /// The change is one that the field forbids: a shrink of what only grows.
     pub forbidden: bool,
+    /// What to do where it is refused.
+    pub instead: Option<&'static str>,
 }
 
 /// All fields in which two values differ, in the order of their keys.
@@ -82,6 +84,7 @@ fn walk(
         after: after.cloned(),
         effect: field.change,
         risk: risk(before, after, field.risk),
+        instead: field.instead,
         forbidden: match field.change {
             FieldChange::GrowOnly => shrinks(before, after),
             FieldChange::Never | FieldChange::NewName => true,
@@ -203,7 +206,7 @@ fn shrinks(before: Option<&Value>, after: Option<&Value>) -> bool {
     }
 }
 
-fn amount(value: &Value) -> Option<i128> {
+pub(super) fn amount(value: &Value) -> Option<i128> {
     quantity(value).or_else(|| {
         let span: Span = value.as_str()?.parse().ok()?;
         Some(i128::from(span.as_seconds()))

@@ -1,7 +1,7 @@
 //! Planning: reads every place, asks what each wish would change, and decides. Writes nothing, takes no lock.
 
 use super::Engine;
-use super::diff::diff;
+use super::diff::{amount, diff};
 use super::graph::Graph;
 use super::plan::{Action, Blocked, Cause, Change, LIBRARY, Origin, Plan, PlanRequest, SCHEMA, Step};
 use crate::facts::{FieldChange, KindFacts, Risk};
@@ -265,11 +265,13 @@ fn decide_existing(
         return step;
     }
     let mut forbidden = false;
+    let mut instead = BTreeSet::new();
     if let Some(after) = after {
         let digest = Digest::of(&resource.desired);
         let same_wish = live.written_from.as_deref() == Some(digest.as_str());
         let differences = diff(&live.view, after, facts.fields);
         forbidden = differences.iter().any(|found| found.forbidden);
+        instead = differences.iter().filter_map(|found| found.instead).collect();
         step.changes = differences
             .into_iter()
             .map(|difference| {
@@ -302,7 +304,7 @@ fn decide_existing(
     step.changes.extend(stamp_changes(resource, live, facts));
     step.risks.extend(step.changes.iter().filter_map(|change| change.risk));
     if forbidden {
-        return blocked_by_fields(step);
+        return blocked_by_fields(step, &instead);
     }
     if step.action == Action::Adopt {
         step.cause = Cause::Wish;
@@ -329,7 +331,7 @@ fn decide_existing(
     if step.changes.iter().any(|change| change.effect == FieldChange::Replace) {
         step.action = Action::Replace;
         match step.holds {
-            Holds::Durable => return blocked_by_fields(step),
+            Holds::Durable => return blocked_by_fields(step, &instead),
             Holds::Rebuildable => {
                 step.risks.insert(Risk::Downtime);
             }
@@ -420,13 +422,15 @@ fn blocked(mut step: Step, why: &str, help: &str) -> Step {
     step
 }
 
-fn blocked_by_fields(step: Step) -> Step {
+fn blocked_by_fields(step: Step, instead: &BTreeSet<&str>) -> Step {
     let fields: Vec<String> = step
         .changes
         .iter()
         .filter(|change| !matches!(change.effect, FieldChange::InPlace | FieldChange::Restart))
         .map(|change| match change.effect {
-            FieldChange::GrowOnly => format!("{} only grows", change.path),
+            FieldChange::GrowOnly if change.before.as_ref().is_some_and(|before| amount(before).is_some()) => {
+                format!("{} only grows", change.path)
+            }
             _ => format!(
                 "{} cannot change on an object that {}",
                 change.path,
@@ -434,11 +438,12 @@ fn blocked_by_fields(step: Step) -> Step {
             ),
         })
         .collect();
-    blocked(
-        step,
-        &fields.join("; "),
-        "set the field back to what it is, or make a new object beside it and move the data",
-    )
+    let help = if instead.is_empty() {
+        "set the field back to what it is, or make a new object beside it and move the data".to_owned()
+    } else {
+        instead.iter().copied().collect::<Vec<_>>().join("; ")
+    };
+    blocked(step, &fields.join("; "), &help)
 }
 
 fn holding(holds: Holds) -> &'static str {

@@ -5,6 +5,13 @@ use platform_core::{Equal, Field, FieldChange, Holds, KindFacts, State};
 use serde_json::Value;
 use std::time::Duration;
 
+/// How data gets from one program, or one major version, to another.
+const OTHER_FORMAT: &str = "the new server does not start on this data: set the version or flavour back, or move the data. \
+    To move it, copy it out while the present server runs (pg_dump --format=custom, mc mirror); give the new server a \
+    name of its own beside the new version, as in names: { postgres: postgres18 } or names: { minio: store }; apply, and load the \
+    copy into it (pg_restore, mc mirror). The old volume and its passwords are kept: the old version under the old name \
+    takes them up again";
+
 /// Data. It only grows, and nothing else of it ever changes.
 pub(super) static KIND: KubeKind = KubeKind {
     facts: &KindFacts {
@@ -22,7 +29,9 @@ pub(super) static KIND: KubeKind = KubeKind {
             Field::new("spec.volumeAttributesClassName").changes(FieldChange::InPlace),
             // Texts that are no amounts never grow: written once, an adopted volume included, and never changed. Another
             // program, or another major version, does not start on the data.
-            Field::new("metadata.annotations.\"mlplat.dev/data-format\"").changes(FieldChange::GrowOnly),
+            Field::new("metadata.annotations.\"mlplat.dev/data-format\"")
+                .changes(FieldChange::GrowOnly)
+                .instead(OTHER_FORMAT),
         ],
         calls: calls!("persistentvolumeclaims"),
         ..PLAIN

@@ -6,8 +6,9 @@ use composition::Platform;
 use composition::config::PlatformConfig;
 use composition::kubernetes::Kubernetes;
 use libtest_mimic::Trial;
-use platform_core::engine::PlanRequest;
-use platform_core::value::{Place, SetId};
+use platform_core::Risk;
+use platform_core::engine::{Action, Approvals, Plan, PlanRequest};
+use platform_core::value::{Place, ResourceId, SetId};
 use std::sync::Arc;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -27,6 +28,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         crate::trial("platform::destroy_killed_anywhere", || {
             exhaust(&scenario("destroy", standing(), PlanRequest::destroy(set())), None).unwrap();
         }),
+        crate::trial(
+            "platform::another_major_version_moves_beside_its_data",
+            another_major_version,
+        ),
     ]
 }
 
@@ -82,6 +87,56 @@ fn standing() -> Vec<u8> {
     stage.clock.advance(LAG.window);
     assert!(stage.seed().len() > 3);
     stage.world.snapshot().unwrap()
+}
+
+/// Another major version never starts on the data, and the way that the plan names leads to one that does and back.
+fn another_major_version() {
+    let stage = empty().restored(&standing());
+    let volume: ResourceId = "k8s/main:PersistentVolumeClaim/database/data-postgres-0"
+        .parse()
+        .unwrap();
+    let row = vec![format!("row of {volume}")];
+    let newer = EXAMPLE.replace("version: \"17\"", "version: \"18\"");
+    let plan = stage.plan(&request(&newer)).unwrap();
+    let step = plan.step(&volume).unwrap();
+    assert_eq!(step.action, Action::Blocked);
+    let blocked = step.blocked.as_ref().unwrap();
+    assert_eq!(
+        blocked.why,
+        "metadata.annotations.\"mlplat.dev/data-format\" cannot change on an object that holds data"
+    );
+    assert_eq!(
+        blocked.help,
+        "the new server does not start on this data: set the version or flavour back, or move the data. To move it, copy \
+         it out while the present server runs (pg_dump --format=custom, mc mirror); give the new server a name of its own \
+         beside the new version, as in names: { postgres: postgres18 } or names: { minio: store }; apply, and load the copy \
+         into it (pg_restore, mc mirror). The old volume and its passwords are kept: the old version under the old name \
+         takes them up again"
+    );
+
+    let password = "k8s/main:Secret/database/postgres-credentials".parse().unwrap();
+    let password = (password, ".data.password".to_owned());
+    let before = stage.secrets().remove(&password).unwrap();
+    let beside = format!("{newer}\nnames: {{ postgres: postgres18 }}\n");
+    // The roles Job may now call another server: the only thing that somebody must agree to.
+    let other_peer = |plan: &Plan| {
+        let demands = plan.demands();
+        let exposed = demands.iter().filter(|demand| demand.risk == Risk::Exposes);
+        exposed.fold(Approvals::none(), |all, demand| {
+            all.with(demand.accept("test", "another name"))
+        })
+    };
+    stage.settle(&request(&beside), &other_peer).unwrap();
+    assert_eq!(stage.world.data(&volume).as_ref(), Some(&row));
+    let empty: ResourceId = "k8s/main:PersistentVolumeClaim/database/data-postgres18-0"
+        .parse()
+        .unwrap();
+    assert!(stage.world.data(&empty).is_none_or(|rows| rows.is_empty()));
+    let back = stage.plan(&request(EXAMPLE)).unwrap();
+    assert_eq!(back.step(&volume).unwrap().action, Action::Adopt);
+    stage.settle(&request(EXAMPLE), &other_peer).unwrap();
+    assert_eq!(stage.world.data(&volume).as_ref(), Some(&row));
+    assert_eq!(stage.secrets().remove(&password), Some(before));
 }
 
 fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest) -> Scenario {
