@@ -17,7 +17,7 @@ pub struct CatalogueImage {
     pub repository: &'static str,
     /// Tag.
     pub tag: &'static str,
-    /// Index digest, where the tag's was confirmed.
+    /// Index digest, without `sha256:`; absent where the tag's is not confirmed, so that the tag alone is pulled.
     pub digest: Option<&'static str>,
     /// Licence of what is in it.
     pub licence: &'static str,
@@ -25,15 +25,15 @@ pub struct CatalogueImage {
 
 /// Every image, the preferred version of a name first.
 ///
-/// Tags of these repositories are rebuilt, so a digest is what names the bytes. An entry without a digest
-/// is pulled by its tag until one is confirmed; give your own by an override.
+/// Tags of these repositories are rebuilt, so a digest is what names the bytes. Where none is confirmed (PostgreSQL 16,
+/// Valkey 8, Redis 7) the tag alone is pulled, and what it names may change: give an image by digest as an override.
 pub const CATALOGUE: &[CatalogueImage] = &[
     image(
         "postgres",
         "17",
         "docker.io/library/postgres",
         "17.11-bookworm",
-        "051f7b7b3abdd564d5d1bd1e8c4b9c1b6e77087d1dd22020ede611c096a272e0",
+        Some("051f7b7b3abdd564d5d1bd1e8c4b9c1b6e77087d1dd22020ede611c096a272e0"),
         "PostgreSQL",
     ),
     image(
@@ -41,7 +41,7 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "18",
         "docker.io/library/postgres",
         "18.6",
-        "4ef4dbc939d61acea57712655ddb4b4ab27419c913f94cca0cd57cb3ea3c2280",
+        Some("4ef4dbc939d61acea57712655ddb4b4ab27419c913f94cca0cd57cb3ea3c2280"),
         "PostgreSQL",
     ),
     image(
@@ -49,7 +49,7 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "16",
         "docker.io/library/postgres",
         "16.15",
-        "",
+        None,
         "PostgreSQL",
     ),
     image(
@@ -57,16 +57,16 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "9",
         "docker.io/valkey/valkey",
         "9.1.2",
-        "418652cfb58ef879d4978c33553735d7147016032d5aefaa14c828e611eb9dfd",
+        Some("418652cfb58ef879d4978c33553735d7147016032d5aefaa14c828e611eb9dfd"),
         "BSD-3-Clause",
     ),
-    image("valkey", "8", "docker.io/valkey/valkey", "8.1.10", "", "BSD-3-Clause"),
+    image("valkey", "8", "docker.io/valkey/valkey", "8.1.10", None, "BSD-3-Clause"),
     image(
         "redis",
         "8",
         "docker.io/library/redis",
         "8.10.2",
-        "6f81e8915c60b065a524e6967e0ad1c639ba6efa84d669f823683ea04d9150ee",
+        Some("6f81e8915c60b065a524e6967e0ad1c639ba6efa84d669f823683ea04d9150ee"),
         "RSALv2, SSPLv1 or AGPL-3.0",
     ),
     image(
@@ -74,7 +74,7 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "7",
         "docker.io/library/redis",
         "7.4.11",
-        "",
+        None,
         "RSALv2 or SSPLv1",
     ),
     image(
@@ -82,7 +82,7 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "",
         "docker.io/rustfs/rustfs",
         "1.0.1",
-        "1803faef57627e2d9c2e7d89d655d712ddded5389040054987163043fecb6a3c",
+        Some("1803faef57627e2d9c2e7d89d655d712ddded5389040054987163043fecb6a3c"),
         "Apache-2.0",
     ),
     // The last one that was published; without the fix for CVE-2025-62506.
@@ -91,7 +91,7 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "",
         "quay.io/minio/minio",
         "RELEASE.2025-09-07T16-13-09Z",
-        "14cea493d9a34af32f524e538b8346cf79f3321eff8e708c1e2960462bd8936e",
+        Some("14cea493d9a34af32f524e538b8346cf79f3321eff8e708c1e2960462bd8936e"),
         "AGPL-3.0",
     ),
     image(
@@ -99,7 +99,7 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "",
         "quay.io/minio/mc",
         "RELEASE.2025-08-13T08-35-41Z",
-        "a7fe349ef4bd8521fb8497f55c6042871b2ae640607cf99d9bede5e9bdf11727",
+        Some("a7fe349ef4bd8521fb8497f55c6042871b2ae640607cf99d9bede5e9bdf11727"),
         "AGPL-3.0",
     ),
     image(
@@ -107,7 +107,7 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "",
         "quay.io/prometheuscommunity/postgres-exporter",
         "v0.20.1",
-        "ac5ec343104fae0e2d84a27bb8d69b38430a11910c5382cad85d478d2bab713e",
+        Some("ac5ec343104fae0e2d84a27bb8d69b38430a11910c5382cad85d478d2bab713e"),
         "Apache-2.0",
     ),
     image(
@@ -115,7 +115,7 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "",
         "docker.io/oliver006/redis_exporter",
         "v1.91.1",
-        "c67a432dba6b4ae30f471e3c77cf14a289133bbeeb89abb0bb03e6092efb2836",
+        Some("c67a432dba6b4ae30f471e3c77cf14a289133bbeeb89abb0bb03e6092efb2836"),
         "MIT",
     ),
 ];
@@ -125,7 +125,7 @@ const fn image(
     major: &'static str,
     repository: &'static str,
     tag: &'static str,
-    digest: &'static str,
+    digest: Option<&'static str>,
     licence: &'static str,
 ) -> CatalogueImage {
     CatalogueImage {
@@ -133,7 +133,7 @@ const fn image(
         major,
         repository,
         tag,
-        digest: if digest.is_empty() { None } else { Some(digest) },
+        digest,
         licence,
     }
 }

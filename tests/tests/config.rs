@@ -202,6 +202,23 @@ fn every_image_of_the_catalogue_can_be_configured() {
     }
 }
 
+/// The only ones that are pulled by a tag alone, as no digest of theirs is confirmed: what the catalogue says.
+#[test]
+fn images_are_named_by_digest_where_one_is_confirmed() {
+    let tagged: Vec<String> = provider_k8s::CATALOGUE
+        .iter()
+        .filter(|image| image.digest.is_none())
+        .map(|image| format!("{} {}", image.name, image.major))
+        .collect();
+    assert_eq!(tagged, ["postgres 16", "valkey 8", "redis 7"]);
+    let digests = provider_k8s::CATALOGUE.iter().filter_map(|image| image.digest);
+    let mut seen = BTreeSet::new();
+    for digest in digests {
+        let hexadecimal = digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        assert!(hexadecimal && seen.insert(digest), "{digest}");
+    }
+}
+
 /// Cut off, overwritten, repeated: whatever arrives is answered with problems, never a panic or a long wait.
 #[test]
 fn damaged_files_are_refused_not_fatal() {
