@@ -1,6 +1,6 @@
 //! The scripts and the config of the database, run by a real PostgreSQL with TLS.
 
-use crate::server::{Folder, Server, command, free_port, run, script, stranger_authority, text};
+use crate::server::{Folder, Server, command, free_port, has_segment, run, script, stranger_authority, text};
 use std::collections::BTreeMap;
 use std::path::Path;
 use xtask::peer::{Debian, Unpacked};
@@ -64,6 +64,8 @@ impl Postgres {
             .replace("/var/run/postgresql", &folder.folder("run"))
             .replace("port = 5432", &format!("port = {port}"))
             .replace("shared_buffers = '256MB'", "shared_buffers = '16MB'");
+        // Shared memory outlives a killed server; as files of the folder it goes with the folder.
+        let config = format!("{config}dynamic_shared_memory_type = mmap\n");
         // No statement is too fast to be logged: what must not be in the log would be.
         let config = config.replace(
             "log_min_duration_statement = 1000",
@@ -307,6 +309,7 @@ fn a_first_start_killed_half_way_starts_again() {
     let mut first = postgres.start(&[("PAUSE", paused.clone())]);
     first.wait("the middle of the first start", || Path::new(&paused).exists());
     assert!(!postgres.is_ready(), "nobody connects during the first start");
+    let mut segments = vec![first.shared_memory().unwrap()];
     first.kill();
     assert!(marker.exists() && version.exists(), "it looks finished and is not");
 
@@ -323,6 +326,9 @@ fn a_first_start_killed_half_way_starts_again() {
         "s3cret'x",
         "CREATE TABLE t AS SELECT generate_series(1, 1000) AS i",
     );
+    segments.push(second.shared_memory().unwrap());
+    let dynamic = postgres.folder.path().join("volume/pgdata/pg_dynshmem");
+    assert!(std::fs::read_dir(dynamic).unwrap().count() > 0);
     second.kill();
 
     let mut third = postgres.serving();
@@ -344,4 +350,8 @@ fn a_first_start_killed_half_way_starts_again() {
     let mut again = postgres.serving();
     assert_eq!(postgres.answer("app", "s3cret'x", "SELECT count(*) FROM t"), "1000");
     again.stop("-INT");
+
+    // Nothing of the killed ones stays on this machine.
+    drop((first, second));
+    assert!(segments.iter().all(|id| !has_segment(id)), "{segments:?}");
 }

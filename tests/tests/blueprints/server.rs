@@ -167,6 +167,8 @@ pub(crate) struct Server {
     /// In the environment of everything it started, also of what left its process group.
     mark: String,
     data: Option<String>,
+    /// What it held when it was killed.
+    segment: Option<String>,
 }
 
 impl Server {
@@ -184,6 +186,7 @@ impl Server {
             log,
             mark,
             data: None,
+            segment: None,
         }
     }
 
@@ -217,6 +220,7 @@ impl Server {
 
     /// Kills it and all that it started at once, as a node's failure does.
     pub(crate) fn kill(&mut self) {
+        self.segment = self.segment.take().or_else(|| self.shared_memory());
         let _ = self.child.kill();
         let _ = self.child.wait();
         // What left it behind: its environment tells, or its arguments where a server wrote over that.
@@ -235,6 +239,12 @@ impl Server {
                     .status();
             }
         }
+    }
+
+    /// The System V segment by which a PostgreSQL server locks its data: the seventh line of `postmaster.pid`.
+    pub(crate) fn shared_memory(&self) -> Option<String> {
+        let lock = std::fs::read_to_string(Path::new(self.data.as_ref()?).join("postmaster.pid")).ok()?;
+        Some(lock.lines().nth(6)?.split_whitespace().nth(1)?.to_owned())
     }
 
     /// The folder that only this server's processes name in their arguments.
@@ -257,5 +267,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        // The next server on the same data removes it, but there may have been none.
+        if let Some(segment) = &self.segment {
+            let _ = Command::new("ipcrm")
+                .args(["--shmem-id", segment])
+                .stderr(Stdio::null())
+                .status();
+        }
     }
+}
+
+/// Whether the machine has a System V shared memory segment of this id.
+pub(crate) fn has_segment(id: &str) -> bool {
+    let all = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    all.lines().any(|line| line.split_whitespace().nth(1) == Some(id))
 }
