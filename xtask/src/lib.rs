@@ -14,4 +14,5 @@ pub mod cache;
 pub mod control_plane;
 pub mod fake_kubelet;
 pub mod peer;
+mod product;
 pub mod proxy;

@@ -36,6 +36,7 @@ enum Peer {
     ControlPlane,
     Python(Python),
     Debian(Debian),
+    ObjectStore,
 }
 
 /// A test binary, or the part of it that `filter` picks, that is more than unit tests.
@@ -67,16 +68,29 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "blueprints",
         binary: "blueprints",
-        filter: &["--skip", "judges::", "--skip", "postgres::", "--skip", "redis::"],
+        filter: &[
+            "--skip",
+            "judges::",
+            "--skip",
+            "postgres::",
+            "--skip",
+            "redis::",
+            "--skip",
+            "buckets::",
+        ],
         part: Part::Unit,
         peers: &[],
     },
     Suite {
         name: "scripts on real servers",
         binary: "blueprints",
-        filter: &["postgres::", "redis::"],
+        filter: &["postgres::", "redis::", "buckets::"],
         part: Part::Integration,
-        peers: &[Peer::Debian(Debian::Postgres), Peer::Debian(Debian::Redis)],
+        peers: &[
+            Peer::Debian(Debian::Postgres),
+            Peer::Debian(Debian::Redis),
+            Peer::ObjectStore,
+        ],
     },
     Suite {
         name: "judges of the blueprints",
@@ -204,6 +218,7 @@ impl fmt::Display for Peer {
             Self::Python(_) => f.write_str("judges"),
             Self::Debian(Debian::Postgres) => f.write_str("PostgreSQL"),
             Self::Debian(_) => f.write_str("Redis"),
+            Self::ObjectStore => f.write_str("S3 server"),
         }
     }
 }
@@ -214,6 +229,7 @@ impl Peer {
             Self::ControlPlane => control_plane::build().map(|_| ()),
             Self::Python(environment) => environment.programs().map(|_| ()),
             Self::Debian(package) => package.ready().map(|_| ()),
+            Self::ObjectStore => peer::object_store().map(|_| ()),
         }
     }
 }

@@ -1,88 +1,166 @@
-//! The script of the bucket Job: which calls it makes, in which order, and what it never does. `mc` is a stand-in that
-//! writes its arguments down; what a real server makes of them is for a real node to show.
+//! The script of the bucket Job, run by a real `mc` against a real MinIO that is started as its flavour describes.
 
-use crate::server::{Folder, run, script, text};
+use crate::server::{Folder, Server, command, free_port, run, script, text};
 use platform_core::{BucketSpec, Resource};
 use platform_tests::manifests::{Wanted, resources};
+use provider_k8s::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour};
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::process::Output;
+use xtask::peer::object_store;
 
-/// Writes down its arguments, fails at the n-th call if asked, and knows which buckets keep versions.
+/// The real client; it writes down its arguments first, and its caller dies at the n-th call if asked.
 const MC: &str = r#"#!/bin/sh
 echo "$*" >> "$CALLS"
 [ "$(wc -l < "$CALLS")" != "${DIE_AT:-0}" ] || kill -KILL "$PPID"
-case "$1 $2" in
-  "version enable") touch "$STATE/${3##*/}.versions" ;;
-  "version suspend") rm "$STATE/${3##*/}.versions" ;;
-  "version info") if [ -e "$STATE/${3##*/}.versions" ]; then echo "$3 versioning is enabled"; else echo "$3 is un-versioned"; fi ;;
-  "ilm import") cat > "$STATE/${3##*/}.rules" ;;
-  "ilm rule") if [ "$3" = ls ]; then [ -e "$STATE/${4##*/}.rules" ]; else rm "$STATE/${6##*/}.rules"; fi ;;
-esac
+exec "$MC" "$@"
 "#;
 
-struct Store(Folder);
+struct Store {
+    folder: Folder,
+    server: Server,
+    port: u16,
+}
 
 impl Store {
-    fn new(buckets: &[BucketSpec]) -> Self {
+    /// A server as the blueprint runs it, but for where things lie in a pod.
+    fn new() -> Self {
         let folder = Folder::new();
-        folder.write("bin/mc", MC, 0o755);
-        folder.write("setup.sh", &script("storage/bucket-setup", "setup.sh"), 0o444);
-        folder.write("secret/access-key", "platform", 0o440);
-        folder.write("secret/secret-key", "s3cr3t", 0o440);
-        folder.write("ca.crt", "certificate", 0o444);
-        for name in ["tmp", "state"] {
+        // Copied to where everybody may run them: whoever is nobody does not get into the cache folder.
+        let built = object_store().unwrap();
+        for (name, program) in [("minio", &built.minio), ("mc", &built.mc)] {
+            std::fs::create_dir_all(folder.path().join("programs")).unwrap();
+            std::fs::copy(program, folder.path().join("programs").join(name)).unwrap();
+        }
+        let flavour = Flavour::Known(KnownFlavour::Minio).server();
+        folder.certificates(&["minio", "localhost"]);
+        for (path, key) in &flavour.certificates {
+            let text = std::fs::read_to_string(folder.path().join("tls").join(key)).unwrap();
+            folder.write(&format!("certificates/{path}"), &text, 0o444);
+        }
+        let encryption = format!(
+            "{}MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+            flavour.encryption_key_prefix.unwrap()
+        );
+        for (key, value) in [
+            ("access-key", "platform"),
+            ("secret-key", "r00t-s3cr3t"),
+            ("encryption-key", &encryption),
+        ] {
+            folder.write(&format!("credentials/{key}"), value, 0o440);
+        }
+        for name in ["data", "home", "tmp"] {
             folder.folder(name);
         }
-        let store = Self(folder);
-        store.describe(buckets);
+        folder.write("bin/mc", MC, 0o755);
+        folder.write("setup.sh", &script("storage/bucket-setup", "setup.sh"), 0o444);
+
+        let port = free_port();
+        let placed = |text: &String| {
+            text.replace(CREDENTIALS, &folder.text("credentials"))
+                .replace(CERTIFICATES, &folder.text("certificates"))
+                .replace(DATA, &folder.text("data"))
+                .replace(":9000", &format!("127.0.0.1:{port}"))
+                .replace(":9001", "127.0.0.1:0")
+        };
+        let arguments: Vec<String> = flavour.args.iter().map(placed).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut env: BTreeMap<&str, String> = flavour
+            .env
+            .iter()
+            .map(|(key, value)| (key.as_str(), placed(value)))
+            .collect();
+        env.insert("HOME", folder.text("home"));
+        let server = Server::start(
+            command(&folder.text("programs/minio"), &arguments, &env),
+            folder.path().join("log"),
+        );
+        let mut store = Self { folder, server, port };
         store
+            .server
+            .wait("listen", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        store
+    }
+
+    fn endpoint(&self) -> String {
+        format!("https://localhost:{}", self.port)
     }
 
     /// Lays the records out as the Job's volume does.
     fn describe(&self, buckets: &[BucketSpec]) {
-        let _ = std::fs::remove_dir_all(self.0.path().join("buckets"));
+        let _ = std::fs::remove_dir_all(self.folder.path().join("buckets"));
         let mut wanted = Wanted::local();
         wanted.storage.buckets = buckets.to_vec();
         for record in resources(&wanted).unwrap().iter().filter(|one| is_record(one)) {
             let bucket = record.id.name().base().strip_prefix("bucket-").unwrap();
             for key in ["versioning", "lifecycle.json"] {
                 let value = record.desired["data"][key].as_str().unwrap();
-                self.0.write(&format!("buckets/{bucket}/{key}"), value, 0o444);
+                self.folder.write(&format!("buckets/{bucket}/{key}"), value, 0o444);
             }
         }
-        self.0.folder("buckets");
+        self.folder.folder("buckets");
     }
 
-    /// One run; what it called and whether it came to its end.
+    fn env(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("PATH", format!("{}:/usr/bin:/bin", self.folder.text("bin"))),
+            ("MC", self.folder.text("programs/mc")),
+            ("CALLS", self.folder.text("tmp/calls")),
+            ("HOME", self.folder.text("home")),
+            ("SCRATCH", self.folder.text("tmp")),
+            ("SECRETS", self.folder.text("credentials")),
+            ("CA", self.folder.text("tls/ca.crt")),
+            ("BUCKETS", self.folder.text("buckets")),
+            ("ENDPOINT", self.endpoint()),
+            ("TRIES", "10".to_owned()),
+        ])
+    }
+
+    /// One run of the Job; what it called and whether it came to its end.
     fn run(&self, die_at: usize) -> (Vec<String>, bool) {
-        let calls = self.0.text("state/calls");
+        let calls = self.folder.path().join("tmp/calls");
         let _ = std::fs::remove_file(&calls);
-        let env = BTreeMap::from([
-            ("PATH", format!("{}:/usr/bin:/bin", self.0.text("bin"))),
-            ("CALLS", calls.clone()),
-            ("STATE", self.0.text("state")),
-            ("DIE_AT", die_at.to_string()),
-            ("SCRATCH", self.0.text("tmp")),
-            ("SECRETS", self.0.text("secret")),
-            ("CA", self.0.text("ca.crt")),
-            ("BUCKETS", self.0.text("buckets")),
-            ("ENDPOINT", "https://minio.storage.svc:9000".to_owned()),
-            ("TRIES", "2".to_owned()),
-        ]);
-        let output = run("/bin/sh", &[&self.0.text("setup.sh")], &env);
-        assert!(!text(&output).contains("s3cr3t"));
+        let mut env = self.env();
+        env.insert("DIE_AT", die_at.to_string());
+        let output = run("/bin/sh", &[&self.folder.text("setup.sh")], &env);
+        assert!(!text(&output).contains("s3cr3t"), "{}", text(&output));
+        assert!(output.status.success() != (die_at > 0), "{}", text(&output));
         let calls = std::fs::read_to_string(calls).unwrap_or_default();
+        assert!(!calls.contains("s3cr3t"), "{calls}");
         (calls.lines().map(str::to_owned).collect(), output.status.success())
     }
 
-    /// What the store looks like.
-    fn state(&self) -> BTreeMap<String, String> {
-        std::fs::read_dir(self.0.path().join("state"))
-            .unwrap()
-            .flatten()
-            .filter(|entry| entry.file_name() != "calls")
-            .map(|entry| {
-                let text = std::fs::read_to_string(entry.path()).unwrap();
-                (entry.file_name().into_string().unwrap(), text)
+    /// The client with the server's own key.
+    fn mc(&self, arguments: &[&str]) -> Output {
+        let mut env = self.env();
+        env.insert("MC_CONFIG_DIR", self.folder.text("tmp/mc"));
+        run(&self.folder.text("programs/mc"), arguments, &env)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let arguments = [&["--json"], arguments].concat();
+        let output = self.mc(&arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        let answer = String::from_utf8(output.stdout).unwrap();
+        serde_json::Deserializer::from_str(&answer)
+            .into_iter()
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    /// What S3 says of every bucket: its versioning and its lifecycle rules.
+    fn state(&self) -> BTreeMap<String, (String, Value)> {
+        let buckets = self.json(&["ls", "store"]);
+        buckets
+            .iter()
+            .map(|listed| {
+                let bucket = listed["key"].as_str().unwrap().trim_end_matches('/').to_owned();
+                let place = format!("store/{bucket}");
+                let info = self.json(&["version", "info", &place]);
+                let versioning = info[0]["versioning"]["status"].as_str().unwrap_or_default().to_owned();
+                let rules = self.mc(&["ilm", "rule", "export", &place]);
+                let rules = serde_json::from_slice::<Value>(&rules.stdout).unwrap_or_default();
+                (bucket, (versioning, rules["Rules"].clone()))
             })
             .collect()
     }
@@ -94,58 +172,83 @@ fn is_record(resource: &Resource) -> bool {
         && resource.id.name().base() != "bucket-setup"
 }
 
+/// The buckets of the `local` platform under other names.
+fn local(suffix: &str) -> Vec<BucketSpec> {
+    let mut buckets = Wanted::local().storage.buckets;
+    for bucket in &mut buckets {
+        bucket.name = format!("{}{suffix}", bucket.name);
+    }
+    buckets
+}
+
 #[test]
 fn buckets_become_as_described_whenever_it_is_killed() {
-    let wanted = Wanted::local().storage.buckets;
-    let store = Store::new(&wanted);
-    let (calls, done) = store.run(0);
-    assert!(done);
-    assert_eq!(
-        calls,
-        [
-            "ls store",
-            "mb --ignore-existing store/datasets",
-            "version enable store/datasets",
-            "ilm import store/datasets",
-            "mb --ignore-existing store/models",
-            "version info store/models",
-            "ilm rule ls store/models",
-        ]
-    );
-    let wished = store.state();
-    let rules: serde_json::Value = serde_json::from_str(&wished["datasets.rules"]).unwrap();
-    assert_eq!(rules["Rules"][0]["NoncurrentVersionExpiration"]["NoncurrentDays"], 30);
+    let store = Store::new();
+    store.describe(&local(""));
+    let (calls, _) = store.run(0);
+    let state = store.state();
+    let (versioning, rules) = &state["datasets"];
+    assert_eq!(versioning, "Enabled");
+    assert_eq!(rules[0]["NoncurrentVersionExpiration"]["NoncurrentDays"], 30);
+    assert_eq!(rules[0]["Status"], "Enabled");
+    assert_eq!(rules.as_array().unwrap().len(), 1);
+    assert_eq!(state["models"], (String::new(), Value::Null));
+    assert_eq!(state.len(), 2);
     assert_eq!(store.run(0).0, calls, "a second run makes the same calls");
-    assert_eq!(store.state(), wished);
+    assert_eq!(store.state(), state, "and changes nothing");
+
     for die_at in 1..=calls.len() {
-        let other = Store::new(&wanted);
-        assert!(!other.run(die_at).1, "killed at call {die_at}");
-        assert!(other.run(0).1);
-        assert_eq!(other.state(), wished, "killed at call {die_at}");
+        let suffix = format!("-{die_at}");
+        store.describe(&local(&suffix));
+        assert!(!store.run(die_at).1, "killed at call {die_at}");
+        store.run(0);
+        let now = store.state();
+        for bucket in ["datasets", "models"] {
+            assert_eq!(
+                now[&format!("{bucket}{suffix}")],
+                state[bucket],
+                "killed at call {die_at}"
+            );
+        }
     }
 }
 
 /// Switched off settings go, a bucket that is no longer described keeps everything, and nothing is ever removed.
 #[test]
 fn what_is_no_longer_wanted_is_switched_off_and_nothing_is_removed() {
-    let store = Store::new(&Wanted::local().storage.buckets);
-    assert!(store.run(0).1);
+    let store = Store::new();
+    store.describe(&local(""));
+    store.run(0);
+    let object = store.folder.write("object", "first", 0o444);
+    assert!(store.mc(&["cp", &object, "store/datasets/object"]).status.success());
+    let object = store.folder.write("object", "second", 0o444);
+    assert!(store.mc(&["cp", &object, "store/datasets/object"]).status.success());
+    let versions = || store.json(&["ls", "--versions", "store/datasets"]).len();
+    assert_eq!(versions(), 2, "an overwritten object is kept");
+
     store.describe(&[BucketSpec::new("datasets")]);
-    let (calls, done) = store.run(0);
-    assert!(done);
-    assert!(
-        calls.contains(&"version suspend store/datasets".to_owned()),
-        "{calls:?}"
-    );
-    assert!(
-        calls.contains(&"ilm rule rm --all --force store/datasets".to_owned()),
-        "{calls:?}"
-    );
-    assert_eq!(store.state(), BTreeMap::new());
+    store.run(0);
+    let state = store.state();
+    assert_eq!(state["datasets"], ("Suspended".to_owned(), Value::Null));
     store.describe(&[]);
     assert_eq!(store.run(0).0, ["ls store"]);
-    for words in [" rb ", " rm ", "--recursive", "--purge"] {
-        let text = script("storage/bucket-setup", "setup.sh").replace("ilm rule rm --all --force", "");
-        assert!(!text.contains(words), "{words}");
-    }
+    assert_eq!(store.state(), state);
+    assert_eq!(versions(), 2);
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_named() {
+    let mut store = Store::new();
+    store.describe(&local(""));
+    store.server.kill();
+    let mut env = store.env();
+    env.insert("TRIES", "1".to_owned());
+    let output = run("/bin/sh", &[&store.folder.text("setup.sh")], &env);
+    assert!(!output.status.success());
+    let answer = text(&output);
+    assert!(
+        answer.contains(&format!("the store does not answer at {}", store.endpoint())),
+        "{answer}"
+    );
+    assert!(!answer.contains("s3cr3t"), "{answer}");
 }
