@@ -112,15 +112,28 @@ impl Asker<'_> {
         }
         // The planner knows what to do about these: replace, grow, or say which field.
         let immutable = IMMUTABLE.iter().any(|text| answer.message().contains(text));
-        if immutable || found.is_some() {
+        let merged = self.is_merged_with_what_goes(&answer);
+        if immutable || merged || found.is_some() {
             return Ok(Preview::Change {
                 after: shape::cleaned(&self.wish.desired),
-                unverified: None,
+                unverified: merged.then(|| "its first update: the server cannot be asked before".to_owned()),
                 warnings: answer.warnings,
                 found: found.map(Box::new),
             });
         }
         self.refused(answer)
+    }
+
+    /// Till the hand-over before its first update an object keeps items that the wish no longer has, so a dry run sees
+    /// them beside the new ones: a changed port next to the old one of the same name.
+    fn is_merged_with_what_goes(&self, answer: &Answer) -> bool {
+        answer.status == 422
+            && answer.message().contains("Duplicate value")
+            && self
+                .seen
+                .objects
+                .get(&self.wish.id)
+                .is_some_and(|there| matcher::handed_over(there, MANAGER, &self.kind.api_version(), false).is_some())
     }
 
     async fn dry_apply(&self) -> Result<Answer> {
