@@ -127,6 +127,8 @@ fn clean(value: &mut Value, names: &[(String, &str)]) {
                     "acquireTime",
                     "renewTime",
                     "leaseTransitions",
+                    // a run that had nothing to do leaves the lease of a dead one to run out
+                    "holderIdentity",
                     "mlplat.dev/desired-hash",
                     "applyset.kubernetes.io/id",
                     "applyset.kubernetes.io/part-of",

@@ -14,3 +14,4 @@ mod sharing;
 mod simulated_nodes;
 mod stage;
 mod standing;
+mod stored_plans;
