@@ -305,10 +305,9 @@ impl Writer<'_> {
             cause["reason"] == "FieldManagerConflict"
                 && (adopt
                     || cause["field"].as_str().is_some_and(|field| {
-                        let path = conflict_path(field);
                         let ours = field.contains("mlplat.dev/") || field.contains("applyset.kubernetes.io/");
-                        let planned = |change: &FieldPath| change.is_within(&path) || path.is_within(change);
-                        ours || self.permit.step().changes.iter().any(|change| planned(&change.path))
+                        let changes = &self.permit.step().changes;
+                        ours || changes.iter().any(|change| is_conflict_over(field, &change.path))
                     }))
         })
     }
@@ -357,31 +356,46 @@ impl Writer<'_> {
     }
 }
 
-/// `.spec.template.spec.containers[name="c"].image` as a path.
-fn conflict_path(field: &str) -> FieldPath {
-    let mut text = field.trim_start_matches('.').to_owned();
-    while let Some(start) = text.find("[name=\"") {
-        let Some(end) = text[start..].find("\"]") else { break };
-        let name = text[start + 7..start + end].to_owned();
-        text.replace_range(start..start + end + 2, &format!("[{name}]"));
-    }
-    FieldPath::from(text.as_str())
+/// Whether a conflict, named as the server names it, is about a planned change or something above or below it.
+///
+/// The server does not quote the dots inside a key (`.data.redis.conf`), so texts are compared, not segments.
+fn is_conflict_over(field: &str, change: &FieldPath) -> bool {
+    let field = field
+        .trim_start_matches('.')
+        .replace("[name=\"", "[")
+        .replace("\"]", "]");
+    let change = change.to_string().replace('"', "");
+    let holds = |outer: &str, inner: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    holds(&field, &change) || holds(&change, &field)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::conflict_path;
+    use super::is_conflict_over;
+    use platform_core::value::FieldPath;
 
     #[test]
     fn conflicts_name_fields_as_plans_do() {
-        for (field, path) in [
-            (".spec.replicas", "spec.replicas"),
+        let data = FieldPath::root().key("data");
+        for (field, change, same) in [
+            (".spec.replicas", FieldPath::from("spec.replicas"), true),
+            (".spec", FieldPath::from("spec.replicas"), true),
+            (".spec.replicas", FieldPath::from("spec"), true),
+            (".spec.replicas", FieldPath::from("spec.replica"), false),
             (
                 ".spec.template.spec.containers[name=\"c\"].image",
-                "spec.template.spec.containers[c].image",
+                FieldPath::from("spec.template.spec.containers[c].image"),
+                true,
             ),
+            (".data.redis.conf", data.key("redis.conf"), true),
+            (".data.redis.conf", data.key("redis"), true),
+            (".data.redis.conf", data.key("start.sh"), false),
         ] {
-            assert_eq!(conflict_path(field).to_string(), path);
+            assert_eq!(is_conflict_over(field, &change), same, "{field} and {change}");
         }
     }
 }
