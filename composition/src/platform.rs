@@ -3,9 +3,7 @@
 use crate::config::{PlatformConfig, ProviderName, Rule};
 use crate::lower::{self, Specs};
 use crate::wire::{self, Stacks};
-use platform_core::engine::{
-    ApplyOptions, Approvals, Engine, Event, Outputs, Plan, PlanRequest, Policy, RenderOptions, Report,
-};
+use platform_core::engine::{ApplyOptions, Approvals, Engine, Event, Outputs, Plan, PlanRequest, Policy, Report};
 use platform_core::value::{Clock, ResourceId, SetId, SystemClock};
 use platform_core::{
     CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, Result, SecurityOutputs, Stack,
@@ -101,18 +99,16 @@ impl Platform {
         &self.specs
     }
 
-    /// How to print this platform's plans: its heading, and which risks need an approval here.
-    pub fn rendering(&self) -> RenderOptions {
+    /// The heading of this platform's plans: `Platform ml-platform (local) on kubernetes`.
+    pub fn title(&self) -> String {
         let config = &self.config;
         let providers: Vec<&str> = self.stacks.keys().map(|provider| provider.as_str()).collect();
-        RenderOptions::default()
-            .with_title(format!(
-                "Platform {} ({}) on {}",
-                config.name,
-                config.environment,
-                providers.join(", ")
-            ))
-            .with_policy(self.engine.policy().clone())
+        format!(
+            "Platform {} ({}) on {}",
+            config.name,
+            config.environment,
+            providers.join(", ")
+        )
     }
 
     /// Everything that the config asks for, as data. Reads nothing.

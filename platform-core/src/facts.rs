@@ -242,6 +242,15 @@ pub enum Risk {
 }
 
 impl Risk {
+    /// All.
+    pub const ALL: [Self; 5] = [
+        Self::DestroysData,
+        Self::Irreversible,
+        Self::LowersProtection,
+        Self::Downtime,
+        Self::Exposes,
+    ];
+
     /// `destroys-data`, as approvals spell it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -263,16 +272,10 @@ impl std::fmt::Display for Risk {
 impl std::str::FromStr for Risk {
     type Err = crate::value::InvalidValue;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [
-            Self::DestroysData,
-            Self::Irreversible,
-            Self::LowersProtection,
-            Self::Downtime,
-            Self::Exposes,
-        ]
-        .into_iter()
-        .find(|risk| risk.as_str() == text)
-        .ok_or_else(|| crate::value::InvalidValue::new(text, "a risk such as destroys-data"))
+        Self::ALL
+            .into_iter()
+            .find(|risk| risk.as_str() == text)
+            .ok_or_else(|| crate::value::InvalidValue::new(text, "a risk such as destroys-data"))
     }
 }
 

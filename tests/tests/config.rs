@@ -293,13 +293,13 @@ fn the_examples_load() {
 fn the_committed_schema_is_the_current_one() {
     let path = workspace().join("composition/schema/platform.schema.json");
     let current = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
-    if std::env::var_os("UPDATE").is_some() {
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
         fs::write(&path, &current).unwrap();
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == current,
-        "run this test with UPDATE=1 and commit {}",
+        "run `cargo xtask schema` and commit {}",
         path.display()
     );
     let mut undocumented = Vec::new();

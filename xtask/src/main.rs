@@ -24,6 +24,8 @@ enum Task {
         /// Which parts
         parts: Vec<suite::Part>,
     },
+    /// Rewrite the JSON Schema of config files, composition/schema/platform.schema.json, from the code
+    Schema,
     /// Install every peer of the tests into the cache folder, so that they need no network later
     Peers,
     /// A real Kubernetes control plane with simulated nodes, on loopback, for trials and tests
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Test { parts } => suite::run(&parts),
+        Task::Schema => suite::rewrite_schema(),
         Task::Peers => suite::make_peers_ready(),
         Task::ControlPlane(ControlPlane::Build) => {
             let binaries = control_plane::build()?;

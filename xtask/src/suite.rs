@@ -162,6 +162,22 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
     stages.close()
 }
 
+/// Rewrites the committed JSON Schema of config files. The test that holds it writes it: one place knows its text.
+pub(crate) fn rewrite_schema() -> Result<()> {
+    succeed(
+        cargo(&[
+            "test",
+            "--workspace",
+            "--test",
+            "config",
+            "the_committed_schema_is_the_current_one",
+        ])
+        .env("UPDATE_SCHEMA", "1"),
+    )?;
+    println!("composition/schema/platform.schema.json is current");
+    Ok(())
+}
+
 /// Makes every peer ready, for work without a network later.
 pub(crate) fn make_peers_ready() -> Result<()> {
     let mut stages = Stages::default();

@@ -33,6 +33,27 @@ impl PlatformConfig {
             })
             .collect()
     }
+
+    /// The effective config as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.origin.0.tree.as_ref().map_or(serde_json::Value::Null, json)
+    }
+}
+
+fn json(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Null { .. } => serde_json::Value::Null,
+        Value::Scalar {
+            text,
+            plain: Plain::Text,
+        } => text.as_str().into(),
+        Value::Scalar { text, .. } => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+        Value::List(items) => items.iter().map(json).collect(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|entry| (entry.key.clone(), json(&entry.value)))
+            .collect(),
+    }
 }
 
 type Line = (String, Option<String>);

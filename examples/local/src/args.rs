@@ -24,6 +24,9 @@ pub(crate) enum Command {
         /// Also writes the plan to this file (mode 0600), for `apply FILE`
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// Plans what `destroy` would do
+        #[arg(long)]
+        destroy: bool,
     },
     /// Makes the config true. Exit code: 0 done, 1 error, 3 refused, 4 an approval is missing, 5 partly failed
     Apply {
@@ -72,7 +75,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "TOKEN")]
     pub(crate) approve: Vec<String>,
     /// Approves every demand of a risk, such as downtime; loss of data is approved one by one. May be repeated
-    #[arg(long, global = true, value_name = "RISK")]
+    #[arg(long, global = true, value_name = "RISK", value_parser = risk)]
     pub(crate) accept: Vec<Risk>,
     /// Why, for the record of approvals
     #[arg(long, global = true, value_name = "TEXT", default_value = "command line")]
@@ -81,7 +84,7 @@ pub(crate) struct Options {
     #[arg(long, global = true)]
     pub(crate) yes: bool,
     /// Waits this long for somebody else's run to end, such as 60s
-    #[arg(long, global = true, value_name = "TIME")]
+    #[arg(long, global = true, value_name = "TIME", value_parser = span)]
     pub(crate) wait: Option<Span>,
     /// What to print
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
@@ -105,4 +108,15 @@ fn capability(text: &str) -> Result<Capability, String> {
             let known: Vec<&str> = Capability::ALL.iter().map(|capability| capability.as_str()).collect();
             format!("known are {}", known.join(", "))
         })
+}
+
+fn risk(text: &str) -> Result<Risk, String> {
+    text.parse().map_err(|_| {
+        let known: Vec<&str> = Risk::ALL.iter().map(|risk| risk.as_str()).collect();
+        format!("known are {}", known.join(", "))
+    })
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    text.parse::<Span>().map_err(|why| format!("{why}; {}", why.help()))
 }

@@ -4,7 +4,7 @@ use crate::args::Options;
 use crate::world_file::{WorldFile, default_path};
 use anyhow::{Context as _, Result, bail};
 use platform_core::testing::World;
-use platform_core::value::{Clock, Place, SystemClock};
+use platform_core::value::{Clock, Place, Span, SystemClock};
 use provider_k8s::{KubeProvider, Kubernetes};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,7 +63,8 @@ pub(crate) async fn connect(options: &Options) -> Result<Connection> {
             Some(path) => path.clone(),
             None => default_path()?,
         };
-        let world = WorldFile::open(&path, Place::kubernetes("main")?, Arc::clone(&clock))?;
+        let wait = options.wait.map_or(Duration::ZERO, Span::as_duration);
+        let world = WorldFile::open(&path, Place::kubernetes("main")?, Arc::clone(&clock), wait).await?;
         return Ok(Connection {
             stack: Kubernetes::on(Arc::new(world.world.clone()), Arc::clone(&clock)),
             clock,

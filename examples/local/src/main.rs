@@ -2,9 +2,11 @@
 
 mod args;
 mod connect;
+mod consent;
 mod next;
 mod progress;
 mod run;
+mod screen;
 mod world_file;
 
 use args::Cli;

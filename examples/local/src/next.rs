@@ -25,12 +25,30 @@ pub(crate) fn after_apply(options: &Options, target: &Target, outputs: &Value) -
             format!("{COMMAND} apply --context kind-ml-platform"),
             "the same on a real cluster",
         )),
-        Target::Cluster { context, kubeconfig } => {
-            let kubectl = kubectl(context, kubeconfig.as_deref());
-            lines.extend(forwards(&kubectl, outputs).into_iter().map(|line| (line, "")));
-        }
+        Target::Cluster { .. } => lines.extend(reached(target, outputs)),
     }
     page(&lines)
+}
+
+/// How to reach what runs on a real cluster.
+pub(crate) fn reach(target: &Target, outputs: &Value) -> Option<String> {
+    let lines: Vec<_> = reached(target, outputs).collect();
+    (!lines.is_empty()).then(|| page(&lines))
+}
+
+fn reached(target: &Target, outputs: &Value) -> impl Iterator<Item = (String, &'static str)> {
+    let lines = match target {
+        Target::World(_) => Vec::new(),
+        Target::Cluster { context, kubeconfig } => forwards(&kubectl(context, kubeconfig.as_deref()), outputs),
+    };
+    lines.into_iter().map(|line| (line, ""))
+}
+
+pub(crate) fn after_plan(options: &Options, target: &Target, file: &Path) -> String {
+    let shown = file.display().to_string();
+    let mut command = format!("{COMMAND} apply {}", quoted(&shown));
+    place(&mut command, options, target);
+    page(&[(command, "exactly this, or a refusal")])
 }
 
 pub(crate) fn after_destroy(options: &Options, target: &Target, report: &Report) -> String {
@@ -61,25 +79,31 @@ fn page(lines: &[(String, &str)]) -> String {
 /// The flags that lead to the same config and place again.
 fn flags(options: &Options, target: &Target) -> String {
     let mut flags = String::new();
-    let mut flag = |name: &str, value: &str| {
-        let _ = write!(flags, " {name} {}", quoted(value));
-    };
     if let Some(config) = &options.config {
-        flag("--config", &config.display().to_string());
+        flag(&mut flags, "--config", &config.display().to_string());
     }
     for assignment in &options.set {
-        flag("--set", assignment);
+        flag(&mut flags, "--set", assignment);
     }
+    place(&mut flags, options, target);
+    flags
+}
+
+/// The flags that lead to the same place again.
+fn place(command: &mut String, options: &Options, target: &Target) {
     if let Some(world) = &options.world {
-        flag("--world", &world.display().to_string());
+        flag(command, "--world", &world.display().to_string());
     }
     if let Target::Cluster { context, kubeconfig } = target {
-        flag("--context", context);
+        flag(command, "--context", context);
         if let Some(kubeconfig) = kubeconfig {
-            flag("--kubeconfig", &kubeconfig.display().to_string());
+            flag(command, "--kubeconfig", &kubeconfig.display().to_string());
         }
     }
-    flags
+}
+
+fn flag(command: &mut String, name: &str, value: &str) {
+    let _ = write!(command, " {name} {}", quoted(value));
 }
 
 fn kubectl(context: &str, kubeconfig: Option<&Path>) -> String {

@@ -8,6 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Objects of the embedded world become ready in this share of the time they take on a cluster, in percent.
 const PACE: u32 = 2;
@@ -22,19 +23,13 @@ pub(crate) struct WorldFile {
 
 impl WorldFile {
     /// Opens the world in a file; an absent file is an empty world.
-    pub(crate) fn open(path: &Path, place: Place, clock: Arc<dyn Clock>) -> Result<Self> {
+    ///
+    /// Waits up to `wait` for another run to end.
+    pub(crate) async fn open(path: &Path, place: Place, clock: Arc<dyn Clock>, wait: Duration) -> Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let lock_path = beside(path, "lock");
-        let lock = File::create(&lock_path).with_context(|| format!("cannot write {}", lock_path.display()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!("{} is in use by another run", path.display()),
-            Err(TryLockError::Error(why)) => {
-                return Err(why).with_context(|| format!("cannot lock {}", lock_path.display()));
-            }
-        }
+        let lock = lock(path, wait).await?;
         let world = World::new(place, provider_k8s::facts, clock).with_pace(PACE);
         match fs::read(path) {
             Ok(bytes) => world
@@ -56,6 +51,32 @@ impl WorldFile {
             path: path.to_path_buf(),
             _lock: lock,
         })
+    }
+}
+
+/// Locks the file beside the world's; it is the lock that counts, not that the file is there.
+async fn lock(world: &Path, wait: Duration) -> Result<File> {
+    let path = beside(world, "lock");
+    let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let until = Instant::now() + wait;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(
+                    ErrorKind::Locked,
+                    format!("{} is in use by another run", world.display()),
+                )
+                .with_help("--wait 60s waits for it to end")
+                .into());
+            }
+            Err(TryLockError::Error(why)) => {
+                return Err(why).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
     }
 }
 

@@ -112,9 +112,17 @@ fn a_plan_file_is_applied_as_it_is_or_refused() {
     desk.expect(0, &["apply", "--set", "cache.memory=1Gi"]);
     let refused = desk.expect(3, &["apply", file]);
     assert!(refused.contains("changed since the plan"), "{refused}");
+    assert!(
+        refused.contains("planned just now") || refused.contains(" s ago"),
+        "{refused}"
+    );
     // Back to where the plan was made, it applies, and applied twice it does nothing more.
     desk.expect(0, &["apply"]);
-    desk.expect(0, &["apply", file]);
+    let applied = desk.expect(0, &["apply", file]);
+    assert!(
+        applied.contains("redis.cache.svc:6379"),
+        "outputs end the run: {applied}"
+    );
     let settled = desk.world();
     desk.expect(0, &["apply", file]);
     assert_eq!(desk.world(), settled);
@@ -122,6 +130,52 @@ fn a_plan_file_is_applied_as_it_is_or_refused() {
     desk.expect(1, &["apply", file, "--set", "cache.memory=1Gi"]);
     std::fs::write(file, "{\"schema\": 99}").unwrap();
     desk.expect(1, &["apply", file]);
+}
+
+#[test]
+fn a_plan_file_asks_for_the_approvals_of_its_environment() {
+    let desk = Desk::new();
+    let (config, file) = (desk.path("platform.yaml"), desk.path("plan.json"));
+    let (config, file) = (config.to_str().unwrap(), file.to_str().unwrap());
+    // Only the environment differs: a restart is free on a laptop, not in staging.
+    for (environment, code, ended) in [("local", 2, 0), ("staging", 4, 4)] {
+        let text =
+            format!("name: demo\nenvironment: {environment}\nprovider: kubernetes\ncache: {{}}\nsecurity: {{}}\n");
+        std::fs::write(config, text).unwrap();
+        desk.expect(0, &["apply", "--config", config]);
+        let change = ["plan", "--config", config, "--set", "cache.memory=2Gi", "--out", file];
+        let planned = desk.expect(code, &change);
+        assert!(planned.contains(&format!("apply {file} --world")), "{planned}");
+        desk.expect(ended, &["apply", file]);
+        desk.expect(0, &["apply", file, "--accept", "downtime"]);
+        desk.expect(0, &["plan", "--config", config, "--set", "cache.memory=2Gi"]);
+        let destroy = ["plan", "--config", config, "--destroy", "--out", file];
+        desk.expect(2, &destroy);
+        let destroyed = desk.expect(0, &["apply", file]);
+        assert!(
+            destroyed.contains("sweep: nothing left but what is kept"),
+            "{destroyed}"
+        );
+        std::fs::remove_file(desk.path("world.json")).unwrap();
+    }
+}
+
+#[test]
+fn one_run_at_a_time_has_the_world() {
+    let desk = Desk::new();
+    let lock = std::fs::File::create(desk.path("world.json.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = desk.expect(3, &["apply"]);
+    assert!(
+        refused.contains("in use by another run") && refused.contains("--wait 60s"),
+        "{refused}"
+    );
+    let waiting = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(lock);
+    });
+    desk.expect(0, &["apply", "--wait", "60s"]);
+    waiting.join().unwrap();
 }
 
 #[test]
@@ -165,6 +219,12 @@ fn programs_read_documents() {
         (&Value::from("plan"), &Value::from(1))
     );
     assert_eq!(plan["simulated"], true);
+    assert_eq!(plan["policy"]["risks"].as_array().unwrap().len(), 4);
+    let config: Value = serde_json::from_str(&desk.expect(0, &["config", "--output", "json"])).unwrap();
+    assert_eq!(
+        (&config["database"]["version"], &config["database"]["max_connections"]),
+        (&"17".into(), &200.into())
+    );
     let stream = lines(&desk.expect(0, &["apply", "--output", "json"]));
     assert!(stream.iter().all(|line| line["simulated"] == true));
     let steps = plan["steps"].as_array().unwrap().len();
@@ -189,7 +249,17 @@ fn programs_read_documents() {
 fn wrong_usage_says_what_to_write() {
     let desk = Desk::new();
     let cases: &[(&[&str], &str)] = &[
-        (&["apply", "--accept", "everything"], "a risk such as destroys-data"),
+        (&["apply", "--accept", "everything"], "known are destroys-data"),
+        (&["apply", "--wait", "5"], "such as 30d"),
+        (
+            &["plan", "--adopt", "ConfigMap/database/absent"],
+            "asks for no such object",
+        ),
+        (
+            &["plan", "--destroy", "--only", "cache"],
+            "take its block out of the config",
+        ),
+        (&["config", "--explain", "--output", "json"], "leave --output json out"),
         (&["plan", "--only", "databse"], "known are database"),
         (&["plan", "--only", "monitoring"], "add a `monitoring:` block"),
         (&["plan", "--set", "database.storage=10G"], "write 10Gi (10.7 GB)"),

@@ -4,6 +4,7 @@ use super::approve::ApprovedPlan;
 use super::lease::Leases;
 use super::plan::{Action, Plan, Step};
 use super::planner::Survey;
+use super::render;
 use super::report::{Outcome, Report};
 use super::schedule::Run;
 use super::{Approvals, Engine, Event};
@@ -11,7 +12,7 @@ use crate::facts::Creation;
 use crate::provider::PlannedWrite;
 use crate::provider::Verb;
 use crate::resource::{Observation, Owner};
-use crate::value::{Digest, Place, ResourceId};
+use crate::value::{Place, ResourceId, Timestamp};
 use crate::{Error, ErrorKind, Result};
 use futures::future::try_join_all;
 use std::collections::{BTreeSet, HashMap};
@@ -91,8 +92,7 @@ impl Engine {
         if survey.plan.is_empty() && !survey.observations.values().any(unfinished) {
             return Ok(settled(&survey, self.clock().elapsed().saturating_sub(start)));
         }
-        let digest = plan.digest();
-        let approved = self.verify_approvals(survey.plan.clone(), &digest, approvals)?;
+        let approved = self.verify_approvals(survey.plan.clone(), plan, approvals)?;
         self.preflight(&approved).await?;
         drop(survey);
 
@@ -101,7 +101,7 @@ impl Engine {
         self.wait_out_open_creates(&mut leases).await;
         let ready = async {
             let survey = self.verify_world(plan).await?;
-            let approved = self.verify_approvals(survey.plan.clone(), &digest, approvals)?;
+            let approved = self.verify_approvals(survey.plan.clone(), plan, approvals)?;
             Ok((survey, approved))
         };
         let (survey, approved) = match ready.await {
@@ -147,7 +147,7 @@ impl Engine {
             }
         }
         let survey = self.survey(&plan.request, identities, plan.as_of).await?;
-        refuse_stale(plan, &survey.plan)?;
+        refuse_stale(plan, &survey.plan, self.clock().now())?;
         let blocked: Vec<String> = survey
             .plan
             .steps
@@ -165,12 +165,12 @@ impl Engine {
         }
     }
 
-    fn verify_approvals(&self, fresh: Plan, original: &Digest, approvals: &Approvals) -> Result<ApprovedPlan> {
+    fn verify_approvals(&self, fresh: Plan, planned: &Plan, approvals: &Approvals) -> Result<ApprovedPlan> {
         Ok(ApprovedPlan::new(
             fresh,
-            original.clone(),
+            planned.digest(),
             approvals,
-            self.policy(),
+            &self.policy().and(&planned.policy),
             self.clock().now(),
         )?)
     }
@@ -311,7 +311,7 @@ fn settled(survey: &Survey, took: Duration) -> Report {
 /// Refuses when the fresh plan would do anything that the planned one did not say.
 ///
 /// A step whose planned outcome already holds is no difference, so a killed apply of a stored plan resumes.
-fn refuse_stale(planned: &Plan, fresh: &Plan) -> Result<()> {
+fn refuse_stale(planned: &Plan, fresh: &Plan, at: Timestamp) -> Result<()> {
     let before: HashMap<&ResourceId, &Step> = planned.steps.iter().map(|step| (&step.id, step)).collect();
     for now in fresh.steps.iter().filter(|step| step.action != Action::Unchanged) {
         let same = match before.get(&now.id) {
@@ -325,13 +325,13 @@ fn refuse_stale(planned: &Plan, fresh: &Plan) -> Result<()> {
             None => false,
         };
         if !same {
-            return Err(stale(now, before.get(&now.id).copied(), fresh));
+            return Err(stale(now, before.get(&now.id).copied(), planned, at));
         }
     }
     Ok(())
 }
 
-fn stale(now: &Step, then: Option<&Step>, fresh: &Plan) -> Error {
+fn stale(now: &Step, then: Option<&Step>, plan: &Plan, at: Timestamp) -> Error {
     let mut what = Vec::new();
     let planned: Vec<_> = then.map(|step| step.changes.iter().collect()).unwrap_or_default();
     for change in now.changes.iter().filter(|change| {
@@ -339,15 +339,12 @@ fn stale(now: &Step, then: Option<&Step>, fresh: &Plan) -> Error {
             .iter()
             .any(|other| other.path == change.path && other.before == change.before && other.after == change.after)
     }) {
-        let who = change
-            .actor
-            .as_ref()
-            .map_or_else(|| "somebody".to_owned(), |actor| actor.name.clone());
-        what.push(format!("{} is {} ({who})", change.path, shown(change.before.as_ref())));
+        what.push(render::as_found(now, change, at));
     }
     if what.is_empty() {
         what.push(match (then, &now.blocked) {
             (_, Some(blocked)) => blocked.why.clone(),
+            (Some(then), _) if then.uid.is_some() && now.uid.is_none() => "it is gone".to_owned(),
             (Some(then), _) if then.uid != now.uid => "it is another object now".to_owned(),
             (Some(then), _) => format!("planned {:?}, now {:?}", then.action, now.action).to_lowercase(),
             (None, _) => format!("not in the plan, now {:?}", now.action).to_lowercase(),
@@ -357,10 +354,6 @@ fn stale(now: &Step, then: Option<&Step>, fresh: &Plan) -> Error {
         ErrorKind::Stale,
         format!("{} changed since the plan: {}", now.id.label(), what.join(", ")),
     )
-    .with_context("planned", fresh.as_of)
+    .with_context("planned", render::ago(at.since(plan.as_of)))
     .with_help("plan again")
-}
-
-fn shown(value: Option<&serde_json::Value>) -> String {
-    value.map_or_else(|| "absent".to_owned(), std::string::ToString::to_string)
 }

@@ -22,6 +22,14 @@ impl Policy {
             risks: environment.approvals(),
         }
     }
+
+    /// What either asks for.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            risks: self.risks.union(&other.risks).copied().collect(),
+        }
+    }
 }
 
 impl Default for Policy {

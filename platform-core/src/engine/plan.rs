@@ -1,5 +1,6 @@
 //! A plan: a value with a digest. It can be printed, stored, approved and compared.
 
+use super::approve::Policy;
 use crate::blueprint::{Blueprint, Context};
 use crate::error::Result;
 use crate::facts::{FieldChange, Risk};
@@ -249,6 +250,8 @@ pub struct Plan {
     pub as_of: Timestamp,
     /// What was asked for.
     pub request: PlanRequest,
+    /// Which risks need an approval; the engine that applies it may ask for more, never for less.
+    pub policy: Policy,
     /// Proved identities of the places.
     pub places: BTreeMap<Place, PlaceIdentity>,
     /// Steps in the order of their components and ids; also those that change nothing.
@@ -298,7 +301,7 @@ impl Plan {
         counts
     }
 
-    /// Hash of the steps, the wish, the places, the time and the versions: what approvals name.
+    /// Hash of the steps, the wish, the policy, the places, the time and the versions: what approvals name.
     pub fn digest(&self) -> Digest {
         let steps: Vec<Digest> = self
             .steps
@@ -311,6 +314,7 @@ impl Plan {
             &self.library,
             self.as_of,
             &self.request,
+            &self.policy,
             &self.places,
             steps,
         ))

@@ -143,6 +143,7 @@ impl Engine {
             library: LIBRARY.to_owned(),
             as_of,
             request: request.clone(),
+            policy: self.policy().clone(),
             places: identities,
             outputs: resolve(&request.outputs, &outputs),
             warnings: observations

@@ -11,11 +11,13 @@ mod style;
 mod value;
 
 pub use outputs::{Outputs, OutputsText};
+pub(super) use style::ago;
 
-use super::approve::Policy;
-use super::plan::{Action, Cause, Plan, Step};
+use super::plan::{Action, Cause, Change, Plan, Step};
 use super::report::Report;
 use crate::facts::FieldChange;
+use crate::resource::Actor;
+use crate::value::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
@@ -31,8 +33,6 @@ pub struct RenderOptions {
     pub took: Option<Duration>,
     /// Whether unchanged objects are listed too. Default off.
     pub unchanged: bool,
-    /// Which risks need an approval here. Default: all are listed as needing one.
-    pub policy: Option<Policy>,
     /// A report ends with what a sweep found, as after a destroy. Default off.
     pub sweep: bool,
 }
@@ -58,16 +58,22 @@ impl RenderOptions {
         self.unchanged = unchanged;
         self
     }
-    /// Sets which risks need an approval.
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
-        self
-    }
     /// Sets whether a report ends with what a sweep found.
     pub fn with_sweep(mut self, sweep: bool) -> Self {
         self.sweep = sweep;
         self
     }
+}
+
+/// A field as it was found, and who left it so: `spec.replicas is 2 (kubectl-edit, 3 min ago)`. Secret-free.
+pub(super) fn as_found(step: &Step, change: &Change, now: Timestamp) -> String {
+    let shown = value::shown(step, change);
+    let who = match &change.actor {
+        None => "somebody".to_owned(),
+        Some(Actor { name, at: None }) => name.clone(),
+        Some(Actor { name, at: Some(at) }) => format!("{name}, {}", ago(now.since(*at))),
+    };
+    format!("{} is {} ({who})", shown.path, shown.before)
 }
 
 /// A plan as text; made by [`Plan::display`].

@@ -8,7 +8,7 @@
 //! assert!(fixtures::report(&fixtures::set()).is_success());
 //! ```
 
-use crate::engine::{Action, Cause, Outcome, Plan, PlanRequest, Report, Step};
+use crate::engine::{Action, Cause, Outcome, Plan, PlanRequest, Policy, Report, Step};
 use crate::resource::{Holds, OnRemoval, Resource};
 use crate::value::{Place, PlaceIdentity, Recipe, Reference, ResourceId, SetId, Timestamp};
 use crate::{
@@ -101,6 +101,7 @@ pub fn plan(set: &SetId, steps: Vec<Step>) -> Plan {
         library: env!("CARGO_PKG_VERSION").to_owned(),
         as_of: Timestamp::EPOCH,
         request: PlanRequest::destroy(set.clone()),
+        policy: Policy::default(),
         places,
         steps,
         outputs: Value::Null,

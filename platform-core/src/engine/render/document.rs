@@ -28,6 +28,7 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "set": plan.request.set,
         "as_of": plan.as_of,
         "digest": plan.digest(),
+        "policy": plan.policy,
         "places": plan.places,
         "empty": plan.is_empty(),
         "counts": plan.counts(),

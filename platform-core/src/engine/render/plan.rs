@@ -249,10 +249,7 @@ impl Page<'_> {
     }
 
     fn needs(&self, demand: &Demand) -> bool {
-        self.options
-            .policy
-            .as_ref()
-            .is_none_or(|policy| policy.risks.contains(&demand.risk))
+        self.plan.policy.risks.contains(&demand.risk)
     }
 
     fn notes(&mut self) {

@@ -67,7 +67,7 @@ pub(super) fn span(duration: std::time::Duration) -> String {
 }
 
 /// `40 s ago`, `3 min ago`, `2 h ago`, `5 d ago`.
-pub(super) fn ago(duration: std::time::Duration) -> String {
+pub(in super::super) fn ago(duration: std::time::Duration) -> String {
     match duration.as_secs() {
         0..2 => "just now".to_owned(),
         seconds @ 2..60 => format!("{seconds} s ago"),

@@ -56,6 +56,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         library: "0.1.0".to_owned(),
         as_of: Timestamp::from_seconds(1_800_000_000),
         request: PlanRequest::destroy(SetId::new("ml-platform-staging-1a2b3c4d").unwrap()),
+        policy: Policy::of(Environment::Staging),
         places: BTreeMap::from([(
             "k8s/main".parse().unwrap(),
             PlaceIdentity("b1946ac9-0000-4000-8000-000000000000".to_owned()),
@@ -229,10 +230,10 @@ fn colour_adds_escapes_and_nothing_else() {
 
 #[test]
 fn a_policy_hides_demands_that_need_no_approval_here() {
-    let plan = everything();
-    let with = |environment| {
-        plan.display_with(RenderOptions::default().with_policy(Policy::of(environment)))
-            .to_string()
+    let mut plan = everything();
+    let mut with = |environment| {
+        plan.policy = Policy::of(environment);
+        plan.display().to_string()
     };
     let token = "--approve downtime:StatefulSet/database/postgres@3f6c9d2e-0000-4000-8000-000000000001";
     assert!(with(Environment::Prod).contains(token));
