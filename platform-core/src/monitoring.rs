@@ -4,9 +4,10 @@ use crate::Result;
 use crate::blueprint::{Blueprint, Context};
 use crate::engine::{Approvals, Engine, Plan, PlanRequest, Report};
 use crate::surface::{Capability, Surface};
-use crate::value::{Percent, Span};
+use crate::value::{Percent, Span, Supplied};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// Metrics, alarms and dashboards: Prometheus and Grafana, or CloudWatch.
@@ -86,6 +87,10 @@ pub struct MonitoringSpec {
     pub utilisation: Percent,
     /// How long metrics are kept. Default 15d.
     pub retention: Span,
+    /// Who is told, by name. Default nobody: alarms are then only shown.
+    pub receivers: BTreeMap<String, Receiver>,
+    /// URL of a dead man's switch, called every five minutes while the way from a rule to a receiver works. Default none.
+    pub heartbeat: Option<Supplied>,
 }
 
 impl MonitoringSpec {
@@ -97,6 +102,96 @@ impl MonitoringSpec {
             errors,
             utilisation,
             retention: Span::days(15),
+            receivers: BTreeMap::new(),
+            heartbeat: None,
+        }
+    }
+    /// Sets how long metrics are kept.
+    pub fn with_retention(mut self, retention: Span) -> Self {
+        self.retention = retention;
+        self
+    }
+    /// Adds somebody who is told.
+    pub fn with_receiver(mut self, name: impl Into<String>, receiver: Receiver) -> Self {
+        self.receivers.insert(name.into(), receiver);
+        self
+    }
+    /// Sets the dead man's switch.
+    pub fn with_heartbeat(mut self, url: Supplied) -> Self {
+        self.heartbeat = Some(url);
+        self
+    }
+}
+
+/// Somebody who is told of alarms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receiver {
+    /// How.
+    pub channel: Channel,
+    /// The least severity of what is sent. Default `warning`.
+    #[serde(default)]
+    pub from: Severity,
+}
+
+/// How an alarm reaches somebody. What opens the channel is a supplied secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// Posts JSON to a URL.
+    Webhook {
+        /// The URL.
+        url: Supplied,
+    },
+    /// Posts to a Slack channel.
+    Slack {
+        /// URL of the incoming webhook.
+        url: Supplied,
+        /// The channel: `#alarms`.
+        channel: String,
+    },
+    /// Sends mail over STARTTLS.
+    Email {
+        /// Address of the receiver.
+        to: String,
+        /// Address of the sender.
+        from: String,
+        /// The mail server: `smtp.example.com:587`.
+        server: String,
+        /// User at the mail server.
+        user: String,
+        /// The user's password.
+        password: Supplied,
+    },
+    /// Opens incidents at PagerDuty.
+    PagerDuty {
+        /// Integration key of the events API, version 2.
+        routing_key: Supplied,
+    },
+}
+
+/// How bad an alarm is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Needs somebody soon.
+    #[default]
+    Warning,
+    /// Needs somebody now.
+    Critical,
+}
+
+impl Severity {
+    /// All, the least first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// `warning`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
         }
     }
 }

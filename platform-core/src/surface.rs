@@ -145,13 +145,13 @@ pub struct DataAsset {
 /// What an alarm can be about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlarmSubject {
-    /// `connections`, `utilisation`, `errors`.
+    /// `connections`, `utilisation`, `errors`; `age` of the newest good backup.
     pub what: String,
     /// Of which capability.
     pub capability: Capability,
-    /// The limit it is measured against, where one is set (max_connections, bytes).
+    /// The limit it is measured against, where one is set (max_connections, bytes; seconds for `age`).
     pub limit: Option<u64>,
-    /// Identifier in the monitoring system (job label, DB instance id).
+    /// Identifier in the monitoring system (job label, DB instance id, name of the backup schedule).
     pub subject: String,
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod database;
+pub mod monitoring;
 mod security;
 mod stateful;
 mod storage;

@@ -26,6 +26,7 @@ mod shape;
 mod stamp;
 mod write;
 
+pub use capability::monitoring;
 pub use catalogue::{CATALOGUE, CatalogueImage, ImageOptions};
 pub use flavour::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour, S3Server};
 pub use kind::facts;

@@ -24,25 +24,10 @@ impl<'a> Scope<'a> {
     /// The scope of a capability: its namespace is the capability's name behind the platform's prefix, or
     /// the set's own when the capability is used alone.
     pub(crate) fn new(place: &'a Place, context: &'a Context, capability: Capability) -> Result<Self> {
-        let default = capability.as_str();
-        let namespace = match context.names.get(default) {
-            Some(wanted) => wanted.clone(),
-            None if context.alone => context.set.as_str().to_owned(),
-            None => context.namespace(default),
-        };
-        if !is_label(&namespace) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("{namespace:?} cannot be the name of a namespace"),
-            )
-            .with_help(
-                "a namespace has at most 63 lower-case letters, digits and inner hyphens: shorten the name, the prefix or the override",
-            ));
-        }
         Ok(Self {
             place,
             context,
-            namespace,
+            namespace: namespace_of(context, capability)?,
             component: capability.as_str(),
         })
     }
@@ -139,6 +124,29 @@ impl<'a> Scope<'a> {
             .with_holds(platform_core::Holds::Durable)
             .with_on_removal(OnRemoval::Retain))
     }
+}
+
+/// The namespace of a capability.
+///
+/// # Errors
+/// `Invalid` when the name that results can be no namespace's.
+pub(crate) fn namespace_of(context: &Context, capability: Capability) -> Result<String> {
+    let default = capability.as_str();
+    let namespace = match context.names.get(default) {
+        Some(wanted) => wanted.clone(),
+        None if context.alone => context.set.as_str().to_owned(),
+        None => context.namespace(default),
+    };
+    if !is_label(&namespace) {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!("{namespace:?} cannot be the name of a namespace"),
+        )
+        .with_help(
+            "a namespace has at most 63 lower-case letters, digits and inner hyphens: shorten the name, the prefix or the override",
+        ));
+    }
+    Ok(namespace)
 }
 
 /// Adds labels and annotations to an object's body and drops what the API server would not keep.
