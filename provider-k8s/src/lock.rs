@@ -2,11 +2,13 @@
 
 use crate::client::{Answer, Call, JSON, MERGE};
 use crate::error::Attempt;
-use crate::kind::KINDS;
+use crate::kind::{KINDS, KubeKind};
 use crate::parent;
-use crate::provider::Inner;
+use crate::provider::{Inner, PARALLEL};
 use crate::set::{HOME_OF, MANAGER, Names, OPEN_CREATES, SET};
 use crate::stamp;
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use futures::{FutureExt, TryFutureExt};
 use http::Method;
 use platform_core::value::{SetId, Timestamp};
 use platform_core::{Acquired, Error, ErrorKind, Lease, LeaseRequest, LeaseSeen, OpenCreate, Result};
@@ -293,32 +295,14 @@ async fn leave_home(inner: &Inner, names: &Names) -> Result<()> {
     if !names.is_home(&there) || there["metadata"]["deletionTimestamp"].is_string() {
         return Ok(());
     }
-    for kind in KINDS.iter().filter(|kind| kind.namespaced) {
-        let list = format!("{}?labelSelector=&limit=5", stamp::collection(kind, Some(&names.home)));
-        let attempt = Attempt::new("list", format!("{} in {}", kind.resource(), names.home));
-        let answer = inner.api.call(Call::get(list, attempt).metadata_only()).await?;
-        let made_by_cluster = |name: &str| {
-            matches!(
-                (kind.facts.kind, name),
-                ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default")
-            )
-        };
-        // What cannot be seen may be there.
-        let left = !answer.is_success()
-            || answer.body["items"].as_array().is_some_and(|items| {
-                items
-                    .iter()
-                    .any(|item| !item["metadata"]["name"].as_str().is_some_and(made_by_cluster))
-            });
-        if left {
-            let body = json!({ "metadata": {
-                "uid": there["metadata"]["uid"],
-                "labels": { HOME_OF: null },
-            }});
-            let path = format!("{path}?fieldManager={MANAGER}");
-            let call = Call::send(Method::PATCH, path, MERGE, &body, home("leave", names));
-            return inner.api.call(call).await?.ok().map(|_| ());
-        }
+    if !is_empty(inner, names).await? {
+        let body = json!({ "metadata": {
+            "uid": there["metadata"]["uid"],
+            "labels": { HOME_OF: null },
+        }});
+        let path = format!("{path}?fieldManager={MANAGER}");
+        let call = Call::send(Method::PATCH, path, MERGE, &body, home("leave", names));
+        return inner.api.call(call).await?.ok().map(|_| ());
     }
     gone(
         inner,
@@ -327,4 +311,36 @@ async fn leave_home(inner: &Inner, names: &Names) -> Result<()> {
         &json!({ "uid": there["metadata"]["uid"] }),
     )
     .await
+}
+
+/// Whether nothing is in the home but what every namespace has. What cannot be seen may be there.
+async fn is_empty(inner: &Inner, names: &Names) -> Result<bool> {
+    let mut asked = Vec::new();
+    for kind in KINDS.iter().filter(|kind| kind.namespaced) {
+        let list = format!("{}?labelSelector=&limit=5", stamp::collection(kind, Some(&names.home)));
+        let attempt = Attempt::new("list", format!("{} in {}", kind.resource(), names.home));
+        let call = Call::get(list, attempt).metadata_only();
+        asked.push(
+            inner
+                .api
+                .call(call)
+                .map_ok(move |answer| has_none(kind, &answer))
+                .boxed(),
+        );
+    }
+    let empty: Vec<bool> = iter(asked).buffered(PARALLEL).try_collect().await?;
+    Ok(empty.into_iter().all(|empty| empty))
+}
+
+fn has_none(kind: &KubeKind, answer: &Answer) -> bool {
+    let made_by_cluster = |item: &Value| {
+        matches!(
+            (kind.facts.kind, item["metadata"]["name"].as_str()),
+            ("ConfigMap", Some("kube-root-ca.crt")) | ("ServiceAccount", Some("default"))
+        )
+    };
+    answer.is_success()
+        && answer.body["items"]
+            .as_array()
+            .is_none_or(|items| items.iter().all(made_by_cluster))
 }
