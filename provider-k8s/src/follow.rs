@@ -88,13 +88,13 @@ impl Follower {
     async fn next(&mut self) -> News {
         let clock = Arc::clone(self.inner.api.clock());
         loop {
-            self.join();
             if let Some(news) = self.ready.pop_front() {
                 return news;
             }
             tokio::select! {
                 Some((kind, line)) = self.watches.next(), if !self.watches.is_empty() => self.line(kind, line).await,
-                () = self.interest.changed() => {}
+                // Only then: looking through all that is asked for takes its time.
+                () = self.interest.changed() => self.join(),
                 () = clock.sleep(LOOK), if !self.asked.is_empty() => self.diagnose().await,
             }
         }
