@@ -16,8 +16,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Requests in flight at most; beyond it a small API server gains nothing.
-pub(crate) const PARALLEL: usize = 16;
+/// Requests in flight at most, each a connection of its own; beyond it a small API server gains nothing.
+pub(crate) const PARALLEL: usize = 32;
 /// Oldest minor of Kubernetes 1 that is supported.
 const OLDEST: u32 = 33;
 
