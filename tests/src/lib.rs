@@ -1,4 +1,5 @@
 //! What several suites share.
 
+pub mod cost;
 pub mod manifests;
 pub mod recording;

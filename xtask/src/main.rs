@@ -26,6 +26,8 @@ enum Task {
     },
     /// Rewrite the JSON Schema of config files, composition/schema/platform.schema.json, from the code
     Schema,
+    /// Print what plan and apply cost, in an optimised build: the engine by size, and the real control plane beside kubectl
+    Bench,
     /// Install every peer of the tests into the cache folder, so that they need no network later
     Peers,
     /// A real Kubernetes control plane with simulated nodes, on loopback, for trials and tests
@@ -71,6 +73,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Test { parts } => suite::run(&parts),
         Task::Schema => suite::rewrite_schema(),
+        Task::Bench => suite::bench(),
         Task::Peers => suite::make_peers_ready(),
         Task::ControlPlane(ControlPlane::Build) => {
             let binaries = control_plane::build()?;

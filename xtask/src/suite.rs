@@ -140,6 +140,10 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
             .collect();
         stages.cargo("unit and world", &command);
         stages.cargo("doc tests", &["test", "--workspace", "--doc"]);
+        stages.cargo(
+            "growth with size",
+            &["test", "--workspace", "--bench", "engine", "--", "--short"],
+        );
     }
     for suite in suites.into_iter().filter(|_| built) {
         let ready = suite
@@ -176,6 +180,15 @@ pub(crate) fn rewrite_schema() -> Result<()> {
     )?;
     println!("composition/schema/platform.schema.json is current");
     Ok(())
+}
+
+/// Prints the figures: an optimised build of the engine by size, then beside kubectl on the real control plane.
+pub(crate) fn bench() -> Result<()> {
+    let mut stages = Stages::default();
+    for (name, bench) in [("engine", "engine"), ("beside kubectl", "control_plane")] {
+        stages.cargo(name, &["bench", "--package", "platform-tests", "--bench", bench]);
+    }
+    stages.close()
 }
 
 /// Makes every peer ready, for work without a network later.
