@@ -120,6 +120,7 @@ impl Engine {
         }
         let last = plan.request.resources.is_empty()
             && report.is_success()
+            && report.unseen.is_empty()
             && report.left.iter().all(|live| live.owner != Owner::ThisSet);
         leases.release(last, events).await;
         report.took = self.clock().elapsed().saturating_sub(start);
