@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Kinds whose status does not tell why pods are refused.
-const SILENT: [&str; 3] = ["DaemonSet.apps", "Job.batch", "StatefulSet.apps"];
+pub(crate) const SILENT: [&str; 3] = ["DaemonSet.apps", "Job.batch", "StatefulSet.apps"];
 
 type News = Result<(ResourceId, Option<Live>)>;
 

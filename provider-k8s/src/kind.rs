@@ -130,15 +130,25 @@ fn at_once(_: &Value) -> State {
     State::Ready
 }
 
-/// The rights that reads and writes of a resource need.
+/// The rights that reads and writes of a resource need; `watched`: also those to wait till it is ready. Where that is at
+/// once nothing is watched, and what is slow to go is looked at by itself.
 macro_rules! calls {
-    ($resource:literal) => {
-        platform_core::Calls {
-            read: &[
+    ($resource:literal, watched) => {
+        calls!(
+            $resource,
+            &[
                 concat!("get ", $resource),
                 concat!("list ", $resource),
                 concat!("watch ", $resource),
-            ],
+            ]
+        )
+    };
+    ($resource:literal) => {
+        calls!($resource, &[concat!("get ", $resource), concat!("list ", $resource)])
+    };
+    ($resource:literal, $read:expr) => {
+        platform_core::Calls {
+            read: $read,
             create: &[concat!("create ", $resource)],
             update: &[concat!("get ", $resource), concat!("patch ", $resource)],
             delete: &[concat!("get ", $resource), concat!("delete ", $resource)],

@@ -24,6 +24,7 @@ mod secret_write;
 mod set;
 mod shape;
 mod stamp;
+mod strangers;
 mod write;
 
 pub use capability::monitoring;

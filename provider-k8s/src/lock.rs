@@ -2,13 +2,10 @@
 
 use crate::client::{Answer, Call, JSON, MERGE};
 use crate::error::Attempt;
-use crate::kind::{KINDS, KubeKind};
 use crate::parent;
-use crate::provider::{Inner, PARALLEL};
+use crate::provider::Inner;
 use crate::set::{HOME_OF, MANAGER, Names, OPEN_CREATES, SET};
-use crate::stamp;
-use futures::stream::{StreamExt, TryStreamExt, iter};
-use futures::{FutureExt, TryFutureExt};
+use crate::strangers::strangers;
 use http::Method;
 use platform_core::value::{SetId, Timestamp};
 use platform_core::{Acquired, Error, ErrorKind, Lease, LeaseRequest, LeaseSeen, OpenCreate, Result};
@@ -48,16 +45,15 @@ pub(crate) async fn prepare(inner: &Inner, set: &SetId) -> Result<()> {
     match answer.status {
         409 => Ok(()),
         // Whoever may not make namespaces may be given one.
-        403 => {
-            let there = Call::get(format!("/api/v1/namespaces/{}", names.home), home("get", &names)).metadata_only();
-            if inner.api.call(there).await?.is_success() {
-                Ok(())
-            } else {
-                Err(answer.into_error())
-            }
-        }
+        403 if has_home(inner, &names).await? => Ok(()),
         _ => answer.ok().map(|_| ()),
     }
+}
+
+/// Whether the namespace of the parent and the lease is there.
+pub(crate) async fn has_home(inner: &Inner, names: &Names) -> Result<bool> {
+    let there = Call::get(format!("/api/v1/namespaces/{}", names.home), home("get", names)).metadata_only();
+    Ok(inner.api.call(there).await?.is_success())
 }
 
 /// Tries once.
@@ -295,7 +291,7 @@ async fn leave_home(inner: &Inner, names: &Names) -> Result<()> {
     if !names.is_home(&there) || there["metadata"]["deletionTimestamp"].is_string() {
         return Ok(());
     }
-    if !is_empty(inner, names).await? {
+    if !strangers(inner, names, &names.home).await?.is_empty() {
         let body = json!({ "metadata": {
             "uid": there["metadata"]["uid"],
             "labels": { HOME_OF: null },
@@ -311,36 +307,4 @@ async fn leave_home(inner: &Inner, names: &Names) -> Result<()> {
         &json!({ "uid": there["metadata"]["uid"] }),
     )
     .await
-}
-
-/// Whether nothing is in the home but what every namespace has. What cannot be seen may be there.
-async fn is_empty(inner: &Inner, names: &Names) -> Result<bool> {
-    let mut asked = Vec::new();
-    for kind in KINDS.iter().filter(|kind| kind.namespaced) {
-        let list = format!("{}?labelSelector=&limit=5", stamp::collection(kind, Some(&names.home)));
-        let attempt = Attempt::new("list", format!("{} in {}", kind.resource(), names.home));
-        let call = Call::get(list, attempt).metadata_only();
-        asked.push(
-            inner
-                .api
-                .call(call)
-                .map_ok(move |answer| has_none(kind, &answer))
-                .boxed(),
-        );
-    }
-    let empty: Vec<bool> = iter(asked).buffered(PARALLEL).try_collect().await?;
-    Ok(empty.into_iter().all(|empty| empty))
-}
-
-fn has_none(kind: &KubeKind, answer: &Answer) -> bool {
-    let made_by_cluster = |item: &Value| {
-        matches!(
-            (kind.facts.kind, item["metadata"]["name"].as_str()),
-            ("ConfigMap", Some("kube-root-ca.crt")) | ("ServiceAccount", Some("default"))
-        )
-    };
-    answer.is_success()
-        && answer.body["items"]
-            .as_array()
-            .is_none_or(|items| items.iter().all(made_by_cluster))
 }

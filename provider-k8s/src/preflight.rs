@@ -2,10 +2,12 @@
 
 use crate::client::{Call, JSON};
 use crate::error::Attempt;
-use crate::kind::find;
-use crate::provider::{Inner, PARALLEL};
+use crate::follow::SILENT;
+use crate::kind::{KubeKind, find};
+use crate::provider::{Inner, Known, PARALLEL};
 use crate::set::Names;
-use crate::{parent, stamp};
+use crate::strangers::{BUILT_IN, strangers};
+use crate::{lock, parent, stamp};
 use futures::FutureExt;
 use futures::stream::{StreamExt, iter};
 use http::Method;
@@ -30,25 +32,37 @@ impl Right {
     }
 }
 
-/// Rights of every run: its identity, its parent and lease, and their home.
-const ALWAYS: [(&str, &str, bool); 11] = [
+/// Rights of every run, and whether only at home: its identity, its parent and lease, and their home.
+const ALWAYS: [(&str, &str, bool); 6] = [
     ("get", "namespaces", false),
-    ("create", "namespaces", false),
     ("get", "configmaps", true),
-    ("create", "configmaps", true),
     ("patch", "configmaps", true),
-    ("delete", "configmaps", true),
     ("get", "leases.coordination.k8s.io", true),
     ("create", "leases.coordination.k8s.io", true),
     ("update", "leases.coordination.k8s.io", true),
+];
+/// Not needed where the home is there.
+const CREATES_HOME: (&str, &str, bool) = ("create", "namespaces", false);
+/// Rights of a run that adds to the set: it may be the first.
+const TO_ADD: [(&str, &str, bool); 2] = [CREATES_HOME, ("create", "configmaps", true)];
+/// Rights of the run that ends the set: parent, lease and home go too, or the home is left to what else is in it.
+const AT_THE_END: [(&str, &str, bool); 4] = [
+    ("delete", "configmaps", true),
     ("delete", "leases.coordination.k8s.io", true),
-    ("list", "namespaces", false),
+    ("delete", "namespaces", false),
+    ("patch", "namespaces", false),
 ];
 
-/// Rights with the first write that needs each.
-fn needed(names: &Names, writes: &[PlannedWrite]) -> BTreeMap<Right, Option<ResourceId>> {
+/// Rights with the first write that needs each. `ends`: nothing of the set is left after these writes.
+fn needed(names: &Names, writes: &[PlannedWrite], ends: bool) -> BTreeMap<Right, Option<ResourceId>> {
+    let at_the_end = AT_THE_END.iter().filter(|_| ends);
+    let adds = writes
+        .iter()
+        .any(|write| matches!(write.verb, Verb::Create | Verb::Adopt));
     let mut rights: BTreeMap<Right, Option<ResourceId>> = ALWAYS
         .iter()
+        .chain(at_the_end)
+        .chain(TO_ADD.iter().filter(|_| adds))
         .map(|(verb, resource, at_home)| {
             let right = Right {
                 verb,
@@ -58,6 +72,19 @@ fn needed(names: &Names, writes: &[PlannedWrite]) -> BTreeMap<Right, Option<Reso
             (right, None)
         })
         .collect();
+    // Whoever deletes a namespace has to see what is in it.
+    let home = ends.then_some((names.home.as_str(), None));
+    let doomed = doomed(writes).map(|id| (id.name().base(), Some(id)));
+    for (namespace, id) in home.into_iter().chain(doomed) {
+        for (resource, _) in BUILT_IN {
+            let right = Right {
+                verb: "list",
+                resource,
+                namespace: Some(namespace.to_owned()),
+            };
+            rights.entry(right).or_insert_with(|| id.cloned());
+        }
+    }
     for write in writes {
         let Some(kind) = find(write.id.kind().as_str()) else {
             continue;
@@ -87,14 +114,41 @@ fn needed(names: &Names, writes: &[PlannedWrite]) -> BTreeMap<Right, Option<Reso
             };
             rights.entry(right).or_insert_with(|| Some(write.id.clone()));
         }
+        if SILENT.contains(&kind.facts.kind) && !matches!(write.verb, Verb::Delete | Verb::Release) {
+            let right = Right {
+                verb: "list",
+                resource: "events",
+                namespace: write.id.name().namespace().map(str::to_owned),
+            };
+            rights.entry(right).or_insert_with(|| Some(write.id.clone()));
+        }
     }
     rights
 }
 
-/// The rights as one ClusterRole. A role a namespace would be narrower, but namespaces that the plan makes have none yet.
+/// Namespaces that these writes delete.
+fn doomed(writes: &[PlannedWrite]) -> impl Iterator<Item = &ResourceId> {
+    writes
+        .iter()
+        .filter(|write| write.verb == Verb::Delete && write.id.kind().as_str() == "Namespace")
+        .map(|write| &write.id)
+}
+
+/// What these writes take out of the set.
+fn leaving(writes: &[PlannedWrite]) -> BTreeSet<&ResourceId> {
+    writes
+        .iter()
+        .filter(|write| matches!(write.verb, Verb::Delete | Verb::Release))
+        .map(|write| &write.id)
+        .collect()
+}
+
+/// The rights as one ClusterRole: with those to end the set if the writes let go of everything that they name. A role a namespace would be narrower, but namespaces that the plan makes have none yet.
 pub(crate) fn cluster_role(names: &Names, writes: &[PlannedWrite]) -> Value {
     let mut verbs: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for right in needed(names, writes).into_keys() {
+    let leaving = leaving(writes);
+    let ends = writes.iter().all(|write| leaving.contains(&write.id));
+    for right in needed(names, writes, ends).into_keys() {
         let (resource, group) = right.parts();
         verbs.entry((group, resource)).or_default().insert(right.verb);
     }
@@ -113,24 +167,69 @@ pub(crate) fn cluster_role(names: &Names, writes: &[PlannedWrite]) -> Value {
 pub(crate) async fn preflight(inner: &Inner, set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {
     let names = inner.names(set);
     parent::plan(inner, set, &names, writes).await;
-    let needed = needed(&names, writes);
+    let (ends, unread) = {
+        let leaving = leaving(writes);
+        let sets = inner.sets.lock().await;
+        let known = sets.get(set);
+        let all = |known: &Known| known.members.iter().all(|member| leaving.contains(member));
+        let unread: Vec<Finding> = known
+            .iter()
+            .flat_map(|known| &known.unread)
+            .map(|kind| unseen(kind))
+            .collect();
+        (leaving.len() == writes.len() && known.is_none_or(all), unread)
+    };
+    let needed = needed(&names, writes, ends);
     // One review tells all rights within a namespace; what it lists is certain, what it leaves out is not.
-    let namespaces: BTreeSet<&String> = needed.keys().filter_map(|right| right.namespace.as_ref()).collect();
+    let reviewed: BTreeSet<&String> = needed.keys().filter_map(|right| right.namespace.as_ref()).collect();
+    let namespaces = reviewed.len();
     let mut asked = Vec::new();
-    for namespace in namespaces {
+    for namespace in reviewed {
         asked.push(rules(inner, namespace).boxed());
     }
     let answers: Vec<Result<(String, Vec<Value>)>> = iter(asked).buffered(PARALLEL).collect().await;
     let reviews: BTreeMap<String, Vec<Value>> = answers.into_iter().filter_map(Result::ok).collect();
     let mut asked = Vec::new();
     for (right, id) in &needed {
-        let known = right.namespace.as_ref().and_then(|namespace| reviews.get(namespace));
-        if !known.is_some_and(|rules| rules.iter().any(|rule| grants(rule, right))) {
-            asked.push(ask(inner, right, id.as_ref()).boxed());
+        let granted = |rules: &Vec<Value>| rules.iter().any(|rule| grants(rule, right));
+        let known = match &right.namespace {
+            Some(namespace) => reviews.get(namespace).is_some_and(granted),
+            // Where the whole cluster may not be seen, each namespace of the set will do.
+            None if right.resource != "namespaces" => reviews.len() == namespaces && reviews.values().all(granted),
+            None => false,
+        };
+        if !known {
+            asked.push(ask(inner, &names, right, id.as_ref()).boxed());
         }
     }
     let answers: Vec<Result<Option<Finding>>> = iter(asked).buffered(PARALLEL).collect().await;
-    answers.into_iter().filter_map(Result::transpose).collect()
+    let mut findings: Vec<Finding> = answers
+        .into_iter()
+        .filter_map(Result::transpose)
+        .collect::<Result<_>>()?;
+    findings.extend(unread);
+    // Without the right to look this would say the same once more.
+    for id in doomed(writes).filter(|_| findings.is_empty()).collect::<Vec<_>>() {
+        let strangers = strangers(inner, &names, id.name().base()).await?;
+        if !strangers.is_empty() {
+            findings.push(Finding {
+                id: Some(id.clone()),
+                message: format!("namespace {} cannot be deleted: {strangers}", id.name()),
+                help: strangers.help(),
+            });
+        }
+    }
+    Ok(findings)
+}
+
+/// A kind of the set that could not be listed: what is no longer wanted of it would be left behind unseen.
+fn unseen(kind: &str) -> Finding {
+    let resource = find(kind).map_or_else(|| kind.to_owned(), KubeKind::resource);
+    Finding {
+        id: None,
+        message: format!("cannot list {resource}, so what the set has of them is not known"),
+        help: format!("grant list on {resource} in the whole cluster"),
+    }
 }
 
 async fn rules(inner: &Inner, namespace: &str) -> Result<(String, Vec<Value>)> {
@@ -167,7 +266,7 @@ fn grants(rule: &Value, right: &Right) -> bool {
     !named && has("verbs", right.verb) && has("apiGroups", group) && has("resources", resource)
 }
 
-async fn ask(inner: &Inner, right: &Right, id: Option<&ResourceId>) -> Result<Option<Finding>> {
+async fn ask(inner: &Inner, names: &Names, right: &Right, id: Option<&ResourceId>) -> Result<Option<Finding>> {
     let (resource, group) = right.parts();
     let body = json!({
         "apiVersion": "authorization.k8s.io/v1",
@@ -187,6 +286,12 @@ async fn ask(inner: &Inner, right: &Right, id: Option<&ResourceId>) -> Result<Op
         .await?
         .ok()?;
     if review["status"]["allowed"] == true {
+        return Ok(None);
+    }
+    if id.is_none()
+        && (right.verb, right.resource) == (CREATES_HOME.0, CREATES_HOME.1)
+        && lock::has_home(inner, names).await?
+    {
         return Ok(None);
     }
     let place = right.namespace.as_ref().map_or_else(

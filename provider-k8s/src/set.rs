@@ -82,6 +82,11 @@ impl Names {
         format!("/api/v1/namespaces/{}/configmaps/{}", self.home, self.label)
     }
 
+    /// Whether an object in the home is the set's parent.
+    pub(crate) fn is_parent(&self, resource: &str, metadata: &Value) -> bool {
+        resource == "configmaps" && metadata["labels"][ID] == self.id.as_str()
+    }
+
     /// Whose an object is.
     pub(crate) fn owner(&self, kind: &KubeKind, object: &Value) -> Owner {
         let metadata = &object["metadata"];

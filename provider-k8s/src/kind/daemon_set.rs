@@ -25,7 +25,7 @@ pub(super) static KIND: KubeKind = KubeKind {
                 .changes(FieldChange::Restart)
                 .risk(RiskRule::Always(Risk::Downtime)),
         ],
-        calls: calls!("daemonsets.apps"),
+        calls: calls!("daemonsets.apps", watched),
         ..PLAIN
     },
     group: "apps",

@@ -26,7 +26,7 @@ pub(super) static KIND: KubeKind = KubeKind {
                 .changes(FieldChange::Restart)
                 .risk(RiskRule::Always(Risk::Downtime)),
         ],
-        calls: calls!("deployments.apps"),
+        calls: calls!("deployments.apps", watched),
         ..PLAIN
     },
     group: "apps",

@@ -18,7 +18,7 @@ pub(super) static KIND: KubeKind = KubeKind {
             Field::new("spec.completions").changes(FieldChange::NewName),
             Field::new("spec.completionMode").changes(FieldChange::NewName),
         ],
-        calls: calls!("jobs.batch"),
+        calls: calls!("jobs.batch", watched),
         ..PLAIN
     },
     group: "batch",

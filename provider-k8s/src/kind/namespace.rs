@@ -19,7 +19,7 @@ pub(super) static KIND: KubeKind = KubeKind {
             Field::new("metadata.labels.\"pod-security.kubernetes.io/enforce-version\"")
                 .risk(RiskRule::Removed(Risk::LowersProtection)),
         ],
-        calls: calls!("namespaces"),
+        calls: calls!("namespaces", watched),
         ..PLAIN
     },
     group: "",

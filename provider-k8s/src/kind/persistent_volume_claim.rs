@@ -33,7 +33,7 @@ pub(super) static KIND: KubeKind = KubeKind {
                 .changes(FieldChange::GrowOnly)
                 .instead(OTHER_FORMAT),
         ],
-        calls: calls!("persistentvolumeclaims"),
+        calls: calls!("persistentvolumeclaims", watched),
         ..PLAIN
     },
     group: "",

@@ -15,7 +15,6 @@ pub(super) static KIND: KubeKind = KubeKind {
             read: &[
                 "get roles.rbac.authorization.k8s.io",
                 "list roles.rbac.authorization.k8s.io",
-                "watch roles.rbac.authorization.k8s.io",
             ],
             create: &[
                 "create roles.rbac.authorization.k8s.io",

@@ -20,7 +20,6 @@ pub(super) static KIND: KubeKind = KubeKind {
             read: &[
                 "get rolebindings.rbac.authorization.k8s.io",
                 "list rolebindings.rbac.authorization.k8s.io",
-                "watch rolebindings.rbac.authorization.k8s.io",
             ],
             create: &[
                 "create rolebindings.rbac.authorization.k8s.io",

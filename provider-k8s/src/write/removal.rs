@@ -5,6 +5,7 @@ use crate::client::{Answer, Call, JSON, MERGE};
 use crate::error::Attempt;
 use crate::secret_write;
 use crate::set::{PART_OF, RETAINED_FROM, SET, never_member};
+use crate::strangers::strangers;
 use http::Method;
 use platform_core::{ErrorKind, Live, Owner, Result};
 use serde_json::{Value, json};
@@ -105,6 +106,12 @@ impl Writer<'_> {
     async fn delete_exactly(&self, seen: &Live, version: &str) -> Result<Answer> {
         if self.kind.facts.kind == "Namespace" {
             self.holds_no_data().await?;
+            let strangers = strangers(self.inner, &self.names, self.id.name().base()).await?;
+            if !strangers.is_empty() {
+                return Err(self
+                    .error("delete", ErrorKind::Denied, strangers.to_string())
+                    .with_help(strangers.help()));
+            }
         }
         let options = json!({
             "apiVersion": "v1",

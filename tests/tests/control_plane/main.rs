@@ -9,6 +9,7 @@ mod kills;
 mod proxied;
 mod recorded;
 mod refusals;
+mod rights;
 mod shared;
 mod sharing;
 mod simulated_nodes;

@@ -30,6 +30,9 @@ pub(crate) fn prefix() -> String {
     format!("t{}-", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Held while a test adds a kind to the cluster, or needs that nobody does.
+pub(crate) static KINDS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A proxy to the API server that acts as `user`, and a kubeconfig that leads to it.
 pub(crate) fn proxied(user: &User) -> (Proxy, PathBuf) {
     let proxy = Proxy::start(Upstream::Kubeconfig(user.kubeconfig().to_owned())).expect("start a proxy");

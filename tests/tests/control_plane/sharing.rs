@@ -1,13 +1,14 @@
 //! Several people, tools and rights on one cluster.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use platform_core::engine::{Approvals, PlanRequest};
-use platform_core::{ErrorKind, PlannedWrite, Verb};
-use serde_json::{Value, json};
+use platform_core::engine::{Engine, Event, PlanRequest};
+use platform_core::value::SystemClock;
+use platform_core::{Acquired, ErrorKind, LeaseRequest, OnRemoval, Owner, Provider};
+use serde_json::json;
 
-use crate::shared::{apply, control_plane, kubectl, object, prefix};
-use crate::stage::{Stage, engine, provider};
+use crate::shared::{KINDS, apply, control_plane, kubectl, object};
+use crate::stage::{Stage, accepted};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_lists_the_set_and_leaves_it_alone() {
@@ -60,98 +61,146 @@ async fn kubectl_lists_the_set_and_leaves_it_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn exactly_the_emitted_rights_do_and_one_less_is_told_before_the_first_write() {
-    let prefix = prefix();
-    let name = format!("{prefix}deployer");
-    let user = control_plane().user(&name, &[]).unwrap();
-    let stage = Stage::at(user.kubeconfig(), prefix.clone()).await;
-    let why = stage.engine.plan(&stage.request(stage.platform())).await.unwrap_err();
-    assert_eq!(why.kind(), ErrorKind::Forbidden, "{why}");
+async fn one_holder_writes_and_the_other_is_told_who_or_waits() {
+    let stage = Stage::new().await;
+    let plan = stage.plan(stage.platform()).await;
+    let approvals = accepted(&plan);
+    let lock = stage.provider.lock();
+    lock.prepare(&stage.set).await.unwrap();
+    let request = LeaseRequest {
+        set: stage.set.clone(),
+        holder: "tests@here:2:two".to_owned(),
+        ttl: Duration::from_secs(1),
+        last_seen: None,
+    };
+    let Acquired::Held(mut lease) = lock.acquire(&request).await.unwrap() else {
+        panic!("nobody else holds it");
+    };
+    // Held for as long as the other tries.
+    let refused = {
+        let mut quiet = |_| {};
+        let mut other = std::pin::pin!(stage.engine.apply(&plan, &approvals, &mut quiet));
+        loop {
+            tokio::select! {
+                outcome = &mut other => break outcome.unwrap_err(),
+                () = tokio::time::sleep(Duration::from_millis(200)) => lock.renew(&mut lease).await.unwrap(),
+            }
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::Locked, "{refused}");
+    assert!(refused.to_string().contains("locked by tests@here:2:two"), "{refused}");
+    assert!(
+        object(&format!("namespace {}", stage.space())).is_none(),
+        "nothing was written"
+    );
 
-    let writes: Vec<PlannedWrite> = stage
-        .platform()
-        .iter()
-        .map(|wish| PlannedWrite {
-            id: wish.id.clone(),
-            verb: Verb::Create,
-        })
-        .collect();
-    let mut role = stage.provider.rbac(&stage.set, &writes);
-    role["metadata"]["name"] = json!(name);
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": name },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
-        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name }],
-    });
-    apply(&[role.clone(), binding]);
-    let rules = role["rules"].as_array().unwrap().clone();
-    // One verb less at a time, of what a create needs.
-    for position in 0..rules.len() {
-        let mut less = rules.clone();
-        let gone = less.remove(position);
-        set_rules(&name, &less);
-        let outcome = async {
-            let plan = stage.engine.plan(&stage.request(stage.platform())).await?;
-            stage.engine.apply(&plan, &Approvals::none(), &mut |_| {}).await
-        };
-        let why = outcome.await.expect_err(&format!("without {gone}"));
-        assert!(
-            matches!(
-                why.kind(),
-                ErrorKind::Forbidden
-                    | ErrorKind::Blocked
-                    | ErrorKind::Stale
-                    | ErrorKind::Invalid
-                    | ErrorKind::NotFound
-                    | ErrorKind::Denied
-            ),
-            "without {gone}: {why:?}"
-        );
+    // Given back: the other goes on.
+    let patient = Engine::builder(Arc::new(SystemClock::new()))
+        .provider(Arc::new(stage.provider.clone()))
+        .holder("tests@here:3:three")
+        .lease_ttl(Duration::from_secs(1))
+        .lease_wait(Duration::from_secs(20))
+        .build();
+    let mut locked = 0;
+    let mut events = |event| locked += u32::from(matches!(event, Event::Locked { .. }));
+    let report = {
+        let mut other = std::pin::pin!(patient.apply(&plan, &approvals, &mut events));
+        for _ in 0..10 {
+            tokio::select! {
+                outcome = &mut other => panic!("did not wait: {outcome:?}"),
+                () = tokio::time::sleep(Duration::from_millis(200)) => lock.renew(&mut lease).await.unwrap(),
+            }
+        }
         assert!(
             object(&format!("namespace {}", stage.space())).is_none(),
-            "without {gone} something was written"
+            "nothing was written"
         );
-    }
-    set_rules(&name, &rules);
-    stage.apply(stage.platform()).await;
-}
-
-fn set_rules(name: &str, rules: &[Value]) {
-    let patch = json!([{ "op": "replace", "path": "/rules", "value": rules }]).to_string();
-    kubectl(&["patch", "clusterrole", name, "--type=json", "--patch", &patch]);
-    // Authorizers see it a moment later.
-    std::thread::sleep(Duration::from_millis(300));
+        lock.release(lease, false).await.unwrap();
+        other.await.unwrap()
+    };
+    assert!(report.is_success() && locked > 0, "{locked} {report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_lease_has_one_holder() {
+async fn a_namespace_goes_only_when_nothing_of_others_is_in_it() {
     let stage = Stage::new().await;
-    let wanted = stage.platform();
-    let second = engine(
-        &provider(control_plane().admin().kubeconfig(), &stage.prefix)
-            .await
-            .unwrap(),
-        "tests@here:2:two",
-    );
-    let plan = stage.plan(wanted).await;
-    let approvals = crate::stage::accepted(&plan);
-    let (mut quiet, mut silent) = (|_| {}, |_| {});
-    let both = tokio::join!(
-        stage.engine.apply(&plan, &approvals, &mut quiet),
-        second.apply(&plan, &approvals, &mut silent),
-    );
-    let outcomes = [both.0, both.1];
-    let done = outcomes
-        .iter()
-        .filter(|outcome| outcome.as_ref().is_ok_and(platform_core::engine::Report::is_success))
-        .count();
-    assert!(done >= 1, "{outcomes:?}");
-    for why in outcomes.into_iter().filter_map(Result::err) {
-        assert!(matches!(why.kind(), ErrorKind::Locked | ErrorKind::Stale), "{why:?}");
-        if why.kind() == ErrorKind::Locked {
-            assert!(why.to_string().contains("tests@here"), "{why}");
-        }
+    let space = stage.space();
+    let mut wanted: Vec<_> = stage
+        .platform()
+        .into_iter()
+        .filter(|wish| {
+            !matches!(
+                wish.id.kind().short(),
+                "Secret" | "PersistentVolumeClaim" | "StatefulSet"
+            )
+        })
+        .collect();
+    for wish in &mut wanted {
+        wish.on_removal = OnRemoval::Delete;
+        wish.after
+            .retain(|id| !matches!(id.kind().short(), "Secret" | "PersistentVolumeClaim" | "StatefulSet"));
     }
+    // With what controllers add: pods, replica sets, endpoints, events, accounts, certificates.
+    stage.apply(wanted).await;
+    let theirs = |api: &str, kind: &str, rest: serde_json::Value| {
+        let mut object =
+            json!({ "apiVersion": api, "kind": kind, "metadata": { "name": "theirs", "namespace": space } });
+        object
+            .as_object_mut()
+            .unwrap()
+            .extend(rest.as_object().unwrap().clone());
+        object
+    };
+    let more_kinds = KINDS.lock().await;
+    let widgets = format!("{}widgets.example.com", stage.prefix);
+    let (plural, group) = widgets.split_once('.').unwrap();
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": widgets },
+        "spec": { "group": group, "scope": "Namespaced",
+            "names": { "plural": plural, "singular": plural, "kind": "Widget", "listKind": "WidgetList" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }] },
+    });
+    apply(&[
+        theirs("v1", "Service", json!({ "spec": { "ports": [{ "port": 80 }] } })),
+        theirs("v1", "ConfigMap", json!({ "data": { "a": "b" } })),
+        definition,
+    ]);
+    kubectl(&["wait", "--for=condition=Established", "crd", &widgets]);
+    apply(&[theirs(&format!("{group}/v1"), "Widget", json!({}))]);
+
+    let plan = stage
+        .engine
+        .plan(&PlanRequest::destroy(stage.set.clone()))
+        .await
+        .unwrap();
+    let mark = control_plane().audit_mark().unwrap();
+    let why = stage.try_apply(&plan).await.unwrap_err();
+    let expected = format!(
+        "namespace {space} cannot be deleted: it holds objects that are not of this set: \
+         configmaps {space}/theirs, services {space}/theirs, {widgets} {space}/theirs"
+    );
+    assert!(why.report().contains(&expected), "{}", why.report());
+    let written: Vec<String> = stage
+        .writes_since(mark)
+        .into_iter()
+        .filter(|write| !write.contains("authorization"))
+        .collect();
+    assert_eq!(written, Vec::<String>::new());
+
+    for kind in ["service", "configmap", widgets.as_str()] {
+        kubectl(&["delete", kind, "theirs", "--namespace", &space]);
+    }
+    kubectl(&["delete", "crd", &widgets]);
+    drop(more_kinds);
+    let report = stage.apply_plan(&plan).await;
+    assert!(
+        report.left.iter().all(|live| live.owner != Owner::ThisSet) && report.unseen.is_empty(),
+        "{report:?}"
+    );
+    assert!(
+        object(&format!("namespace {space}")).is_none_or(|there| there["metadata"]["deletionTimestamp"].is_string()),
+        "it goes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
