@@ -61,5 +61,6 @@ fn server(described: &CustomStorage, config: &PlatformConfig) -> Result<S3Server
         metrics: described.metrics.clone(),
         scratch: described.scratch.clone(),
         encryption_key_prefix: described.encryption_key_prefix.clone(),
+        users: described.users,
     })
 }

@@ -87,6 +87,7 @@ fn cache(name: &str, block: &CacheConfig) -> CacheSpec {
     if let Some(storage) = block.storage {
         spec.storage = storage;
     }
+    spec.persistence = block.persistence.unwrap_or(spec.persistence);
     spec.replicas = block.replicas;
     spec.storage_class.clone_from(&block.storage_class);
     spec.node_type.clone_from(&block.node_type);
@@ -163,7 +164,7 @@ namespace_prefix: team-a-
 tags: { team: a }
 names: { postgres: pg }
 database: { version: '16', storage: 11Gi, max_connections: 50, cpu: 700m, memory: 2Gi, password_length: 32, storage_class: fast }
-cache: { engine: redis, version: '8', memory: 128Mi, storage: 6Gi, replicas: 2, storage_class: fast }
+cache: { engine: redis, version: '8', memory: 128Mi, persistence: false, storage: 6Gi, replicas: 2, storage_class: fast }
 storage:
   capacity: 21Gi
   memory: 2Gi
@@ -194,8 +195,8 @@ security:
             (CacheEngine::Redis, Some("8"))
         );
         assert_eq!(
-            (cache.memory, cache.storage, cache.replicas),
-            (Size::mib(128), Size::gib(6), 2)
+            (cache.memory, cache.persistence, cache.storage, cache.replicas),
+            (Size::mib(128), false, Size::gib(6), 2)
         );
         let storage = specs.storage.as_ref().unwrap();
         assert_eq!((storage.capacity, storage.memory), (Size::gib(21), Size::gib(2)));

@@ -96,6 +96,9 @@ pub struct CacheSpec {
     pub version: Option<String>,
     /// Memory limit of the pod; `maxmemory` is 75 % of it. Default 512Mi.
     pub memory: Size,
+    /// Whether what it holds survives a restart, in an append-only file on a volume. Default yes. In a pod it is decided
+    /// once: to change it, destroy the cache and provision it anew.
+    pub persistence: bool,
     /// Volume of the append-only file. Default 5Gi. Grows online, never shrinks.
     pub storage: Size,
     /// Read replicas. Default 0.
@@ -114,6 +117,7 @@ impl CacheSpec {
             engine: CacheEngine::Valkey,
             version: None,
             memory: Size::mib(512),
+            persistence: true,
             storage: Size::gib(5),
             replicas: 0,
             storage_class: None,
@@ -123,6 +127,11 @@ impl CacheSpec {
     /// Sets the memory limit.
     pub fn with_memory(mut self, memory: Size) -> Self {
         self.memory = memory;
+        self
+    }
+    /// Sets whether what it holds survives a restart.
+    pub fn with_persistence(mut self, persistence: bool) -> Self {
+        self.persistence = persistence;
         self
     }
     /// Sets the server.

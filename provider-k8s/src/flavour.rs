@@ -26,7 +26,7 @@ pub enum Flavour {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KnownFlavour {
-    /// RustFS (Apache-2.0). Has no metrics endpoint.
+    /// RustFS (Apache-2.0). Has no metrics endpoint; applications get the server's own key.
     #[default]
     Rustfs,
     /// MinIO (AGPL-3.0). No longer maintained; its last image lacks the fix for CVE-2025-62506.
@@ -72,6 +72,11 @@ pub struct S3Server {
     /// Text before the base64 key in `encryption-key`, for servers that encrypt at rest; absent: no such file.
     #[serde(default)]
     pub encryption_key_prefix: Option<String>,
+    /// Whether it knows users by MinIO's admin API, so that applications get a key that reaches the described buckets
+    /// only. If not, they get the server's own key, which may do everything. Default not. Counts for stores yet to be
+    /// made.
+    #[serde(default)]
+    pub users: bool,
 }
 
 impl Flavour {
@@ -171,6 +176,8 @@ fn rustfs() -> S3Server {
         metrics: None,
         scratch: vec!["/logs".to_owned()],
         encryption_key_prefix: None,
+        // It has MinIO's admin API by its source; `mc` has not been seen to make a user on it.
+        users: false,
     }
 }
 
@@ -210,5 +217,6 @@ fn minio() -> S3Server {
         metrics: Some("/minio/v2/metrics/cluster".to_owned()),
         scratch: Vec::new(),
         encryption_key_prefix: Some("platform-key:".to_owned()),
+        users: true,
     }
 }

@@ -99,7 +99,8 @@ pub(crate) struct Needs {
     pub(crate) cpu_milli: u32,
     pub(crate) memory: Size,
     pub(crate) pods: u32,
-    pub(crate) storage: Size,
+    /// Volumes; absent where there is none.
+    pub(crate) storage: Option<Size>,
 }
 
 /// The namespace's quota and the limits of containers that state none.
@@ -132,8 +133,9 @@ pub(crate) fn limits(scope: &Scope<'_>, capability: Capability, needs: Needs) ->
         "services.loadbalancers": "0",
         "services.nodeports": "0",
     });
-    if capability != Capability::Security {
-        hard["requests.storage"] = json!(storage.unwrap_or(Size::mib(needs.storage.as_mib().saturating_mul(2))));
+    let twice = |size: Size| Size::mib(size.as_mib().saturating_mul(2));
+    if let Some(storage) = storage.or(needs.storage.map(twice)) {
+        hard["requests.storage"] = json!(storage);
     }
     Ok(vec![
         scope.object("ResourceQuota", "quota", "quota", json!({ "spec": { "hard": hard } }))?,

@@ -8,7 +8,7 @@ use super::words::{AVAILABLE, PLANNED};
 use super::yaml::{Entry, Node, Value};
 
 /// Keys that count on one provider only.
-const ONLY: [(&str, &str, &str); 13] = [
+const ONLY: [(&str, &str, &str); 14] = [
     ("database", "cpu", "kubernetes"),
     ("database", "memory", "kubernetes"),
     ("database", "storage_class", "kubernetes"),
@@ -16,6 +16,7 @@ const ONLY: [(&str, &str, &str); 13] = [
     ("database", "multi_az", "aws"),
     ("database", "deletion_protection", "aws"),
     ("cache", "memory", "kubernetes"),
+    ("cache", "persistence", "kubernetes"),
     ("cache", "storage", "kubernetes"),
     ("cache", "storage_class", "kubernetes"),
     ("cache", "node_type", "aws"),

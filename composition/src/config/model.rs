@@ -106,8 +106,11 @@ block! {
         /// Memory limit, at least 64Mi; data may take 75 % of it. Kubernetes only. Default: 512Mi for local, 1Gi
         /// otherwise. A change restarts the server.
         memory: Option<Size>;
-        /// Size of the volume of the append-only file, at least 1Gi. Kubernetes only. Default: 5Gi. `null` keeps data in
-        /// memory alone. Grows online, never shrinks.
+        /// Whether what it holds survives a restart. Kubernetes only. Default: true. `false` keeps data in memory alone,
+        /// without a volume. To change it, take the block out, apply, and put it back.
+        persistence: Option<bool>;
+        /// Size of the volume of the append-only file, at least 1Gi; counts with `persistence` only. Kubernetes only.
+        /// Default: 5Gi. Grows online, never shrinks.
         storage: Option<Size>;
         /// Read replicas, 0 to 5. Default: 0. A change adds or removes replicas online.
         replicas: u32;
@@ -177,6 +180,9 @@ block! {
         /// Text before the base64 key in the file `encryption-key`, for servers that encrypt at rest. Default: no such
         /// file. Counts for stores yet to be made.
         encryption_key_prefix: Option<String>;
+        /// Whether it knows users by MinIO's admin API, so that applications get a key that reaches the described buckets
+        /// only. Default: false, and they get the server's own key. Counts for stores yet to be made.
+        users: bool = false;
     }
 
     /// Network policies, Pod Security, quotas, TLS and supplied secrets.

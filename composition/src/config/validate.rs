@@ -106,7 +106,10 @@ impl PlatformConfig {
             (
                 "cache",
                 self.cache.as_ref().and_then(|c| c.memory),
-                self.cache.as_ref().and_then(|c| c.storage),
+                self.cache
+                    .as_ref()
+                    .filter(|c| c.persistence != Some(false))
+                    .and_then(|c| c.storage),
             ),
             (
                 "storage",

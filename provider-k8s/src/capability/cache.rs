@@ -1,4 +1,4 @@
-//! Valkey or Redis in a pod: TLS only, users by ACL, an append-only file on a volume.
+//! Valkey or Redis in a pod: TLS only, users by ACL, an append-only file on a volume if data is to survive a restart.
 
 use super::stateful::{Server, certificate, claim, selector};
 use crate::foundation;
@@ -71,11 +71,15 @@ impl Cache for KubernetesCache {
                 path: "/metrics".to_owned(),
                 tls: false,
             }],
-            data: vec![DataAsset {
-                id: scope.id("PersistentVolumeClaim", &claim(&name))?,
-                holds: Holds::Rebuildable,
-                workload: Some(name.clone()),
-            }],
+            data: if spec.persistence {
+                vec![DataAsset {
+                    id: scope.id("PersistentVolumeClaim", &claim(&name))?,
+                    holds: Holds::Rebuildable,
+                    workload: Some(name.clone()),
+                }]
+            } else {
+                Vec::new()
+            },
             subjects: vec![AlarmSubject {
                 what: "utilisation".to_owned(),
                 capability: Capability::Cache,
@@ -110,7 +114,7 @@ impl Cache for KubernetesCache {
             capability: Capability::Cache,
             name: &name,
             serves: BTreeMap::from([(PORT, "redis")]),
-            volume: spec.storage,
+            volume: spec.persistence.then_some(spec.storage),
             storage_class: self.0.storage_class(spec.storage_class.as_ref()),
             holds: Holds::Rebuildable,
             // Either server starts on the volume of the other, in a folder of its own: see start.sh.
@@ -284,6 +288,11 @@ fn max_memory(spec: &CacheSpec) -> u64 {
 }
 
 fn redis_conf(spec: &CacheSpec) -> String {
+    let persistence = if spec.persistence {
+        "appendonly yes\nappendfsync everysec\nsave 900 1 300 10\nshutdown-on-sigterm save"
+    } else {
+        "appendonly no\nsave \"\"\nshutdown-on-sigterm nosave"
+    };
     format!(
         "\
 bind * -::*
@@ -297,13 +306,10 @@ tls-protocols \"TLSv1.2 TLSv1.3\"
 protected-mode yes
 aclfile /etc/redis/secret/users.acl
 dir /data/{folder}
-appendonly yes
-appendfsync everysec
-save 900 1 300 10
 maxmemory {maxmemory}
 maxmemory-policy volatile-lru
 tcp-keepalive 60
-shutdown-on-sigterm save
+{persistence}
 ",
         folder = server_name(spec.engine),
         maxmemory = max_memory(spec),

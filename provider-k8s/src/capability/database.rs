@@ -146,7 +146,7 @@ impl Database for KubernetesDatabase {
             capability: Capability::Database,
             name: &name,
             serves: BTreeMap::from([(PORT, "postgres")]),
-            volume: spec.storage,
+            volume: Some(spec.storage),
             storage_class: self.0.storage_class(spec.storage_class.as_ref()),
             holds: Holds::Durable,
             format: format!("postgresql-{}", spec.version),

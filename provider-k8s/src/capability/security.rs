@@ -44,7 +44,7 @@ impl Security for KubernetesSecurity {
             cpu_milli: 500,
             memory: Size::mib(256),
             pods: 0,
-            storage: Size::mib(1),
+            storage: None,
         };
         resources.extend(foundation::limits(&scope, Capability::Security, needs)?);
         let mut secrets = BTreeMap::new();

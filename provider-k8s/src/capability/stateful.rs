@@ -1,9 +1,9 @@
-//! One server with one volume, and Jobs that set it up: the shape that database, cache and storage share.
+//! One server with at most one volume, and Jobs that set it up: the shape that database, cache and storage share.
 
 use crate::foundation::{self, Needs};
 use crate::kubernetes::Shared;
 use crate::object::{Labels, NAME_LABEL, Scope, tidy};
-use crate::pod::{Container, Pod, sum};
+use crate::pod::{Container, Pod, scratch_volume, sum};
 use crate::policy;
 use platform_core::value::{DOMAIN, Digest, Recipe, ResourceId, Size};
 use platform_core::{Capability, Context, Holds, OnRemoval, Resource, Result, Surface, Surfaces};
@@ -16,7 +16,7 @@ pub(crate) const VOLUME: &str = "data";
 /// Days of validity of a server's certificate; it is renewed by a plan well before.
 const CERTIFICATE_DAYS: u32 = 365;
 
-/// One server with one volume.
+/// One server with at most one volume.
 #[derive(Debug)]
 pub(crate) struct Server<'a> {
     pub(crate) scope: &'a Scope<'a>,
@@ -26,7 +26,8 @@ pub(crate) struct Server<'a> {
     pub(crate) name: &'a str,
     /// Port of the Service -> name of the pod's port.
     pub(crate) serves: BTreeMap<u16, &'static str>,
-    pub(crate) volume: Size,
+    /// Size of its volume; absent: what it writes goes with its pod.
+    pub(crate) volume: Option<Size>,
     pub(crate) storage_class: Option<&'a str>,
     /// What its volume holds.
     pub(crate) holds: Holds,
@@ -107,22 +108,31 @@ impl Server<'_> {
             // One pod: a budget that wants it always there would block every drain of its node.
             json!({ "spec": { "maxUnavailable": 1, "selector": { "matchLabels": selector(self.name) } } }),
         )?);
-        first.push(
-            self.scope
+        let mut volumes = self.volumes;
+        let mut templates = Vec::new();
+        if let Some(size) = self.volume {
+            let spec = claim_spec(size, self.storage_class);
+            let mut claim = self
+                .scope
                 .annotated(
                     "PersistentVolumeClaim",
                     &claim(self.name),
                     self.name,
                     BTreeMap::from([(format!("{DOMAIN}/data-format"), self.format)]),
-                    json!({ "spec": claim_spec(self.volume, self.storage_class) }),
+                    json!({ "spec": spec }),
                 )?
                 .with_on_removal(OnRemoval::Retain)
-                .with_holds(self.holds),
-        );
-        for resource in &mut first {
-            if resource.id.kind().as_str() == "PersistentVolumeClaim" {
-                resource.after.extend(quota.iter().chain(&keys).cloned());
-            }
+                .with_holds(self.holds);
+            claim.after.extend(quota.into_iter().chain(keys));
+            first.push(claim);
+            templates.push(json!({
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": { "name": VOLUME },
+                "spec": spec,
+            }));
+        } else {
+            volumes.push(scratch_volume(VOLUME, Size::mib(64), false));
         }
 
         let pod = Pod {
@@ -130,7 +140,7 @@ impl Server<'_> {
             labels: selector(self.name),
             annotations: BTreeMap::from([(format!("{DOMAIN}/config-hash"), config_hash)]),
             containers: self.containers,
-            volumes: self.volumes,
+            volumes,
             grace: self.grace,
             pull_secrets: self.shared.options.images.pull_secrets.clone(),
             ends: false,
@@ -148,12 +158,7 @@ impl Server<'_> {
                 "persistentVolumeClaimRetentionPolicy": { "whenDeleted": "Retain", "whenScaled": "Retain" },
                 "selector": { "matchLabels": selector(self.name) },
                 "template": pod.into_template(),
-                "volumeClaimTemplates": [{
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": { "name": VOLUME },
-                    "spec": claim_spec(self.volume, self.storage_class),
-                }],
+                "volumeClaimTemplates": templates,
             }}),
         )?;
         stateful_set.after.extend(first.iter().map(|one| one.id.clone()));

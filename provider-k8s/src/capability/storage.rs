@@ -1,19 +1,21 @@
 //! An S3 server in a pod, and a Job that makes the buckets.
 
-use super::stateful::{Job, Server, certificate, claim, selector};
+mod setup;
+
+use super::stateful::{Server, certificate, claim, selector};
 use crate::flavour::{CERTIFICATES, CREDENTIALS, DATA, S3Server};
 use crate::foundation;
 use crate::kubernetes::Shared;
 use crate::object::Scope;
-use crate::pod::{Container, Resources, config_volume, scratch_volume, secret_volume};
+use crate::pod::{Container, Resources, scratch_volume, secret_volume};
 use async_trait::async_trait;
 use platform_core::engine::Engine;
-use platform_core::value::{DOMAIN, Recipe, Size, Span};
+use platform_core::value::{Recipe, Size};
 use platform_core::{
-    AlarmSubject, Blueprint, BucketSpec, Call, Capability, Context, Credentials, DataAsset, Endpoint, Error, ErrorKind,
-    Holds, Resource, Result, Scrape, Storage, StorageFeatures, StorageOutputs, StorageSpec, Surface, Workload,
+    AlarmSubject, Blueprint, Call, Capability, Context, Credentials, DataAsset, Endpoint, Error, ErrorKind, Holds,
+    Resource, Result, Scrape, Storage, StorageFeatures, StorageOutputs, StorageSpec, Surface, Workload,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -61,7 +63,7 @@ impl Storage for KubernetesStorage {
             ports,
             calls: Vec::new(),
         }];
-        if !spec.buckets.is_empty() {
+        if has_setup(spec, &server) {
             workloads.push(Workload {
                 name: SETUP.to_owned(),
                 namespace: scope.namespace().to_owned(),
@@ -107,7 +109,7 @@ impl Storage for KubernetesStorage {
         let s3 = self.0.options.s3.server();
         let scope = self.scope(context)?;
         let name = scope.name(NAME)?;
-        let credentials = format!("{name}-credentials");
+        let keys = Keys::new(&name, &s3);
         let mut serves = BTreeMap::from([(PORT, "s3")]);
         if s3.console_port.is_some() {
             serves.insert(CONSOLE, "console");
@@ -118,19 +120,22 @@ impl Storage for KubernetesStorage {
             .map(|(path, key)| (key.as_str(), path.as_str()))
             .collect();
         let mut volumes = vec![
-            secret_volume("credentials", &credentials, &[]),
+            secret_volume("credentials", &keys.server, &[]),
             secret_volume("tls", &format!("{name}-tls"), &certificates),
             scratch_volume("tmp", Size::mib(256), false),
         ];
         volumes.extend(
             (0..s3.scratch.len()).map(|index| scratch_volume(&format!("scratch-{index}"), Size::mib(256), false)),
         );
-        let mut secrets = vec![credentials_secret(&scope, &name, &credentials, &s3)?];
+        let mut secrets = vec![server_secret(&scope, &name, &keys.server, &s3)?];
+        if let Some(application) = &keys.application {
+            secrets.push(scope.kept_secret(application, &name, &key_pair(APPLICATION))?);
+        }
         secrets.push(certificate(&scope, &name)?);
-        let jobs = if spec.buckets.is_empty() {
-            Vec::new()
+        let jobs = if has_setup(spec, &s3) {
+            vec![setup::job(&self.0.options.images, &scope, &name, &keys, &spec.buckets)?]
         } else {
-            vec![self.setup(&scope, &name, &credentials, spec)?]
+            Vec::new()
         };
         let resources = Server {
             scope: &scope,
@@ -138,7 +143,7 @@ impl Storage for KubernetesStorage {
             capability: Capability::Storage,
             name: &name,
             serves,
-            volume: spec.capacity,
+            volume: Some(spec.capacity),
             storage_class: self.0.storage_class(spec.storage_class.as_ref()),
             holds: Holds::Durable,
             format: self.0.options.s3.catalogue_name().unwrap_or("described").to_owned(),
@@ -154,6 +159,10 @@ impl Storage for KubernetesStorage {
         }
         .into_resources(surface)?;
         let host = format!("{name}.{}.svc", scope.namespace());
+        let (credentials, username) = match &keys.application {
+            Some(application) => (application, APPLICATION),
+            None => (&keys.server, ROOT),
+        };
         Blueprint::new(
             resources,
             &StorageOutputs {
@@ -161,8 +170,8 @@ impl Storage for KubernetesStorage {
                 console: s3.console_port.map(|_| format!("https://{host}:{CONSOLE}")),
                 buckets: spec.buckets.iter().map(|bucket| bucket.name.clone()).collect(),
                 credentials: Some(Credentials {
-                    location: scope.id("Secret", &credentials)?.label(),
-                    username: ACCESS_KEY.to_owned(),
+                    location: scope.id("Secret", credentials)?.label(),
+                    username: username.to_owned(),
                     password_key: "secret-key".to_owned(),
                     ca: foundation::ca_location(self.0.place(), context)?,
                 }),
@@ -175,8 +184,32 @@ impl Storage for KubernetesStorage {
     }
 }
 
-/// The access key: a name, no secret.
-const ACCESS_KEY: &str = "platform";
+/// Access key of the server itself, which may do everything: a name, no secret.
+const ROOT: &str = "platform";
+/// Access key of the applications.
+const APPLICATION: &str = "app";
+
+/// The Secrets with the keys of a store.
+struct Keys {
+    /// The server's own, for the server and the set-up Job.
+    server: String,
+    /// The applications', where the server knows users.
+    application: Option<String>,
+}
+
+impl Keys {
+    fn new(name: &str, s3: &S3Server) -> Self {
+        Self {
+            server: format!("{name}-internal"),
+            application: s3.users.then(|| format!("{name}-credentials")),
+        }
+    }
+}
+
+/// Whether something is left to do once the server runs.
+fn has_setup(spec: &StorageSpec, s3: &S3Server) -> bool {
+    s3.users || !spec.buckets.is_empty()
+}
 
 impl KubernetesStorage {
     fn scope<'a>(&'a self, context: &'a Context) -> Result<Scope<'a>> {
@@ -207,70 +240,22 @@ impl KubernetesStorage {
         }
         Ok(container)
     }
-
-    fn setup(&self, scope: &Scope<'_>, name: &str, credentials: &str, spec: &StorageSpec) -> Result<Job> {
-        let endpoint = format!("https://{name}.{}.svc:{PORT}", scope.namespace());
-        let env = [
-            ("BUCKETS", BUCKETS),
-            ("CA", "/etc/store/ca/ca.crt"),
-            ("ENDPOINT", endpoint.as_str()),
-            ("SCRATCH", "/tmp"),
-            ("SECRETS", CREDENTIALS),
-        ];
-        let mut inputs = vec![scope.object(
-            "ConfigMap",
-            SETUP,
-            SETUP,
-            json!({ "data": { "setup.sh": include_str!("storage/setup.sh") } }),
-        )?];
-        let mut sources = Vec::new();
-        for bucket in &spec.buckets {
-            let record = bucket_record(scope, bucket)?;
-            sources.push(json!({ "configMap": { "name": record.id.name().base(), "items": [
-                { "key": "lifecycle.json", "path": format!("{}/lifecycle.json", bucket.name) },
-                { "key": "versioning", "path": format!("{}/versioning", bucket.name) },
-            ]}}));
-            inputs.push(record);
-        }
-        let keys = [("access-key", "access-key"), ("secret-key", "secret-key")];
-        Ok(Job {
-            name: SETUP,
-            containers: vec![
-                Container::new("setup", self.0.options.images.image("mc", None)?, Resources::client())
-                    .command(["/bin/sh", "/etc/store/scripts/setup.sh"])
-                    .env(
-                        &env.iter()
-                            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                            .collect(),
-                    )
-                    .mount("tmp", "/tmp")
-                    .mount_read_only("scripts", "/etc/store/scripts")
-                    .mount_read_only("buckets", BUCKETS)
-                    .mount_read_only("credentials", CREDENTIALS)
-                    .mount_read_only("ca", "/etc/store/ca"),
-            ],
-            volumes: vec![
-                scratch_volume("tmp", Size::mib(16), true),
-                config_volume("scripts", SETUP, &[]),
-                json!({ "name": "buckets", "projected": { "defaultMode": 0o444, "sources": sources } }),
-                secret_volume("credentials", credentials, &keys),
-                secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
-            ],
-            inputs,
-        })
-    }
 }
 
-fn credentials_secret(scope: &Scope<'_>, name: &str, secret: &str, s3: &S3Server) -> Result<Resource> {
-    let mut recipes = BTreeMap::from([
+fn key_pair(access_key: &str) -> BTreeMap<&'static str, Recipe> {
+    BTreeMap::from([
         (
             "access-key",
             Recipe::Literal {
-                value: ACCESS_KEY.to_owned(),
+                value: access_key.to_owned(),
             },
         ),
         ("secret-key", Recipe::Generate { length: 40 }),
-    ]);
+    ])
+}
+
+fn server_secret(scope: &Scope<'_>, name: &str, secret: &str, s3: &S3Server) -> Result<Resource> {
+    let mut recipes = key_pair(ROOT);
     if let Some(prefix) = &s3.encryption_key_prefix {
         // Losing it loses every object.
         recipes.insert(
@@ -282,54 +267,6 @@ fn credentials_secret(scope: &Scope<'_>, name: &str, secret: &str, s3: &S3Server
         );
     }
     scope.kept_secret(secret, name, &recipes)
-}
-
-/// What a bucket should be, as an object of its own: a change that protects its objects less is seen in the
-/// annotations. Its removal changes nothing in the store.
-fn bucket_record(scope: &Scope<'_>, bucket: &BucketSpec) -> Result<Resource> {
-    let versioning = if bucket.versioning { "Enabled" } else { "Disabled" };
-    // "Never" is the longest span, so that a first expiry counts as a shortened one.
-    let days = |span: Option<Span>| span.unwrap_or(Span::MAX).as_days_rounded_up().to_string();
-    let annotations = BTreeMap::from([
-        (format!("{DOMAIN}/versioning"), versioning.to_owned()),
-        (format!("{DOMAIN}/expire-days"), days(bucket.expire)),
-        (
-            format!("{DOMAIN}/expire-noncurrent-days"),
-            days(bucket.expire_noncurrent),
-        ),
-    ]);
-    let data = json!({ "data": { "versioning": versioning, "lifecycle.json": lifecycle(bucket) } });
-    scope.annotated(
-        "ConfigMap",
-        &format!("bucket-{}", bucket.name),
-        SETUP,
-        annotations,
-        data,
-    )
-}
-
-/// The lifecycle rules of a bucket as S3 writes them in JSON; an empty text for none.
-fn lifecycle(bucket: &BucketSpec) -> String {
-    let rule = |id: &str, key: &str, days_key: &str, span: Span| json!({ "ID": id, "Status": "Enabled", "Filter": { "Prefix": "" }, key: { days_key: span.as_days_rounded_up() } });
-    let rules: Vec<Value> = [
-        bucket.expire.map(|span| rule("expire", "Expiration", "Days", span)),
-        bucket.expire_noncurrent.map(|span| {
-            rule(
-                "expire-noncurrent",
-                "NoncurrentVersionExpiration",
-                "NoncurrentDays",
-                span,
-            )
-        }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if rules.is_empty() {
-        String::new()
-    } else {
-        json!({ "Rules": rules }).to_string()
-    }
 }
 
 fn check(spec: &StorageSpec) -> Result<()> {

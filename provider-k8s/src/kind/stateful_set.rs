@@ -19,7 +19,9 @@ pub(super) static KIND: KubeKind = KubeKind {
             Field::new("spec.serviceName").changes(FieldChange::Never),
             Field::new("spec.podManagementPolicy").changes(FieldChange::Never),
             Field::new("spec.replicas").risk(RiskRule::Shrinks(Risk::Downtime)),
-            Field::new("spec.volumeClaimTemplates").changes(FieldChange::Never),
+            Field::new("spec.volumeClaimTemplates")
+                .changes(FieldChange::Never)
+                .instead("take the capability out of the config, apply, and put it back as wished: its volume is kept"),
             Field::new("spec.volumeClaimTemplates[*].spec.resources.requests.storage")
                 .changes(FieldChange::GrowOnly)
                 .equal(Equal::Quantity),

@@ -1,6 +1,6 @@
 //! The script of the bucket Job, run by a real `mc` against a real MinIO that is started as its flavour describes.
 
-use crate::server::{Folder, Server, command, free_port, run, script, text};
+use crate::server::{Folder, Server, command, find, free_port, run, script, text};
 use platform_core::{BucketSpec, Resource};
 use platform_tests::manifests::{Wanted, resources};
 use provider_k8s::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour};
@@ -45,6 +45,8 @@ impl Store {
         for (key, value) in [
             ("access-key", "platform"),
             ("secret-key", "r00t-s3cr3t"),
+            ("application/access-key", "app"),
+            ("application/secret-key", "app-s3cr3t"),
             ("encryption-key", &encryption),
         ] {
             folder.write(&format!("credentials/{key}"), value, 0o440);
@@ -91,7 +93,11 @@ impl Store {
         let _ = std::fs::remove_dir_all(self.folder.path().join("buckets"));
         let mut wanted = Wanted::local();
         wanted.storage.buckets = buckets.to_vec();
-        for record in resources(&wanted).unwrap().iter().filter(|one| is_record(one)) {
+        wanted.options = wanted.options.with_s3(Flavour::Known(KnownFlavour::Minio));
+        let all = resources(&wanted).unwrap();
+        let policy = &find(&all, "ConfigMap", "storage/bucket-setup").desired["data"]["policy.json"];
+        self.folder.write("policy.json", policy.as_str().unwrap(), 0o444);
+        for record in all.iter().filter(|one| is_record(one)) {
             let bucket = record.id.name().base().strip_prefix("bucket-").unwrap();
             for key in ["versioning", "lifecycle.json"] {
                 let value = record.desired["data"][key].as_str().unwrap();
@@ -112,6 +118,7 @@ impl Store {
             ("CA", self.folder.text("tls/ca.crt")),
             ("BUCKETS", self.folder.text("buckets")),
             ("ENDPOINT", self.endpoint()),
+            ("POLICY", self.folder.text("policy.json")),
             ("TRIES", "10".to_owned()),
         ])
     }
@@ -137,6 +144,14 @@ impl Store {
         run(&self.folder.text("programs/mc"), arguments, &env)
     }
 
+    /// The client with the key that applications get, under the name `app`.
+    fn application(&self, arguments: &[&str]) -> Output {
+        let mut env = self.env();
+        env.insert("MC_CONFIG_DIR", self.folder.text("tmp/mc"));
+        env.insert("MC_HOST_app", format!("https://app:app-s3cr3t@localhost:{}", self.port));
+        run(&self.folder.text("programs/mc"), arguments, &env)
+    }
+
     fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let arguments = [&["--json"], arguments].concat();
         let output = self.mc(&arguments);
@@ -148,21 +163,28 @@ impl Store {
             .collect()
     }
 
-    /// What S3 says of every bucket: its versioning and its lifecycle rules.
+    /// What the server says of the applications' user.
+    fn user(&self) -> Value {
+        self.json(&["admin", "user", "info", "store", "app"]).remove(0)
+    }
+
+    /// What S3 says of a bucket: its versioning and its lifecycle rules.
+    fn bucket(&self, name: &str) -> (String, Value) {
+        let place = format!("store/{name}");
+        let info = self.json(&["version", "info", &place]);
+        let versioning = info[0]["versioning"]["status"].as_str().unwrap_or_default().to_owned();
+        let rules = self.mc(&["ilm", "rule", "export", &place]);
+        let rules = serde_json::from_slice::<Value>(&rules.stdout).unwrap_or_default();
+        (versioning, rules["Rules"].clone())
+    }
+
+    /// Every bucket that S3 lists.
     fn state(&self) -> BTreeMap<String, (String, Value)> {
-        let buckets = self.json(&["ls", "store"]);
-        buckets
+        let listed = self.json(&["ls", "store"]);
+        let names = listed
             .iter()
-            .map(|listed| {
-                let bucket = listed["key"].as_str().unwrap().trim_end_matches('/').to_owned();
-                let place = format!("store/{bucket}");
-                let info = self.json(&["version", "info", &place]);
-                let versioning = info[0]["versioning"]["status"].as_str().unwrap_or_default().to_owned();
-                let rules = self.mc(&["ilm", "rule", "export", &place]);
-                let rules = serde_json::from_slice::<Value>(&rules.stdout).unwrap_or_default();
-                (bucket, (versioning, rules["Rules"].clone()))
-            })
-            .collect()
+            .map(|bucket| bucket["key"].as_str().unwrap().trim_end_matches('/'));
+        names.map(|name| (name.to_owned(), self.bucket(name))).collect()
     }
 }
 
@@ -194,22 +216,29 @@ fn buckets_become_as_described_whenever_it_is_killed() {
     assert_eq!(rules.as_array().unwrap().len(), 1);
     assert_eq!(state["models"], (String::new(), Value::Null));
     assert_eq!(state.len(), 2);
+    let user = store.user();
+    assert_eq!(user["policyName"], "app");
     assert_eq!(store.run(0).0, calls, "a second run makes the same calls");
     assert_eq!(store.state(), state, "and changes nothing");
+    assert_eq!(store.user(), user);
+
+    let object = store.folder.write("object", "text", 0o444);
 
     for die_at in 1..=calls.len() {
         let suffix = format!("-{die_at}");
         store.describe(&local(&suffix));
+        for what in ["user", "policy"] {
+            store.mc(&["admin", what, "rm", "store", "app"]);
+        }
         assert!(!store.run(die_at).1, "killed at call {die_at}");
         store.run(0);
-        let now = store.state();
         for bucket in ["datasets", "models"] {
-            assert_eq!(
-                now[&format!("{bucket}{suffix}")],
-                state[bucket],
-                "killed at call {die_at}"
-            );
+            let now = store.bucket(&format!("{bucket}{suffix}"));
+            assert_eq!(now, state[bucket], "killed at call {die_at}");
         }
+        assert_eq!(store.user(), user, "killed at call {die_at}");
+        let place = format!("app/datasets{suffix}/object");
+        assert!(store.application(&["cp", &object, &place]).status.success());
     }
 }
 
@@ -231,9 +260,74 @@ fn what_is_no_longer_wanted_is_switched_off_and_nothing_is_removed() {
     let state = store.state();
     assert_eq!(state["datasets"], ("Suspended".to_owned(), Value::Null));
     store.describe(&[]);
-    assert_eq!(store.run(0).0, ["ls store"]);
+    store.run(0);
     assert_eq!(store.state(), state);
     assert_eq!(versions(), 2);
+    // A server that knows no users is asked for none.
+    std::fs::remove_dir_all(store.folder.path().join("credentials/application")).unwrap();
+    assert_eq!(store.run(0).0, ["ls store"]);
+}
+
+/// The key of the applications reads and writes in the described buckets; everything else is the server's own key's.
+#[test]
+fn applications_reach_their_buckets_and_no_more() {
+    let store = Store::new();
+    store.describe(&local(""));
+    store.run(0);
+    let object = store.folder.write("object", "text", 0o444);
+    let large = store.folder.write("large", &"x".repeat(20 << 20), 0o444);
+    assert!(store.mc(&["mb", "store/private"]).status.success());
+    assert!(store.mc(&["cp", &object, "store/private/object"]).status.success());
+    for (allowed, words) in [
+        (true, &["cp", &object, "app/datasets/object"][..]),
+        (true, &["cp", &object, "app/datasets/object"]),
+        (true, &["cp", &large, "app/models/large"]),
+        (true, &["cat", "app/datasets/object"]),
+        (true, &["ls", "app/models"]),
+        (true, &["tag", "set", "app/datasets/object", "stage=raw"]),
+        (true, &["rm", "app/datasets/object"]),
+        (true, &["ls", "--versions", "app/datasets"]),
+        // What is kept as a version stays, whatever an application does.
+        (false, &["rm", "--recursive", "--force", "--versions", "app/datasets"]),
+        (false, &["rb", "--force", "app/datasets"]),
+        (false, &["mb", "app/mine"]),
+        (false, &["ls", "app/private"]),
+        (false, &["cat", "app/private/object"]),
+        (false, &["cp", &object, "app/private/object"]),
+        (false, &["version", "suspend", "app/datasets"]),
+        (false, &["ilm", "rule", "rm", "--all", "--force", "app/datasets"]),
+        (false, &["anonymous", "set", "public", "app/datasets"]),
+        (false, &["admin", "info", "app"]),
+        (false, &["admin", "user", "list", "app"]),
+        (false, &["admin", "accesskey", "create", "app"]),
+        (
+            false,
+            &["admin", "policy", "attach", "app", "readwrite", "--user", "app"],
+        ),
+    ] {
+        let output = store.application(words);
+        assert_eq!(output.status.success(), allowed, "{words:?}: {}", text(&output));
+        let refused = text(&output).contains("Denied") || text(&output).contains("Insufficient permissions");
+        assert_eq!(refused, !allowed, "{words:?}: {}", text(&output));
+    }
+    let kept = store.json(&["ls", "--versions", "store/datasets"]);
+    let writes = kept.iter().filter(|version| version["isDeleteMarker"] != true);
+    assert_eq!(writes.count(), 2);
+
+    // A bucket that is no longer described is out of reach; another password ends the old one.
+    store.describe(&local("")[1..]);
+    store
+        .folder
+        .write("credentials/application/secret-key", "app-s3cr3t-2", 0o440);
+    store.run(0);
+    let old = store.application(&["ls", "app/models"]);
+    assert!(!old.status.success(), "{}", text(&old));
+    store
+        .folder
+        .write("credentials/application/secret-key", "app-s3cr3t", 0o440);
+    store.run(0);
+    assert!(store.application(&["ls", "app/models"]).status.success());
+    assert!(!store.application(&["ls", "app/datasets"]).status.success());
 }
 
 #[test]

@@ -343,6 +343,61 @@ fn volumes_are_what_claim_templates_yield() {
     assert_eq!(checked, 3);
 }
 
+/// A cache in memory alone asks for no volume and claims no data.
+#[test]
+fn a_cache_without_persistence_has_no_volume() {
+    let mut wanted = Wanted::local();
+    wanted.cache = wanted.cache.with_persistence(false);
+    let all = resources(&wanted).unwrap();
+    let of_cache = |kind: &str| {
+        all.iter()
+            .filter(|one| one.id.kind().as_str() == kind && one.id.name().namespace() == Some("cache"))
+            .collect::<Vec<_>>()
+    };
+    assert!(of_cache("PersistentVolumeClaim").is_empty());
+    assert!(
+        of_cache("ResourceQuota")[0].desired["spec"]["hard"]
+            .get("requests.storage")
+            .is_none()
+    );
+    let server = &of_cache("StatefulSet.apps")[0].desired["spec"];
+    assert!(server.get("volumeClaimTemplates").is_none());
+    let volumes = server["template"]["spec"]["volumes"].as_array().unwrap();
+    let data = volumes.iter().find(|volume| volume["name"] == "data").unwrap();
+    assert_eq!(data["emptyDir"]["sizeLimit"], "64Mi");
+}
+
+/// The applications' key is in a Secret of its own where the server knows users, and nobody but the server and its Job
+/// sees the server's own.
+#[test]
+fn applications_get_a_key_of_their_own_where_the_server_knows_users() {
+    for (wanted, secret, user) in [
+        (Wanted::strict(), "two-storage/minio-credentials", "app"),
+        (Wanted::local(), "storage/minio-internal", "platform"),
+    ] {
+        let stack = stack(&wanted.options);
+        let context = context(&wanted).unwrap();
+        let outputs = stack
+            .storage()
+            .unwrap()
+            .blueprint(&wanted.storage, &context)
+            .unwrap()
+            .outputs;
+        let credentials = &outputs["credentials"];
+        assert_eq!(credentials["username"], user);
+        assert!(
+            credentials["location"].as_str().unwrap().ends_with(secret),
+            "{credentials}"
+        );
+        assert!(
+            resources(&wanted)
+                .unwrap()
+                .iter()
+                .any(|one| one.id.name().as_str() == secret)
+        );
+    }
+}
+
 /// Another content is another Job; the same content is the same one, whatever else changes around it.
 #[test]
 fn jobs_are_named_by_their_content() {

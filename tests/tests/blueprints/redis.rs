@@ -1,7 +1,8 @@
 //! The config, the users and the probe of the cache, run by a real Redis with TLS.
 
-use crate::server::{Folder, Server, command, free_port, recipe, run, script, stranger_authority, text};
+use crate::server::{Folder, Server, command, find, free_port, recipe, run, script, stranger_authority, text};
 use platform_core::value::Digest;
+use platform_tests::manifests::{Wanted, resources};
 use std::collections::BTreeMap;
 use std::process::Output;
 use xtask::peer::Debian;
@@ -14,6 +15,13 @@ struct Redis {
 
 impl Redis {
     fn new() -> Self {
+        Self::of(&Wanted::local())
+    }
+
+    /// The cache as a platform describes it.
+    fn of(wanted: &Wanted) -> Self {
+        let all = resources(wanted).unwrap();
+        let config_map = &find(&all, "ConfigMap", "cache/redis-config").desired["data"];
         let folder = Folder::new();
         let programs = Debian::Redis.ready().unwrap();
         let port = free_port();
@@ -36,7 +44,8 @@ impl Redis {
         folder.write("secret/probe-password", "probe-pw", 0o440);
         folder.write("conf/start.sh", &script("cache/redis-config", "start.sh"), 0o444);
         folder.write("conf/probe.sh", &script("cache/redis-config", "probe.sh"), 0o444);
-        let config = script("cache/redis-config", "redis.conf")
+        let config = config_map["redis.conf"].as_str().unwrap();
+        let config = config
             .replace("/etc/redis", folder.path().to_str().unwrap())
             .replace("dir /data", &format!("dir {}", folder.folder("data")))
             .replace("tls-port 6379", &format!("tls-port {port}"))
@@ -168,6 +177,22 @@ fn the_probe_believes_only_an_answer() {
     let plain = run("redis-cli", &["-h", "127.0.0.1", "-p", &port, "PING"], &redis.env);
     assert!(!text(&plain).contains("PONG"), "{}", text(&plain));
     server.stop("-TERM");
+}
+
+/// In memory alone, a key lives as long as its server and nothing is written down.
+#[test]
+fn without_persistence_nothing_is_written() {
+    let mut wanted = Wanted::local();
+    wanted.cache = wanted.cache.with_persistence(false);
+    let redis = Redis::of(&wanted);
+    let mut first = redis.serving();
+    assert_eq!(redis.cli("app", "app-pw", &["SET", "before", "stop"]), "OK");
+    first.stop("-TERM");
+    let written = std::fs::read_dir(redis.folder.path().join("data/valkey")).unwrap();
+    assert_eq!(written.count(), 0);
+    let mut second = redis.serving();
+    assert_eq!(redis.cli("app", "app-pw", &["GET", "before"]), "");
+    second.stop("-TERM");
 }
 
 /// What was acknowledged a second before a kill is there afterwards, and all of it after an ordered stop.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes every bucket that is described below $BUCKETS as it is described. Safe to repeat and to kill.
+# Makes every bucket that is described below $BUCKETS as it is described, and the user of the applications where there
+# is a key for one. Safe to repeat and to kill.
 # It never removes a bucket or an object; a bucket that is no longer described stays as it is.
 set -eu
 umask 077
@@ -42,4 +43,12 @@ for directory in "$BUCKETS"/*/; do
     mc ilm rule rm --all --force "store/$bucket"
   fi
 done
+
+# The policy comes first: a user without one can do nothing. Each of the calls replaces what is there.
+if [ -d "$SECRETS/application" ]; then
+  user="$(cat "$SECRETS/application/access-key")"
+  mc admin policy create store "$user" "$POLICY"
+  mc admin user add store "$user" < "$SECRETS/application/secret-key"
+  mc admin policy attach store "$user" --user "$user"
+fi
 echo "buckets are as described"
