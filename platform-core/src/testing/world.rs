@@ -421,7 +421,7 @@ impl World {
         shape
     }
 
-    /// Calls so far, by name: `observe`, `preview`, `create`, `update`, `acquire`, ...
+    /// Calls so far, by name: `observe`, `preview`, `create`, `release`, `acquire`, `release lease`, ...
     pub fn calls(&self) -> BTreeMap<&'static str, u64> {
         lock(&self.shared.counts).clone()
     }

@@ -72,7 +72,7 @@ impl Lock for World {
     }
 
     async fn release(&self, lease: Lease, last: bool) -> Result<()> {
-        self.count("release");
+        self.count("release lease");
         {
             let mut state = self.state();
             let record = held(state.leases.get_mut(&lease.set), &lease)?;
