@@ -35,7 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-const EXAMPLE: &str = include_str!("../../../examples/config/local.yaml");
+pub(crate) const EXAMPLE: &str = include_str!("../../../examples/config/local.yaml");
 
 /// The example with more connections and without its cache.
 fn changed() -> (String, usize) {
@@ -68,15 +68,15 @@ fn platform(text: &str) -> Platform {
     Platform::builder(config).provider(stack).build().unwrap()
 }
 
-fn request(text: &str) -> PlanRequest {
+pub(crate) fn request(text: &str) -> PlanRequest {
     platform(text).request().unwrap()
 }
 
-fn set() -> SetId {
+pub(crate) fn set() -> SetId {
     platform(EXAMPLE).set().clone()
 }
 
-fn empty() -> Stage {
+pub(crate) fn empty() -> Stage {
     Stage::of(Place::kubernetes("main").unwrap(), provider_k8s::facts, set())
 }
 
