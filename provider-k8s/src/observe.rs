@@ -4,6 +4,7 @@ use crate::client::Call;
 use crate::error::Attempt;
 use crate::kind::{KINDS, KubeKind, find};
 use crate::lock;
+use crate::matcher;
 use crate::provider::{Inner, Known};
 use crate::set::{Names, SET, Scope};
 use crate::stamp::{self, Reader};
@@ -31,6 +32,8 @@ pub(crate) struct Seen {
     pub(crate) wished_namespaces: BTreeSet<String>,
     /// Everything that is wished.
     pub(crate) wished: BTreeSet<ResourceId>,
+    /// Quotas that the plan changes or makes.
+    pub(crate) changed_quotas: BTreeSet<ResourceId>,
 }
 
 struct Listed {
@@ -110,6 +113,11 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
             .map(|wish| wish.id.name().to_string())
             .collect(),
         wished: wanted.iter().map(|wish| wish.id.clone()).collect(),
+        changed_quotas: wanted
+            .iter()
+            .map(|wish| wish.id.clone())
+            .filter(|id| id.kind().as_str() == "ResourceQuota")
+            .collect(),
     };
     let mut known = Known {
         parent,
@@ -135,6 +143,9 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
             if let Some(why) = leaked(&id, &object, known.parent.is_some(), &scope).filter(|_| stray) {
                 observation.warnings.push(why);
                 continue;
+            }
+            if seen.changed_quotas.contains(&id) && wish.is_some_and(|wish| matcher::is_unchanged(&live, wish)) {
+                seen.changed_quotas.remove(&id);
             }
             if live.owner == Owner::ThisSet {
                 known.members.insert(id.clone());

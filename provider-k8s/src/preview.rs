@@ -235,7 +235,7 @@ impl Asker<'_> {
         let warnings = answer.warnings.clone();
         let why = answer.into_error();
         let quota_first = why.kind() == ErrorKind::QuotaExceeded
-            && self.wish.after.iter().any(|id| id.kind().as_str() == "ResourceQuota");
+            && self.wish.after.iter().any(|id| self.seen.changed_quotas.contains(id));
         if missing || quota_first {
             // A binding whose role is part of this plan, or what grows behind a quota of this plan.
             return Ok(Preview::Change {

@@ -7,6 +7,7 @@ mod end_state;
 mod keeping;
 mod kills;
 mod proxied;
+mod quotas;
 mod recorded;
 mod refusals;
 mod rights;
