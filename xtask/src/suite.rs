@@ -77,6 +77,8 @@ const SUITES: &[Suite] = &[
             "redis::",
             "--skip",
             "buckets::",
+            "--skip",
+            "exporters::",
         ],
         part: Part::Unit,
         peers: &[],
@@ -84,12 +86,17 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "scripts on real servers",
         binary: "blueprints",
-        filter: &["postgres::", "redis::", "buckets::"],
+        filter: &["postgres::", "redis::", "buckets::", "exporters::"],
         part: Part::Integration,
         peers: &[
             Peer::Debian(Debian::Postgres),
             Peer::Debian(Debian::Redis),
             Peer::ObjectStore,
+            Peer::Debian(Debian::Prometheus),
+            Peer::Debian(Debian::Alertmanager),
+            Peer::Debian(Debian::NodeExporter),
+            Peer::Debian(Debian::PostgresExporter),
+            Peer::Debian(Debian::RedisExporter),
         ],
     },
     Suite {
@@ -97,7 +104,11 @@ const SUITES: &[Suite] = &[
         binary: "blueprints",
         filter: &["judges::"],
         part: Part::Validate,
-        peers: &[Peer::Python(Python::Judges)],
+        peers: &[
+            Peer::Python(Python::Judges),
+            Peer::Debian(Debian::Prometheus),
+            Peer::Debian(Debian::Alertmanager),
+        ],
     },
 ];
 
@@ -245,8 +256,7 @@ impl fmt::Display for Peer {
             Self::ControlPlane => f.write_str("control plane"),
             Self::Python(Python::Aws) => f.write_str("AWS emulators"),
             Self::Python(_) => f.write_str("judges"),
-            Self::Debian(Debian::Postgres) => f.write_str("PostgreSQL"),
-            Self::Debian(_) => f.write_str("Redis"),
+            Self::Debian(package) => f.write_str(package.package()),
             Self::ObjectStore => f.write_str("S3 server"),
         }
     }

@@ -1,5 +1,7 @@
 //! Tools that others wrote look at the rendered objects.
 
+mod monitoring;
+
 use platform_tests::manifests::{Wanted, manifest, pod_template, resources};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

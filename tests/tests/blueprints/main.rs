@@ -4,6 +4,7 @@
 mod buckets;
 mod judges;
 mod manifests;
+mod monitoring;
 mod pods;
 mod policies;
 mod postgres;

@@ -22,6 +22,16 @@ pub enum Debian {
     Postgres,
     /// Redis 7: `redis-server`, `redis-cli`.
     Redis,
+    /// Prometheus 2: `prometheus`, `promtool`. Built without discovery in Kubernetes.
+    Prometheus,
+    /// Alertmanager 0: `prometheus-alertmanager`, `amtool`.
+    Alertmanager,
+    /// `prometheus-node-exporter` 1.
+    NodeExporter,
+    /// `prometheus-postgres-exporter` 0.
+    PostgresExporter,
+    /// `prometheus-redis-exporter` 1.
+    RedisExporter,
 }
 
 /// Programs of one package, wherever they lie.
@@ -62,11 +72,22 @@ impl Unpacked {
 }
 
 impl Debian {
-    fn package(self) -> &'static str {
+    /// Name of the package.
+    pub fn package(self) -> &'static str {
         match self {
             Self::Postgres => "postgresql-15",
             Self::Redis => "redis-server",
+            Self::Prometheus => "prometheus",
+            Self::Alertmanager => "prometheus-alertmanager",
+            Self::NodeExporter => "prometheus-node-exporter",
+            Self::PostgresExporter => "prometheus-postgres-exporter",
+            Self::RedisExporter => "prometheus-redis-exporter",
         }
+    }
+
+    /// Go programs need no library that the machine does not have, and nothing else of what their packages want.
+    fn stands_alone(self) -> bool {
+        !matches!(self, Self::Postgres | Self::Redis)
     }
 
     /// The package that holds the program asked for its version, the folder and the beginning of that version.
@@ -74,6 +95,15 @@ impl Debian {
         match self {
             Self::Postgres => ("usr/lib/postgresql/15/bin", "postgres", "postgres (PostgreSQL) 15."),
             Self::Redis => ("usr/bin", "redis-server", "Redis server v=7."),
+            Self::Prometheus => ("usr/bin", "promtool", "promtool, version 2."),
+            Self::Alertmanager => ("usr/bin", "amtool", "amtool, version 0."),
+            Self::NodeExporter => ("usr/bin", "prometheus-node-exporter", "node_exporter, version 1."),
+            Self::PostgresExporter => (
+                "usr/bin",
+                "prometheus-postgres-exporter",
+                "postgres_exporter, version 0.",
+            ),
+            Self::RedisExporter => ("usr/bin", "prometheus-redis-exporter", "Redis Metrics Exporter 1."),
         }
     }
 
@@ -116,15 +146,11 @@ impl Debian {
             .arg("--version")
             .output()
             .with_context(|| format!("run {program}"))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !text.starts_with(version) {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            bail!(
-                "{}: {version}x is needed, found {}{}",
-                self.package(),
-                text.trim(),
-                errors.trim()
-            );
+        // one of them writes its version to stderr, another into a line of its log
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let log = text.split_once("msg=\"").map(|(_, message)| message);
+        if !text.starts_with(version) && !log.is_some_and(|log| log.starts_with(version)) {
+            bail!("{}: {version}x is needed, found {}", self.package(), text.trim());
         }
         Ok(unpacked)
     }
@@ -146,12 +172,16 @@ impl Debian {
 
     fn unpack_into(self, home: &Path, stage: &Path) -> Result<()> {
         let apt = Apt::new(home)?;
-        // what it would install beside what the machine has: exactly the libraries that are missing
-        let plan = apt.run(
-            stage,
-            &["install", "--simulate", "--no-install-recommends", self.package()],
-        )?;
-        let wanted: Vec<String> = plan.lines().filter_map(installed_by).collect();
+        let wanted: Vec<String> = if self.stands_alone() {
+            vec![self.package().to_owned()]
+        } else {
+            // what it would install beside what the machine has: exactly the libraries that are missing
+            let plan = apt.run(
+                stage,
+                &["install", "--simulate", "--no-install-recommends", self.package()],
+            )?;
+            plan.lines().filter_map(installed_by).collect()
+        };
         if wanted.is_empty() {
             bail!("apt would install nothing for {}", self.package());
         }
@@ -174,9 +204,9 @@ impl Debian {
             }
         }
         // one name for the folder of libraries, whatever the architecture is called
-        let lib = root.join("usr/lib");
-        let folder = fs::read_dir(&lib)
-            .with_context(|| format!("read {}", lib.display()))?
+        let folder = fs::read_dir(root.join("usr/lib"))
+            .into_iter()
+            .flatten()
             .flatten()
             .map(|entry| entry.file_name())
             .find(|name| name.to_string_lossy().contains("-linux-gnu"));

@@ -18,7 +18,6 @@ const INTERVAL: &str = "30s";
 
 /// What is kept of the API servers' metrics: they have thousands, most of them histograms.
 pub const API_SERVER_METRICS: &[&str] = &[
-    "apiserver_current_inflight_requests",
     "apiserver_request_duration_seconds_bucket",
     "apiserver_request_total",
     "authentication_attempts",
@@ -27,7 +26,6 @@ pub const API_SERVER_METRICS: &[&str] = &[
 ];
 /// What is kept of the kubelets' own metrics.
 pub const KUBELET_METRICS: &[&str] = &[
-    "kubelet_running_pods",
     "kubelet_volume_stats_capacity_bytes",
     "kubelet_volume_stats_inodes",
     "kubelet_volume_stats_inodes_used",
@@ -35,8 +33,6 @@ pub const KUBELET_METRICS: &[&str] = &[
 ];
 /// What is kept of cAdvisor's metrics.
 pub const CADVISOR_METRICS: &[&str] = &[
-    "container_cpu_cfs_periods_total",
-    "container_cpu_cfs_throttled_periods_total",
     "container_cpu_usage_seconds_total",
     "container_memory_working_set_bytes",
     "container_network_receive_bytes_total",

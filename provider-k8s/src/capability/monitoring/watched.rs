@@ -59,6 +59,11 @@ impl<'a> Watched<'a> {
         })
     }
 
+    /// The namespace of a capability, if it is wanted.
+    pub fn namespace(&self, capability: Capability) -> Option<&str> {
+        self.namespaces.get(&capability).map(String::as_str)
+    }
+
     /// Every namespace of the platform.
     pub fn namespaces(&self) -> BTreeSet<&str> {
         let of_workloads = self.context.surfaces.workloads().map(|(_, one)| one.namespace.as_str());
