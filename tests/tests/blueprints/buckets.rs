@@ -16,7 +16,7 @@ echo "$*" >> "$CALLS"
 exec "$MC" "$@"
 "#;
 
-struct Store {
+pub(crate) struct Store {
     folder: Folder,
     server: Server,
     port: u16,
@@ -24,7 +24,7 @@ struct Store {
 
 impl Store {
     /// A server as the blueprint runs it, but for where things lie in a pod.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Folder::new();
         // Copied to where everybody may run them: whoever is nobody does not get into the cache folder.
         let built = object_store().unwrap();
@@ -73,6 +73,8 @@ impl Store {
             .map(|(key, value)| (key.as_str(), placed(value)))
             .collect();
         env.insert("HOME", folder.text("home"));
+        // What it shows of its usage comes from a scan, which it puts off for a minute otherwise.
+        env.insert("MINIO_SCANNER_SPEED", "fastest".to_owned());
         let server = Server::start(
             command(&folder.text("programs/minio"), &arguments, &env),
             folder.path().join("log"),
@@ -89,7 +91,7 @@ impl Store {
     }
 
     /// Lays the records out as the Job's volume does.
-    fn describe(&self, buckets: &[BucketSpec]) {
+    pub(crate) fn describe(&self, buckets: &[BucketSpec]) {
         let _ = std::fs::remove_dir_all(self.folder.path().join("buckets"));
         let mut wanted = Wanted::local();
         wanted.storage.buckets = buckets.to_vec();
@@ -124,7 +126,7 @@ impl Store {
     }
 
     /// One run of the Job; what it called and whether it came to its end.
-    fn run(&self, die_at: usize) -> (Vec<String>, bool) {
+    pub(crate) fn run(&self, die_at: usize) -> (Vec<String>, bool) {
         let calls = self.folder.path().join("tmp/calls");
         let _ = std::fs::remove_file(&calls);
         let mut env = self.env();
@@ -138,7 +140,7 @@ impl Store {
     }
 
     /// The client with the server's own key.
-    fn mc(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn mc(&self, arguments: &[&str]) -> Output {
         let mut env = self.env();
         env.insert("MC_CONFIG_DIR", self.folder.text("tmp/mc"));
         run(&self.folder.text("programs/mc"), arguments, &env)

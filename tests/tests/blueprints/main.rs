@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod buckets;
+mod exporters;
 mod judges;
 mod manifests;
 mod monitoring;

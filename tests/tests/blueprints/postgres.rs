@@ -24,15 +24,15 @@ fi
 exec "$@"
 "#;
 
-struct Postgres {
-    folder: Folder,
+pub(crate) struct Postgres {
+    pub(crate) folder: Folder,
     programs: Unpacked,
-    port: u16,
+    pub(crate) port: u16,
     env: BTreeMap<&'static str, String>,
 }
 
 impl Postgres {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Folder::new();
         let programs = Debian::Postgres.ready().unwrap();
         let port = free_port();
@@ -119,7 +119,7 @@ impl Postgres {
         Server::start(command, self.folder.path().join("log")).with_data(self.folder.text("volume/pgdata"))
     }
 
-    fn serving(&self) -> Server {
+    pub(crate) fn serving(&self) -> Server {
         let mut server = self.start(&[]);
         server.wait("serve", || self.is_ready());
         server
@@ -152,7 +152,7 @@ impl Postgres {
         env
     }
 
-    fn roles(&self) -> std::process::Output {
+    pub(crate) fn roles(&self) -> std::process::Output {
         run("/bin/sh", &[&self.folder.text("scripts/roles.sh")], &self.client_env())
     }
 

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::process::Output;
 use xtask::peer::Debian;
 
-struct Redis {
-    folder: Folder,
-    port: u16,
+pub(crate) struct Redis {
+    pub(crate) folder: Folder,
+    pub(crate) port: u16,
     env: BTreeMap<&'static str, String>,
 }
 
 impl Redis {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(&Wanted::local())
     }
 
@@ -68,7 +68,7 @@ impl Redis {
         Self { folder, port, env }
     }
 
-    fn serving(&self) -> Server {
+    pub(crate) fn serving(&self) -> Server {
         let start = self.folder.text("conf/start.sh");
         let mut server = Server::start(command("/bin/sh", &[&start], &self.env), self.folder.path().join("log"));
         server.wait("serve", || self.probe().status.success());
@@ -79,7 +79,7 @@ impl Redis {
         run("/bin/sh", &[&self.folder.text("conf/probe.sh")], &self.env)
     }
 
-    fn cli(&self, user: &str, password: &str, words: &[&str]) -> String {
+    pub(crate) fn cli(&self, user: &str, password: &str, words: &[&str]) -> String {
         let mut env = self.env.clone();
         env.insert("REDISCLI_AUTH", password.to_owned());
         let port = self.port.to_string();

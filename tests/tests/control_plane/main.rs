@@ -6,6 +6,7 @@ mod cost;
 mod end_state;
 mod keeping;
 mod kills;
+mod metrics;
 mod proxied;
 mod quotas;
 mod recorded;

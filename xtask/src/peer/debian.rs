@@ -40,15 +40,34 @@ pub struct Unpacked {
     programs: PathBuf,
     libraries: Option<PathBuf>,
     never_root: bool,
+    /// What it looks for in `/usr/share` and the machine does not have there.
+    share: Option<PathBuf>,
 }
 
 impl Unpacked {
     /// A command that runs `program` of the package with the libraries it was unpacked with.
     ///
     /// PostgreSQL run by root gets a user namespace in which root is called nobody: it is content, and still reaches
-    /// every file that root does.
+    /// every file that root does. Alertmanager gets one in which its own templates lie in `/usr/share`.
     pub fn command(&self, program: &str) -> Command {
         let program = self.programs.join(program);
+        if let Some(share) = &self.share {
+            let script = "mount --bind \"$1\" /usr/share && shift && exec \"$@\"";
+            let mut command = Command::new("unshare");
+            command
+                .args([
+                    "--user",
+                    "--map-root-user",
+                    "--mount",
+                    "--",
+                    "/bin/sh",
+                    "-c",
+                    script,
+                    "sh",
+                ])
+                .args([share, &program]);
+            return command;
+        }
         let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
         let mut command = if self.never_root && root {
             let mut command = Command::new("unshare");
@@ -121,6 +140,7 @@ impl Debian {
                 programs: own,
                 libraries: None,
                 never_root,
+                share: None,
             });
         }
         let home = cache::root()?.join("debian");
@@ -136,6 +156,7 @@ impl Debian {
             programs: root.join(folder),
             libraries: Some(root.join("libraries")),
             never_root: self == Self::Postgres,
+            share: (self == Self::Alertmanager).then(|| root.join("usr/share")),
         })
     }
 

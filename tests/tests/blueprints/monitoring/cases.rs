@@ -6,6 +6,7 @@
 use super::{BACKUP_AGE, full, spec, watched};
 use provider_k8s::monitoring::rules;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Raised always, by design.
 pub(crate) const ALWAYS: &str = "Watchdog";
@@ -587,16 +588,19 @@ fn monitoring() -> Vec<Case> {
     ]
 }
 
-/// The file that `promtool test rules` reads, and how many alarms are expected, raised and quiet.
-pub(crate) fn test_file(rule_file: &str) -> (Value, usize, usize) {
+/// What `promtool test rules` reads, for each group of rules a file that wants `<group>.rules.yml` beside it; and how
+/// often alarms must be raised and be quiet.
+pub(crate) fn test_files() -> (BTreeMap<&'static str, Value>, usize, usize) {
     let (spec, context) = (spec(), full());
     let groups = rules::groups(&watched(&spec, &context));
-    let (mut tests, mut raised, mut quiet) = (Vec::new(), 0, 0);
+    let mut tests: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    let (mut raised, mut quiet) = (0, 0);
     for case in cases() {
         let (group, rule) = groups
             .iter()
             .find_map(|group| Some((group, group.rules.iter().find(|rule| rule.alert == case.alert)?)))
             .unwrap_or_else(|| panic!("no rule {}", case.alert));
+        let tests = tests.entry(group.name).or_default();
         for (series, labels, value) in &case.raised {
             raised += 1;
             let labels: Vec<(&str, &str)> = labels.split(',').filter_map(|pair| pair.split_once('=')).collect();
@@ -619,8 +623,17 @@ pub(crate) fn test_file(rule_file: &str) -> (Value, usize, usize) {
             tests.push(test(&case, series, &json!([])));
         }
     }
-    let file = json!({ "rule_files": [rule_file], "evaluation_interval": "1m", "tests": tests });
-    (file, raised, quiet)
+    let files = tests
+        .into_iter()
+        .map(|(group, tests)| {
+            let rules = format!("{group}.rules.yml");
+            (
+                group,
+                json!({ "rule_files": [rules], "evaluation_interval": "1m", "tests": tests }),
+            )
+        })
+        .collect();
+    (files, raised, quiet)
 }
 
 fn test(case: &Case, series: &[String], alerts: &Value) -> Value {
