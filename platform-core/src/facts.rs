@@ -19,6 +19,8 @@ pub struct KindFacts {
     pub name: NameRule,
     /// What keeps a create from happening twice.
     pub create: Creation,
+    /// When its API takes a change.
+    pub update: Updating,
     /// How long it may take to become ready before a run gives up on it.
     pub patience: Duration,
     /// How long it usually takes, for progress displays.
@@ -143,6 +145,15 @@ pub enum Creation {
     Upsert,
     /// Nothing: recorded as an open create first.
     Unguarded,
+}
+
+/// When the API of a kind takes a change of an object that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Updating {
+    /// Always. The change may be what an object needs that never becomes ready: another image.
+    AtOnce,
+    /// Not while an earlier change is under way: an update waits until the object is ready or has failed.
+    WhenSettled,
 }
 
 /// Facts of one field.

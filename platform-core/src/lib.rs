@@ -27,7 +27,7 @@ pub use blueprint::{Blueprint, Context, Environment, Stack};
 pub use cache::{Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec};
 pub use database::{Credentials, Database, DatabaseFeatures, DatabaseOutputs, DatabaseSpec};
 pub use error::{Error, ErrorKind, Result, Retry};
-pub use facts::{Calls, Charset, Creation, Equal, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule};
+pub use facts::{Calls, Charset, Creation, Equal, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule, Updating};
 pub use monitoring::{Channel, Monitoring, MonitoringFeatures, MonitoringOutputs, MonitoringSpec, Receiver, Severity};
 pub use provider::{
     Acquired, Finding, Interest, Lease, LeaseRequest, LeaseSeen, Lock, PlannedWrite, Preview, Provider,

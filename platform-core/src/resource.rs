@@ -28,7 +28,7 @@ pub enum OnRemoval {
     Delete,
     /// It stays, released from the set, and is adopted when asked for again.
     Retain,
-    /// A final snapshot is taken, then it is deleted.
+    /// A final snapshot is taken, then it is deleted; where it holds data that needs an approval.
     Snapshot,
 }
 
@@ -47,10 +47,12 @@ pub struct Resource {
     /// What happens when the config no longer asks for it.
     #[serde(default)]
     pub on_removal: OnRemoval,
-    /// Overrides what its kind holds; stamped on the live object, whose stamp then counts.
+    /// Overrides what its kind holds; stamped on the live object, whose stamp then counts. Where the stamp is missing,
+    /// the stricter of this and the kind counts until it is stamped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds: Option<Holds>,
-    /// Ids under which an older library version made it: adopted from there, not made anew.
+    /// Ids under which an older library version made it. One object under both ids is adopted; another object is pruned
+    /// once this one is ready, or blocks it when it holds data.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub formerly: BTreeSet<ResourceId>,
 }

@@ -19,7 +19,7 @@ mod stateful_set;
 mod status;
 
 use platform_core::value::Kind;
-use platform_core::{Calls, Charset, Creation, Holds, KindFacts, NameRule, State};
+use platform_core::{Calls, Charset, Creation, Holds, KindFacts, NameRule, State, Updating};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -107,6 +107,7 @@ const PLAIN: KindFacts = KindFacts {
         charset: Charset::Dns1123Subdomain,
     },
     create: Creation::Exclusive,
+    update: Updating::AtOnce,
     patience: Duration::from_mins(1),
     usually: Duration::ZERO,
     outputs: &[],

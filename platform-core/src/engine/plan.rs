@@ -120,6 +120,8 @@ pub enum Cause {
     Drift,
     /// The wish is gone.
     Removed,
+    /// The library calls it otherwise now ([`Resource::formerly`]).
+    Renamed,
     /// A run was killed, or the object is still on its way.
     Unfinished,
     /// Nothing.
@@ -195,7 +197,7 @@ pub struct Step {
     pub unverified: Option<String>,
     /// Why it cannot be done.
     pub blocked: Option<Blocked>,
-    /// What the API said beside it.
+    /// What the API said beside it, and what else is worth knowing.
     pub warnings: Vec<String>,
 }
 

@@ -4,20 +4,23 @@
 //! heartbeat. Nothing is spawned, so dropping it stops everything at the next await, as a kill would.
 
 mod job;
+mod order;
+mod outcome;
+mod wait;
 
 use self::job::Job;
-use super::apply::{Stop, WINDOW};
+use super::apply::Stop;
 use super::approve::ApprovedPlan;
 use super::lease::Leases;
 use super::plan::{Action, Step};
 use super::planner::Survey;
 use super::report::{Outcome, Report};
 use super::{Engine, Event};
-use crate::facts::{Creation, KindFacts};
+use crate::facts::{Creation, KindFacts, Updating};
 use crate::provider::Interest;
 use crate::resource::{Live, OpenCreate, Resolved, Resource, State};
 use crate::value::{Digest, Place, Reference, ResourceId, resolve};
-use crate::{Error, ErrorKind, Result, Retry};
+use crate::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered, SelectAll, StreamExt};
 use serde_json::Value;
@@ -37,14 +40,24 @@ enum Phase {
     /// Waits for this many nodes.
     Pending(usize),
     Writing,
-    /// Written, or found unfinished: waits to become ready, or to be gone.
     Waiting {
         until: Duration,
-        gone: bool,
+        awaited: Awaited,
     },
     Done,
     Failed,
     Skipped,
+}
+
+/// What an object is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// Written, or found unfinished: to become ready.
+    Ready,
+    /// To be gone.
+    Gone,
+    /// To take a change, which its API refuses while an earlier one is under way.
+    Settled,
 }
 
 struct Node<'a> {
@@ -178,79 +191,6 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Edges of the plan's graph among what makes; what removes comes after all of that, rank by rank.
-    fn connect(&mut self) {
-        let removes = |node: &Node| matches!(node.action, Action::Delete | Action::Release);
-        let mut ranks: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
-        let mut makers = Vec::new();
-        for position in 0..self.nodes.len() {
-            if removes(&self.nodes[position]) {
-                ranks.entry(self.nodes[position].facts.rank).or_default().push(position);
-                continue;
-            }
-            makers.push(position);
-            let Some(place_in_graph) = self.survey.graph.position(&self.nodes[position].step.id) else {
-                continue;
-            };
-            self.nodes[position].priority = self.survey.graph.height(place_in_graph);
-        }
-        let mut edges = Vec::new();
-        for &position in &makers {
-            let id = &self.nodes[position].step.id;
-            // A dependency that stands needs no node, but what it waits for itself has none either.
-            if let Some(place_in_graph) = self.survey.graph.position(id) {
-                for &dependant in self.survey.graph.dependants(place_in_graph) {
-                    edges.push((position, dependant));
-                }
-            }
-        }
-        let by_graph: HashMap<usize, usize> = makers
-            .iter()
-            .filter_map(|&position| Some((self.survey.graph.position(&self.nodes[position].step.id)?, position)))
-            .collect();
-        for (from, dependant) in edges {
-            if let Some(&to) = by_graph.get(&dependant) {
-                self.edge(from, to);
-            }
-        }
-        self.gate(&makers, ranks.into_values().rev().collect());
-        for position in 0..self.nodes.len() {
-            if self.nodes[position].phase == Phase::Pending(0) {
-                self.ready
-                    .push((self.nodes[position].priority, std::cmp::Reverse(position)));
-            }
-        }
-    }
-
-    fn edge(&mut self, from: usize, to: usize) {
-        self.nodes[from].dependants.push(to);
-        if let Phase::Pending(count) = &mut self.nodes[to].phase {
-            *count += 1;
-        }
-    }
-
-    /// Chains waves of nodes so that a wave starts when the one before it is through. Large waves meet in the
-    /// first node of the later one, which keeps the number of edges linear.
-    fn gate(&mut self, makers: &[usize], waves: Vec<Vec<usize>>) {
-        let mut before: Vec<usize> = makers.to_vec();
-        for wave in waves {
-            let every = before.len().saturating_mul(wave.len()) <= 10_000;
-            let Some((&first, fellows)) = wave.split_first() else {
-                continue;
-            };
-            for &position in &before {
-                self.edge(position, first);
-                for &fellow in fellows.iter().filter(|_| every) {
-                    self.edge(position, fellow);
-                }
-            }
-            for &fellow in fellows.iter().filter(|_| !every) {
-                self.edge(first, fellow);
-            }
-            before = wave;
-        }
-    }
-
     /// Runs to the end and reports.
     pub(super) async fn finish(mut self, events: &mut (dyn FnMut(Event) + Send)) -> Report {
         events(Event::Planned {
@@ -379,11 +319,14 @@ impl<'a> Run<'a> {
             .live(position)
             .is_some_and(|live| matches!(live.state, State::Deleting { .. }));
         if action == Action::Unchanged {
-            return self.wait(position, "as an earlier run left it", false, events);
+            return self.wait(position, "as an earlier run left it", Awaited::Ready, events);
         }
         events(Event::Started { id, action });
         if deleting && matches!(action, Action::Create | Action::Delete) {
-            return self.wait(position, "deletion", true, events);
+            return self.wait(position, "deletion", Awaited::Gone, events);
+        }
+        if let Some(what) = self.unsettled(position) {
+            return self.wait(position, &what, Awaited::Settled, events);
         }
         self.write(position, Duration::ZERO, events);
     }
@@ -439,272 +382,17 @@ impl<'a> Run<'a> {
         }));
     }
 
+    /// What an object is busy with whose API takes no change until that is through.
+    fn unsettled(&self, position: usize) -> Option<String> {
+        let node = &self.nodes[position];
+        let changes = matches!(node.action, Action::Update | Action::Adopt);
+        match &self.live(position)?.state {
+            State::Progressing { what } if changes && node.facts.update == Updating::WhenSettled => Some(what.clone()),
+            _ => None,
+        }
+    }
+
     fn live(&self, position: usize) -> Option<&'a Live> {
         self.survey.live(&self.nodes[position].step.id)
-    }
-
-    fn written(&mut self, written: Written, events: &mut (dyn FnMut(Event) + Send)) {
-        let position = written.node;
-        let node = &self.nodes[position];
-        match written.result {
-            Err(why) => {
-                let retry = match why.retry() {
-                    Retry::After(pause) if node.tries < TRIES && self.leases.lost().is_none() => Some(pause),
-                    _ => None,
-                };
-                match retry {
-                    Some(pause) => {
-                        let half_made = node.may_be_half_made(&why);
-                        let after = if half_made {
-                            WINDOW
-                        } else {
-                            (pause * 2_u32.pow(node.tries - 1)).min(PAUSE)
-                        };
-                        events(Event::Retrying {
-                            id: node.step.id.clone(),
-                            why,
-                            after,
-                        });
-                        if half_made {
-                            let until = self.engine.clock().elapsed() + after;
-                            self.nodes[position].phase = Phase::Pending(0);
-                            self.again.insert((until, position));
-                        } else {
-                            self.write(position, after, events);
-                        }
-                    }
-                    None => self.fail(position, why, events),
-                }
-            }
-            Ok(live) => {
-                let removing = node.action == Action::Delete || (node.action == Action::Replace && !node.cleared);
-                match (removing, live) {
-                    (true, None) => self.gone(position, events),
-                    (true, Some(_)) => self.wait(position, "deletion", true, events),
-                    (false, live) => self.made(position, live, events),
-                }
-            }
-        }
-    }
-
-    /// A create, update, adoption or release came back.
-    fn made(&mut self, position: usize, live: Option<Live>, events: &mut (dyn FnMut(Event) + Send)) {
-        let node = &mut self.nodes[position];
-        let Some(live) = live else {
-            return self.done(position, events);
-        };
-        if node.action == Action::Release {
-            self.report.left.push(live);
-            return self.done(position, events);
-        }
-        // Its open create stays on record until reads show it: a next run that does not see it must know of it.
-        node.unseen = node.creates() && node.facts.create != Creation::Exclusive;
-        let unseen = node.unseen;
-        self.outputs.insert(live.id.clone(), live.outputs.clone());
-        match live.state {
-            State::Ready if unseen => self.wait(position, "reads to show it", false, events),
-            State::Ready => self.done(position, events),
-            State::Progressing { what } => self.wait(position, &what, false, events),
-            // What the object said before this write need not be its last word.
-            State::Failed { why } => self.wait(position, &why, false, events),
-            State::Deleting { .. } => {
-                let why =
-                    Error::new(ErrorKind::Conflict, "it is being deleted").with_help("plan again when it is gone");
-                self.fail(position, why, events);
-            }
-        }
-    }
-
-    fn gone(&mut self, position: usize, events: &mut (dyn FnMut(Event) + Send)) {
-        match self.nodes[position].action {
-            Action::Replace => {
-                self.nodes[position].cleared = true;
-                self.nodes[position].tries = 0;
-                self.write(position, Duration::ZERO, events);
-            }
-            Action::Create => self.write(position, Duration::ZERO, events),
-            _ => self.done(position, events),
-        }
-    }
-
-    fn wait(&mut self, position: usize, on: &str, gone: bool, events: &mut (dyn FnMut(Event) + Send)) {
-        let now = self.engine.clock().elapsed();
-        let node = &mut self.nodes[position];
-        let until = now + node.facts.patience;
-        node.phase = Phase::Waiting { until, gone };
-        on.clone_into(&mut node.on);
-        events(Event::Waiting {
-            id: node.step.id.clone(),
-            on: on.to_owned(),
-            since: now.saturating_sub(node.started),
-            usually: node.facts.usually,
-        });
-        self.deadlines.insert((until, position));
-        if let Some(interest) = self.interests.get(node.step.id.place()) {
-            interest.add(node.step.id.clone());
-        }
-    }
-
-    /// A provider told the state of an object.
-    fn news(&mut self, news: Result<(ResourceId, Option<Live>)>, events: &mut (dyn FnMut(Event) + Send)) {
-        let (id, live) = match news {
-            Ok(news) => news,
-            Err(why) => {
-                return events(Event::Warning {
-                    text: format!("states are late: {why}"),
-                });
-            }
-        };
-        let Some(&position) = self.index.get(&id) else { return };
-        let Phase::Waiting { until, gone } = self.nodes[position].phase else {
-            return;
-        };
-        let state = live.as_ref().map(|live| live.state.clone());
-        if self.nodes[position].unseen && !gone {
-            if live.is_none() {
-                return; // not shown yet
-            }
-            self.nodes[position].unseen = false;
-            self.leases.settle(&id);
-        }
-        match (gone, state) {
-            (true, None) => {
-                self.arrived(position, until);
-                self.gone(position, events);
-            }
-            (true, Some(State::Deleting { blocked_by })) if !blocked_by.is_empty() => {
-                self.still(position, format!("deletion, held by {}", blocked_by.join(", ")), events);
-            }
-            (true, Some(State::Deleting { .. })) => {}
-            (true, Some(_)) => {
-                let same = live.is_some_and(|live| Some(&live.uid) == self.nodes[position].step.uid.as_ref());
-                if !same {
-                    // What was to go is gone, but what depends on that (its namespace) must not take the new one along.
-                    self.arrived(position, until);
-                    let why = Error::new(ErrorKind::Conflict, "somebody made it anew while it was being deleted")
-                        .with_help("find out who, then plan again");
-                    self.fail(position, why, events);
-                }
-            }
-            (false, Some(State::Ready)) => {
-                self.arrived(position, until);
-                if let Some(live) = live {
-                    self.outputs.insert(live.id.clone(), live.outputs);
-                }
-                self.done(position, events);
-            }
-            (false, Some(State::Progressing { what })) => self.still(position, what, events),
-            (false, Some(State::Failed { why })) => {
-                self.arrived(position, until);
-                self.fail(position, Error::new(ErrorKind::Failed, why), events);
-            }
-            (false, Some(State::Deleting { .. }) | None) => {
-                self.arrived(position, until);
-                let why = Error::new(ErrorKind::Conflict, "it was deleted while it was waited for")
-                    .with_help("find out who deletes it, then run again");
-                self.fail(position, why, events);
-            }
-        }
-    }
-
-    fn still(&mut self, position: usize, on: String, events: &mut (dyn FnMut(Event) + Send)) {
-        let now = self.engine.clock().elapsed();
-        let node = &mut self.nodes[position];
-        if node.on != on {
-            node.on.clone_from(&on);
-            events(Event::Waiting {
-                id: node.step.id.clone(),
-                on,
-                since: now.saturating_sub(node.started),
-                usually: node.facts.usually,
-            });
-        }
-    }
-
-    fn arrived(&mut self, position: usize, until: Duration) {
-        self.deadlines.remove(&(until, position));
-        let id = &self.nodes[position].step.id;
-        if let Some(interest) = self.interests.get(id.place()) {
-            interest.remove(id);
-        }
-    }
-
-    fn expire(&mut self, now: Duration, events: &mut (dyn FnMut(Event) + Send)) {
-        while let Some(&(until, position)) = self.again.first()
-            && until <= now
-        {
-            self.again.remove(&(until, position));
-            let priority = self.nodes[position].priority;
-            self.ready.push((priority, std::cmp::Reverse(position)));
-        }
-        while let Some(&(until, position)) = self.deadlines.first() {
-            if until > now {
-                break;
-            }
-            self.arrived(position, until);
-            let node = &self.nodes[position];
-            let patience = node.facts.patience.as_secs();
-            let why = Error::new(ErrorKind::Timeout, format!("not there after {patience} s: {}", node.on))
-                .with_help("look at the object; run again to go on waiting");
-            self.fail(position, why, events);
-        }
-    }
-
-    fn done(&mut self, position: usize, events: &mut (dyn FnMut(Event) + Send)) {
-        let now = self.engine.clock().elapsed();
-        let node = &mut self.nodes[position];
-        node.phase = Phase::Done;
-        let (id, action) = (node.step.id.clone(), node.action);
-        events(Event::Done {
-            id: id.clone(),
-            action,
-            took: now.saturating_sub(node.started),
-        });
-        self.report.outcomes.insert(id, Outcome::Done(action));
-        for dependant in std::mem::take(&mut self.nodes[position].dependants) {
-            if let Phase::Pending(count) = &mut self.nodes[dependant].phase {
-                *count -= 1;
-                if *count == 0 {
-                    self.ready
-                        .push((self.nodes[dependant].priority, std::cmp::Reverse(dependant)));
-                }
-            }
-        }
-    }
-
-    fn fail(&mut self, position: usize, why: Error, events: &mut (dyn FnMut(Event) + Send)) {
-        let because = self.nodes[position].step.id.clone();
-        self.nodes[position].phase = Phase::Failed;
-        events(Event::Failed {
-            id: because.clone(),
-            why: why.clone(),
-        });
-        self.report.outcomes.insert(because.clone(), Outcome::Failed(why));
-        let mut queue = std::mem::take(&mut self.nodes[position].dependants);
-        while let Some(dependant) = queue.pop() {
-            let node = &mut self.nodes[dependant];
-            if matches!(node.phase, Phase::Pending(_)) {
-                node.phase = Phase::Skipped;
-                queue.append(&mut node.dependants);
-                let id = node.step.id.clone();
-                events(Event::Skipped {
-                    id: id.clone(),
-                    because: because.clone(),
-                });
-                self.report.outcomes.insert(id, Outcome::Skipped(because.clone()));
-            }
-        }
-    }
-
-    /// What a stop left untouched is not done.
-    fn close(&mut self, events: &mut (dyn FnMut(Event) + Send)) {
-        for position in 0..self.nodes.len() {
-            if !matches!(self.nodes[position].phase, Phase::Done | Phase::Failed | Phase::Skipped) {
-                let why =
-                    Error::new(ErrorKind::Cancelled, "stopped before it was done").with_help("run again to continue");
-                self.nodes[position].dependants.clear();
-                self.fail(position, why, events);
-            }
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! A few kinds, one for each way in which kinds differ, with facts of their own.
 
-use crate::facts::{Calls, Charset, Creation, Equal, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule};
+use crate::facts::{
+    Calls, Charset, Creation, Equal, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule, Updating,
+};
 use crate::resource::Holds;
 use crate::value::Kind;
 use std::time::Duration;
@@ -14,6 +16,7 @@ const PLAIN: KindFacts = KindFacts {
         charset: Charset::Dns1123Subdomain,
     },
     create: Creation::Exclusive,
+    update: Updating::AtOnce,
     patience: Duration::from_mins(1),
     usually: Duration::ZERO,
     outputs: &[],
@@ -94,12 +97,13 @@ pub const ALARM: &KindFacts = &KindFacts {
     ..PLAIN
 };
 
-/// Nothing keeps a second create from making a second one.
+/// Nothing keeps a second create from making a second one, and it refuses changes until it is ready.
 pub const QUEUE: &KindFacts = &KindFacts {
     kind: "test.Queue",
     holds: Holds::Rebuildable,
     rank: 60,
     create: Creation::Unguarded,
+    update: Updating::WhenSettled,
     usually: Duration::from_secs(3),
     outputs: &["url"],
     ..PLAIN

@@ -15,7 +15,7 @@ use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use platform_core::value::{Digest, Recipe, SetId, Uid, canonical};
 use platform_core::{
     Calls, Charset, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk,
-    RiskRule, State,
+    RiskRule, State, Updating,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +41,7 @@ static FACTS: KindFacts = KindFacts {
         charset: Charset::AwsPath,
     },
     create: Creation::Token,
+    update: Updating::WhenSettled,
     patience: Duration::from_mins(1),
     usually: Duration::from_secs(1),
     outputs: &["arn", "name"],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use platform_core::engine::PlanRequest;
 
-use crate::shared::{object, within};
+use crate::shared::{kubectl, object, within};
 use crate::stage::{Stage, told};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,5 +46,25 @@ async fn destroy_keeps_data_and_the_next_apply_adopts_it() {
     stage.apply_plan(&plan).await;
     assert_eq!(data(&stage), password, "the password that opens the volume");
     assert_eq!(volume(&stage), claim);
+    assert_eq!(told(&stage.plan(wanted).await), Vec::<String>::new());
+}
+
+/// Without its stamp the password would be what its kind is: nothing that is missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stamp_that_was_taken_away_comes_back() {
+    let stage = Stage::new().await;
+    let wanted = stage.platform();
+    stage.apply(wanted.clone()).await;
+    let stamp = |stage: &Stage| {
+        stage.live("secret", "password").unwrap()["metadata"]["annotations"]["mlplat.dev/holds"].clone()
+    };
+    assert_eq!(stamp(&stage), "durable");
+    let space = format!("--namespace={}", stage.space());
+    kubectl(&["annotate", "secret", "password", &space, "mlplat.dev/holds-"]);
+
+    let plan = stage.plan(wanted.clone()).await;
+    assert_eq!(told(&plan), ["Update Secret \"mlplat.dev\".holds"]);
+    stage.apply_plan(&plan).await;
+    assert_eq!(stamp(&stage), "durable");
     assert_eq!(told(&stage.plan(wanted).await), Vec::<String>::new());
 }

@@ -1,5 +1,7 @@
 //! The engine's rules, each held by a test of its own.
 
+mod standing;
+
 use crate::stage::{LAG, Stage, everything, kind_of, nothing};
 use libtest_mimic::Trial;
 use platform_core::engine::{Action, Approvals, Cause, Event, Outcome, Plan, PlanRequest};
@@ -67,6 +69,34 @@ pub(crate) fn trials() -> Vec<Trial> {
             weaker_protection_and_its_use_never_fit_in_one_plan,
         ),
         ("immutable_fields_of_data_block", immutable_fields_of_data_block),
+        (
+            "an_update_waits_where_the_api_takes_none_meanwhile",
+            standing::an_update_waits_where_the_api_takes_none_meanwhile,
+        ),
+        (
+            "waiting_to_update_ends_with_the_kinds_patience",
+            standing::waiting_to_update_ends_with_the_kinds_patience,
+        ),
+        (
+            "an_update_goes_out_at_once_where_the_api_takes_it",
+            standing::an_update_goes_out_at_once_where_the_api_takes_it,
+        ),
+        (
+            "a_removal_with_a_snapshot_is_asked_for",
+            standing::a_removal_with_a_snapshot_is_asked_for,
+        ),
+        (
+            "a_missing_stamp_is_added_and_the_stricter_counts_until_then",
+            standing::a_missing_stamp_is_added_and_the_stricter_counts_until_then,
+        ),
+        (
+            "what_was_renamed_is_made_anew_before_the_old_one_goes",
+            standing::what_was_renamed_is_made_anew_before_the_old_one_goes,
+        ),
+        (
+            "renamed_data_is_never_left_behind",
+            standing::renamed_data_is_never_left_behind,
+        ),
     ]
     .into_iter()
     .map(|(name, run)| crate::trial(&format!("rules::{name}"), run))

@@ -5,9 +5,9 @@ use super::fields::{impact, merged, owned_part, with_defaults};
 use super::read::{Within, digest, usage, within, word};
 use super::state::{Mark, Object, WorldState};
 use crate::engine::Permit;
-use crate::facts::{Creation, KindFacts};
+use crate::facts::{Creation, KindFacts, Updating};
 use crate::provider::{Verb, Write};
-use crate::resource::{Live, Resolved, Resource};
+use crate::resource::{Live, Resolved, Resource, State};
 use crate::value::{Digest, Recipe, ResourceId, SetId, Timestamp, Uid};
 use crate::{Error, ErrorKind, Result, Retry};
 use serde_json::Value;
@@ -207,6 +207,12 @@ impl World {
         }
         if object.gone_at.is_some() {
             return Err(Error::new(ErrorKind::Conflict, "object is being deleted"));
+        }
+        if facts.update == Updating::WhenSettled && matches!(object.state(now), State::Progressing { .. }) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "it is not in a state that takes changes",
+            ));
         }
         if versioned && !object.is_of_version(live.version.as_deref()) {
             return Err(Error::new(

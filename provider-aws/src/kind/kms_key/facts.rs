@@ -1,6 +1,8 @@
 //! What the engine has to know of a key.
 
-use platform_core::{Calls, Charset, Creation, Equal, Field, FieldChange, Holds, KindFacts, NameRule, Risk, RiskRule};
+use platform_core::{
+    Calls, Charset, Creation, Equal, Field, FieldChange, Holds, KindFacts, NameRule, Risk, RiskRule, Updating,
+};
 use std::time::Duration;
 
 pub(super) static FACTS: KindFacts = KindFacts {
@@ -13,6 +15,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
         charset: Charset::AwsPath,
     },
     create: Creation::Unguarded,
+    update: Updating::WhenSettled,
     patience: Duration::from_mins(2),
     usually: Duration::from_secs(2),
     outputs: &["arn", "key_id", "alias"],

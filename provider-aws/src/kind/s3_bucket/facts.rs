@@ -1,6 +1,8 @@
 //! What the engine has to know of a bucket.
 
-use platform_core::{Calls, Charset, Creation, Equal, Field, FieldChange, Holds, KindFacts, NameRule, Risk, RiskRule};
+use platform_core::{
+    Calls, Charset, Creation, Equal, Field, FieldChange, Holds, KindFacts, NameRule, Risk, RiskRule, Updating,
+};
 use std::time::Duration;
 
 pub(super) static FACTS: KindFacts = KindFacts {
@@ -12,6 +14,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
         charset: Charset::Bucket,
     },
     create: Creation::Exclusive,
+    update: Updating::WhenSettled,
     patience: Duration::from_mins(5),
     usually: Duration::from_secs(4),
     outputs: &["arn", "name", "region"],

@@ -1,0 +1,57 @@
+//! Generated secrets are made once, never again beside data that was made with them. Pure.
+
+use super::super::plan::{Action, Blocked, PlanRequest, Step};
+use crate::resource::{Holds, Resource};
+use crate::value::{Recipe, ResourceId};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+
+/// A generated secret that is gone while data made with it survives must not be made anew. Such data says so by
+/// depending on the secret; a killed first run is no such case, because the secret is made first.
+pub(super) fn block_lost_partners(steps: &mut [Step], request: &PlanRequest) {
+    let generated: HashMap<&ResourceId, &Resource> = request
+        .resources
+        .iter()
+        .filter(|resource| generates(&resource.desired))
+        .map(|resource| (&resource.id, resource))
+        .collect();
+    let alive: BTreeSet<ResourceId> = steps
+        .iter()
+        .filter(|step| step.holds == Holds::Durable && step.uid.is_some())
+        .map(|step| step.id.clone())
+        .collect();
+    let mut survivors: HashMap<ResourceId, &ResourceId> = HashMap::new();
+    for resource in request.resources.iter().filter(|resource| alive.contains(&resource.id)) {
+        for secret in resource
+            .dependencies()
+            .into_iter()
+            .filter(|id| generated.contains_key(id))
+        {
+            survivors.insert(secret, &resource.id);
+        }
+    }
+    for step in steps.iter_mut().filter(|step| step.action == Action::Create) {
+        let Some(survivor) = survivors.get(&step.id) else {
+            continue;
+        };
+        let why = format!(
+            "it is gone while {} survives: a new one would lock you out of the data",
+            survivor.label()
+        );
+        let help = "restore the secret from a backup, or release the data first".to_owned();
+        step.action = Action::Blocked;
+        step.blocked = Some(Blocked { why, help });
+    }
+}
+
+fn generates(value: &Value) -> bool {
+    match Recipe::of_value(value) {
+        Some(Recipe::Generate { .. } | Recipe::GenerateBytes { .. }) => true,
+        Some(_) => false,
+        None => match value {
+            Value::Object(map) => map.values().any(generates),
+            Value::Array(items) => items.iter().any(generates),
+            _ => false,
+        },
+    }
+}

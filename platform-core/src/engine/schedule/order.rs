@@ -1,0 +1,80 @@
+//! What waits for what: the plan's graph among what makes, ranks among what removes.
+
+use super::{Node, Phase, Run};
+use crate::engine::Action;
+use std::collections::{BTreeMap, HashMap};
+
+impl Run<'_> {
+    /// Edges of the plan's graph among what makes; what removes comes after all of that, rank by rank.
+    pub(super) fn connect(&mut self) {
+        let removes = |node: &Node| matches!(node.action, Action::Delete | Action::Release);
+        let mut ranks: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+        let mut makers = Vec::new();
+        for position in 0..self.nodes.len() {
+            if removes(&self.nodes[position]) {
+                ranks.entry(self.nodes[position].facts.rank).or_default().push(position);
+                continue;
+            }
+            makers.push(position);
+            let Some(place_in_graph) = self.survey.graph.position(&self.nodes[position].step.id) else {
+                continue;
+            };
+            self.nodes[position].priority = self.survey.graph.height(place_in_graph);
+        }
+        let mut edges = Vec::new();
+        for &position in &makers {
+            let id = &self.nodes[position].step.id;
+            // A dependency that stands needs no node, but what it waits for itself has none either.
+            if let Some(place_in_graph) = self.survey.graph.position(id) {
+                for &dependant in self.survey.graph.dependants(place_in_graph) {
+                    edges.push((position, dependant));
+                }
+            }
+        }
+        let by_graph: HashMap<usize, usize> = makers
+            .iter()
+            .filter_map(|&position| Some((self.survey.graph.position(&self.nodes[position].step.id)?, position)))
+            .collect();
+        for (from, dependant) in edges {
+            if let Some(&to) = by_graph.get(&dependant) {
+                self.edge(from, to);
+            }
+        }
+        self.gate(&makers, ranks.into_values().rev().collect());
+        for position in 0..self.nodes.len() {
+            if self.nodes[position].phase == Phase::Pending(0) {
+                self.ready
+                    .push((self.nodes[position].priority, std::cmp::Reverse(position)));
+            }
+        }
+    }
+
+    pub(super) fn edge(&mut self, from: usize, to: usize) {
+        self.nodes[from].dependants.push(to);
+        if let Phase::Pending(count) = &mut self.nodes[to].phase {
+            *count += 1;
+        }
+    }
+
+    /// Chains waves of nodes so that a wave starts when the one before it is through. Large waves meet in the
+    /// first node of the later one, which keeps the number of edges linear.
+    pub(super) fn gate(&mut self, makers: &[usize], waves: Vec<Vec<usize>>) {
+        let mut before: Vec<usize> = makers.to_vec();
+        for wave in waves {
+            let every = before.len().saturating_mul(wave.len()) <= 10_000;
+            let Some((&first, fellows)) = wave.split_first() else {
+                continue;
+            };
+            for &position in &before {
+                self.edge(position, first);
+                for &fellow in fellows.iter().filter(|_| every) {
+                    self.edge(position, fellow);
+                }
+            }
+            for &fellow in fellows.iter().filter(|_| !every) {
+                self.edge(first, fellow);
+            }
+            before = wave;
+        }
+    }
+}
