@@ -278,6 +278,8 @@ struct Story<'a> {
     stage: Stage,
     /// Incarnations whose loss was agreed to.
     agreed: RefCell<BTreeSet<Uid>>,
+    /// Incarnations that somebody agreed to call rebuildable.
+    excused: RefCell<BTreeSet<Uid>>,
     meddling: Arc<Mutex<Meddling>>,
     rows: BTreeMap<Uid, ResourceId>,
     tally: Tally,
@@ -290,6 +292,7 @@ impl<'a> Story<'a> {
             mix,
             stage: Stage::new().with_sabotage(sabotage),
             agreed: RefCell::default(),
+            excused: RefCell::default(),
             meddling: Arc::default(),
             rows: BTreeMap::new(),
             tally: Tally::new(),
@@ -414,7 +417,17 @@ impl<'a> Story<'a> {
                     Risk::Irreversible,
                     Risk::Downtime,
                 ];
-                approvals = approvals.and(plan.demands().accept(&risks, "test", "brave"));
+                let demands = plan.demands();
+                // Who agrees that an object holds what fills itself again agrees to its loss later on.
+                for demand in demands.iter().filter(|demand| demand.risk == Risk::LowersProtection) {
+                    let changes = plan.step(&demand.resource).map_or(&[][..], |step| &step.changes);
+                    if changes.iter().any(|change| change.path == holds_stamp())
+                        && let Some(uid) = &demand.uid
+                    {
+                        self.excused.borrow_mut().insert(uid.clone());
+                    }
+                }
+                approvals = approvals.and(demands.accept(&risks, "test", "brave"));
             }
             for demand in plan.demands().iter().filter(|demand| demand.risk == Risk::DestroysData) {
                 if reckless
@@ -507,7 +520,10 @@ impl<'a> Story<'a> {
     /// Rows and passwords are where they were, but for what was agreed to or somebody else did.
     fn nothing_lost(&self, passwords: &BTreeMap<ResourceId, Uid>) -> Result<(), String> {
         let meddling = self.meddling.lock().unwrap();
-        let excused = |uid: &Uid| self.agreed.borrow().contains(uid) || meddling.removed.contains(uid);
+        let excused = |uid: &Uid| {
+            let agreed = self.agreed.borrow().contains(uid) || self.excused.borrow().contains(uid);
+            agreed || meddling.removed.contains(uid)
+        };
         for loss in self.stage.world.losses() {
             let durable = self.rows.contains_key(&loss.uid) || meddling.replaced.values().any(|uid| *uid == loss.uid);
             if durable && !excused(&loss.uid) {
@@ -560,6 +576,11 @@ impl<'a> Story<'a> {
             Err(format!("not settled: {:?}", plan.changes().collect::<Vec<_>>()))
         }
     }
+}
+
+/// The stamp that says what an object holds, as plans show it.
+fn holds_stamp() -> FieldPath {
+    FieldPath::root().key(platform_core::value::DOMAIN).key("holds")
 }
 
 /// A field that people change by hand.
