@@ -25,7 +25,8 @@ fn two_hundred_objects_beside_kubectl() {
     assert_eq!(ours_here.plan.requests, PLAN);
     assert_eq!(ours_here.again.requests, PLAN);
     assert!(ours_here.create.requests <= 240, "create: {:?}", ours_here.create);
-    assert!(ours_here.destroy.requests <= 300, "destroy: {:?}", ours_here.destroy);
+    // a namespace is looked through for objects of others, all kinds of the server, before the first write and its own
+    assert!(ours_here.destroy.requests <= 340, "destroy: {:?}", ours_here.destroy);
     assert!(
         diff.settled > ours_here.plan.settled * 5,
         "plan {:?}, kubectl diff {:?}",
