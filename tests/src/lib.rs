@@ -2,4 +2,5 @@
 
 pub mod cost;
 pub mod manifests;
+pub mod metrics;
 pub mod recording;

@@ -4,12 +4,14 @@
 //! unpacked, Go programs are built from pinned modules. Two processes that ask at once do the work once. The control plane has its own module.
 
 mod debian;
+mod exporters;
 mod object_store;
 mod python;
 mod tool;
 
 pub use self::{
     debian::{Debian, Unpacked},
+    exporters::{Exporters, exporters},
     object_store::{ObjectStore, object_store},
     python::Python,
     tool::cargo_deny,

@@ -37,6 +37,7 @@ enum Peer {
     Python(Python),
     Debian(Debian),
     ObjectStore,
+    Exporters,
 }
 
 /// A test binary, or the part of it that `filter` picks, that is more than unit tests.
@@ -56,7 +57,7 @@ const SUITES: &[Suite] = &[
         binary: "control_plane",
         filter: &[],
         part: Part::Integration,
-        peers: &[Peer::ControlPlane],
+        peers: &[Peer::ControlPlane, Peer::Exporters],
     },
     Suite {
         name: "AWS provider on emulators",
@@ -94,7 +95,7 @@ const SUITES: &[Suite] = &[
             Peer::ObjectStore,
             Peer::Debian(Debian::Prometheus),
             Peer::Debian(Debian::Alertmanager),
-            Peer::Debian(Debian::NodeExporter),
+            Peer::Exporters,
             Peer::Debian(Debian::PostgresExporter),
             Peer::Debian(Debian::RedisExporter),
         ],
@@ -258,6 +259,7 @@ impl fmt::Display for Peer {
             Self::Python(_) => f.write_str("judges"),
             Self::Debian(package) => f.write_str(package.package()),
             Self::ObjectStore => f.write_str("S3 server"),
+            Self::Exporters => f.write_str("exporters"),
         }
     }
 }
@@ -269,6 +271,7 @@ impl Peer {
             Self::Python(environment) => environment.programs().map(|_| ()),
             Self::Debian(package) => package.ready().map(|_| ()),
             Self::ObjectStore => peer::object_store().map(|_| ()),
+            Self::Exporters => peer::exporters().map(|_| ()),
         }
     }
 }

@@ -224,13 +224,13 @@ fn there_is_nothing_about_what_does_not_exist() {
     };
     let mut no_applications = full();
     no_applications.security.allow.clear();
-    let cases: Vec<(Context, &str, &[&str], &[&str])> = vec![
-        (strip_capability(Capability::Database), "pg_", &["Database"], &[]),
-        (strip_capability(Capability::Cache), "redis_", &["Cache"], &[]),
-        (strip_capability(Capability::Storage), "minio_", &["ObjectStore"], &[]),
-        (with_observers(&Wanted::local()), "minio_", &["ObjectStore"], &[]),
-        (strip_capability(Capability::Backup), "velero_", &["Backup"], &[]),
-        (strip_job(job::NODE), "node_", &["Node"], &[]),
+    let cases: Vec<(Context, &str, &[&str])> = vec![
+        (strip_capability(Capability::Database), "pg_", &["Database"]),
+        (strip_capability(Capability::Cache), "redis_", &["Cache"]),
+        (strip_capability(Capability::Storage), "minio_", &["ObjectStore"]),
+        (with_observers(&Wanted::local()), "minio_", &["ObjectStore"]),
+        (strip_capability(Capability::Backup), "velero_", &["Backup"]),
+        (strip_job(job::NODE), "node_", &["Node"]),
         (
             strip_job(job::KUBE_STATE),
             "kube_",
@@ -243,13 +243,12 @@ fn there_is_nothing_about_what_does_not_exist() {
                 "Job",
                 "Namespace",
             ],
-            &[],
         ),
-        (strip_job(job::PROMETHEUS), "prometheus_", &["Rules"], &[]),
-        (strip_job(job::ALERTMANAGER), "alertmanager_", &["Notifications"], &[]),
-        (no_applications, "http_", &["Application"], &[]),
+        (strip_job(job::PROMETHEUS), "prometheus_", &["Rules"]),
+        (strip_job(job::ALERTMANAGER), "alertmanager_", &["Notifications"]),
+        (no_applications, "http_", &["Application"]),
     ];
-    for (context, metric, gone, _) in cases {
+    for (context, metric, gone) in cases {
         let watched = watched(&spec, &context);
         let left = alerts(&watched);
         for alert in &all {

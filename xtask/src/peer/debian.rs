@@ -26,8 +26,6 @@ pub enum Debian {
     Prometheus,
     /// Alertmanager 0: `prometheus-alertmanager`, `amtool`.
     Alertmanager,
-    /// `prometheus-node-exporter` 1.
-    NodeExporter,
     /// `prometheus-postgres-exporter` 0.
     PostgresExporter,
     /// `prometheus-redis-exporter` 1.
@@ -98,7 +96,6 @@ impl Debian {
             Self::Redis => "redis-server",
             Self::Prometheus => "prometheus",
             Self::Alertmanager => "prometheus-alertmanager",
-            Self::NodeExporter => "prometheus-node-exporter",
             Self::PostgresExporter => "prometheus-postgres-exporter",
             Self::RedisExporter => "prometheus-redis-exporter",
         }
@@ -116,7 +113,6 @@ impl Debian {
             Self::Redis => ("usr/bin", "redis-server", "Redis server v=7."),
             Self::Prometheus => ("usr/bin", "promtool", "promtool, version 2."),
             Self::Alertmanager => ("usr/bin", "amtool", "amtool, version 0."),
-            Self::NodeExporter => ("usr/bin", "prometheus-node-exporter", "node_exporter, version 1."),
             Self::PostgresExporter => (
                 "usr/bin",
                 "prometheus-postgres-exporter",

@@ -133,8 +133,11 @@ impl Panel {
                     "graphMode": "none",
                     "justifyMode": "auto",
                     "orientation": "auto",
+                    "percentChangeColorMode": "standard",
                     "reduceOptions": { "calcs": ["lastNotNull"], "fields": "", "values": false },
+                    "showPercentChange": false,
                     "textMode": "auto",
+                    "wideLayout": true,
                 });
                 ("stat", options)
             }
