@@ -35,9 +35,9 @@ mod yaml;
 
 pub use load::Layers;
 pub use model::{
-    AllowConfig, BucketConfig, CacheConfig, Cpu, CustomStorage, DatabaseConfig, DigestPolicy, ImagesConfig, InvalidCpu,
-    PeerConfig, PlatformConfig, ProviderName, QuotaConfig, SecurityConfig, StorageConfig, StorageFlavour,
-    SuppliedConfig, TlsIssuer,
+    AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu, CredentialsConfig, CustomStorage,
+    DatabaseConfig, DefinitionsFrom, DigestPolicy, ImagesConfig, InvalidCpu, PeerConfig, PlatformConfig, ProviderName,
+    QuotaConfig, SecurityConfig, StorageConfig, StorageFlavour, SuppliedConfig, TlsIssuer,
 };
 pub use problem::{ConfigErrors, Problem, Rule};
 pub use schema::schema;

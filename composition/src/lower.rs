@@ -1,11 +1,13 @@
 //! From the text shape to what providers take: specs and the context. Pure.
 
 use crate::config::{
-    AllowConfig, BucketConfig, CacheConfig, DatabaseConfig, PlatformConfig, QuotaConfig, SecurityConfig, StorageConfig,
+    AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, DatabaseConfig, DefinitionsFrom,
+    PlatformConfig, QuotaConfig, SecurityConfig, StorageConfig,
 };
 use platform_core::value::Supplied;
 use platform_core::{
-    AllowRule, BucketSpec, CacheSpec, Capability, Context, DatabaseSpec, QuotaSpec, SecuritySpec, StorageSpec,
+    AllowRule, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Context, DatabaseSpec, Definitions,
+    QuotaSpec, SecuritySpec, StorageSpec,
 };
 
 /// What a config asks for, capability by capability; an absent one is not wanted.
@@ -20,6 +22,8 @@ pub struct Specs {
     pub storage: Option<StorageSpec>,
     /// Policies and secrets.
     pub security: Option<SecuritySpec>,
+    /// Scheduled backups.
+    pub backup: Option<BackupSpec>,
 }
 
 /// The specs of a config.
@@ -30,6 +34,7 @@ pub fn specs(config: &PlatformConfig) -> Specs {
         cache: config.cache.as_ref().map(|block| cache(name, block)),
         storage: config.storage.as_ref().map(|block| storage(name, block)),
         security: config.security.as_ref().map(|block| security(name, block)),
+        backup: config.backup.as_ref().map(|block| backup(config, block)),
     }
 }
 
@@ -53,6 +58,7 @@ impl Specs {
             (Capability::Cache, self.cache.is_some()),
             (Capability::Storage, self.storage.is_some()),
             (Capability::Security, self.security.is_some()),
+            (Capability::Backup, self.backup.is_some()),
         ]
         .into_iter()
         .filter_map(|(capability, wanted)| wanted.then_some(capability))
@@ -132,6 +138,48 @@ fn security(name: &str, block: &SecurityConfig) -> SecuritySpec {
     spec
 }
 
+fn backup(config: &PlatformConfig, block: &BackupConfig) -> BackupSpec {
+    let data = [Capability::Database, Capability::Cache, Capability::Storage];
+    let wanted = config.wanted();
+    let scope = block
+        .scope
+        .clone()
+        .unwrap_or_else(|| data.into_iter().filter(|one| wanted.contains(one)).collect());
+    BackupSpec::new(config.name.as_str(), block.schedule.clone(), block.retention)
+        .with_scope(scope)
+        .with_store(block.store.as_ref().map(backup_store).unwrap_or_default())
+        .with_definitions(match block.definitions {
+            Some(DefinitionsFrom::Existing) => Definitions::Existing,
+            Some(DefinitionsFrom::Own) | None => Definitions::Own,
+        })
+}
+
+fn backup_store(block: &BackupStoreConfig) -> BackupStore {
+    if let (Some(endpoint), Some(bucket), Some(credentials)) = (&block.endpoint, &block.bucket, &block.credentials) {
+        return BackupStore::External {
+            endpoint: endpoint.clone(),
+            region: block.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
+            bucket: bucket.clone(),
+            credentials: Supplied {
+                supplied: credentials.supplied.clone(),
+                revision: credentials.revision,
+            },
+        };
+    }
+    let mut store = BackupStore::default();
+    if let BackupStore::Own {
+        capacity,
+        memory,
+        storage_class,
+    } = &mut store
+    {
+        *capacity = block.capacity.unwrap_or(*capacity);
+        *memory = block.memory.unwrap_or(*memory);
+        storage_class.clone_from(&block.storage_class);
+    }
+    store
+}
+
 fn allow(block: &AllowConfig) -> AllowRule {
     AllowRule {
         namespace: block.from.namespace.clone(),
@@ -154,8 +202,8 @@ fn quota(block: &QuotaConfig) -> QuotaSpec {
 mod tests {
     use super::{context, specs};
     use crate::config::PlatformConfig;
-    use platform_core::value::{Size, Span};
-    use platform_core::{CacheEngine, Capability, Environment, PodSecurity};
+    use platform_core::value::{Size, Span, Supplied};
+    use platform_core::{BackupStore, CacheEngine, Capability, Definitions, Environment, PodSecurity};
 
     const EVERYTHING: &str = "
 name: demo
@@ -175,6 +223,12 @@ security:
   allow: [{ from: { namespace: apps, labels: { app: web } }, to: [database] }]
   quotas: { database: { cpu: 4, memory: 8Gi, pods: 20, storage: 100Gi } }
   secrets: [{ name: smtp, supplied: vault-smtp, revision: 3 }]
+backup:
+  schedule: 0 4 * * *
+  retention: 3d
+  scope: [database, storage]
+  definitions: existing
+  store: { endpoint: 'https://s3.example.com', bucket: backups, region: eu-west-1, credentials: { supplied: s3, revision: 2 } }
 ";
 
     #[test]
@@ -228,6 +282,26 @@ security:
             ("vault-smtp", 3)
         );
 
+        let backup = specs.backup.as_ref().unwrap();
+        assert_eq!(
+            (backup.schedule.as_str(), backup.retention),
+            ("0 4 * * *", Span::days(3))
+        );
+        assert_eq!(backup.scope, [Capability::Database, Capability::Storage].into());
+        assert_eq!(backup.definitions, Definitions::Existing);
+        assert_eq!(
+            backup.store,
+            BackupStore::External {
+                endpoint: "https://s3.example.com".to_owned(),
+                region: "eu-west-1".to_owned(),
+                bucket: "backups".to_owned(),
+                credentials: Supplied {
+                    supplied: "s3".to_owned(),
+                    revision: 2,
+                },
+            }
+        );
+
         let context = context(&config, &specs);
         assert_eq!(
             (context.environment, context.namespace("cache").as_str()),
@@ -239,6 +313,24 @@ security:
         );
         assert_eq!(&context.security, security);
         assert!(!context.alone);
+    }
+
+    #[test]
+    fn backups_are_of_what_is_there_and_go_into_a_store_of_their_own() {
+        let text = "name: demo\nenvironment: local\ncache: {}\nbackup: { store: { capacity: 9Gi, memory: 512Mi, storage_class: slow } }\n";
+        let config = PlatformConfig::parse(text, "demo.yaml").unwrap_or_else(|errors| panic!("{errors}"));
+        let backup = specs(&config).backup.unwrap();
+        assert_eq!(
+            (backup.schedule.as_str(), backup.retention),
+            ("0 3 * * 0", Span::days(8))
+        );
+        assert_eq!(backup.scope, [Capability::Cache].into());
+        let store = BackupStore::Own {
+            capacity: Size::gib(9),
+            memory: Size::mib(512),
+            storage_class: Some("slow".to_owned()),
+        };
+        assert_eq!((backup.store, backup.definitions), (store, Definitions::Own));
     }
 
     #[test]

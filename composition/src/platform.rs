@@ -6,8 +6,8 @@ use crate::wire::{self, Stacks};
 use platform_core::engine::{ApplyOptions, Approvals, Engine, Event, Outputs, Plan, PlanRequest, Policy, Report};
 use platform_core::value::{Clock, ResourceId, SetId, SystemClock};
 use platform_core::{
-    CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, Result, SecurityOutputs, Stack,
-    StorageOutputs,
+    BackupOutputs, CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, Result, SecurityOutputs,
+    Stack, StorageOutputs,
 };
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -220,6 +220,11 @@ impl Platform {
     /// Policies and secrets of this platform; `None` when the config asks for none.
     pub fn security(&self) -> Option<Part<'_, SecurityOutputs>> {
         self.part(Capability::Security)
+    }
+
+    /// The backups of this platform; `None` when the config asks for none.
+    pub fn backup(&self) -> Option<Part<'_, BackupOutputs>> {
+        self.part(Capability::Backup)
     }
 
     fn part<O>(&self, capability: Capability) -> Option<Part<'_, O>> {

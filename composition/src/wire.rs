@@ -61,12 +61,14 @@ fn surfaces(config: &PlatformConfig, specs: &Specs, context: &Context, stacks: &
                 scrapes,
                 data,
                 subjects,
+                backs_up,
             } = surface(capability, specs, context, stack.as_ref())?;
             merged.endpoints.extend(endpoints);
             merged.workloads.extend(workloads);
             merged.scrapes.extend(scrapes);
             merged.data.extend(data);
             merged.subjects.extend(subjects);
+            merged.backs_up.extend(backs_up);
         }
     }
     Ok(surfaces)
@@ -104,7 +106,11 @@ macro_rules! on {
                 (Some($spec), Some($provider)) => $body,
                 _ => Err(missing($capability)),
             },
-            Capability::Monitoring | Capability::Backup => Err(missing($capability)),
+            Capability::Backup => match (&$specs.backup, $stack.backup()) {
+                (Some($spec), Some($provider)) => $body,
+                _ => Err(missing($capability)),
+            },
+            Capability::Monitoring => Err(missing($capability)),
         }
     };
 }

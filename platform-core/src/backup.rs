@@ -1,12 +1,13 @@
 //! Scheduled backups that are proved by restoring them: Velero, AWS Backup.
 
-use crate::Result;
 use crate::blueprint::{Blueprint, Context};
 use crate::engine::{Approvals, Engine, Plan, PlanRequest, Report};
 use crate::surface::{Capability, Surface};
-use crate::value::{Schedule, Span, Timestamp};
+use crate::value::{Schedule, Size, Span, Supplied, Timestamp};
+use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 /// Scheduled backups that are proved by restoring them: Velero, AWS Backup.
@@ -100,8 +101,12 @@ pub struct BackupSpec {
     pub schedule: Schedule,
     /// How long a backup is kept; at least the interval plus one day. A shorter one lowers protection.
     pub retention: Span,
-    /// Whose data.
-    pub scope: Vec<Capability>,
+    /// Whose data: any of database, cache and storage.
+    pub scope: BTreeSet<Capability>,
+    /// Where backups are kept (Kubernetes). Default: a store of the platform's own, with a volume of 20Gi.
+    pub store: BackupStore,
+    /// Who makes the kinds that Velero brings (Kubernetes). Default: this platform.
+    pub definitions: Definitions,
     /// A second region that gets copies (AWS).
     pub copy_to: Option<String>,
 }
@@ -113,10 +118,110 @@ impl BackupSpec {
             name: name.into(),
             schedule,
             retention,
-            scope: vec![Capability::Database, Capability::Cache, Capability::Storage],
+            scope: BTreeSet::from([Capability::Database, Capability::Cache, Capability::Storage]),
+            store: BackupStore::default(),
+            definitions: Definitions::default(),
             copy_to: None,
         }
     }
+    /// Sets whose data.
+    pub fn with_scope(mut self, scope: impl IntoIterator<Item = Capability>) -> Self {
+        self.scope = scope.into_iter().collect();
+        self
+    }
+    /// Sets where backups are kept.
+    pub fn with_store(mut self, store: BackupStore) -> Self {
+        self.store = store;
+        self
+    }
+    /// Sets who makes the kinds that Velero brings.
+    pub fn with_definitions(mut self, definitions: Definitions) -> Self {
+        self.definitions = definitions;
+        self
+    }
+
+    /// The shortest time that backups on this schedule may be kept: while one is written, the last one is still there.
+    pub fn shortest_retention(schedule: &Schedule) -> Span {
+        schedule.longest_interval().plus(Span::days(1))
+    }
+
+    /// Refuses what no provider can do.
+    ///
+    /// # Errors
+    /// `Invalid` when backups would go before the next one is there, or hold nothing.
+    pub fn check(&self) -> Result<()> {
+        let least = Self::shortest_retention(&self.schedule);
+        if self.retention < least {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "{} keeps no backup while the next one of the schedule {:?} is being written",
+                    self.retention,
+                    self.schedule.as_str()
+                ),
+            )
+            .with_help(format!("keep them at least {least} (the longest interval and a day)")));
+        }
+        let data = [Capability::Database, Capability::Cache, Capability::Storage];
+        if let Some(other) = self.scope.iter().find(|capability| !data.contains(capability)) {
+            return Err(
+                Error::new(ErrorKind::Invalid, format!("{other} holds no data to back up"))
+                    .with_help("write database, cache or storage"),
+            );
+        }
+        if self.scope.is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, "a backup of nothing")
+                .with_help("name database, cache or storage in its scope"));
+        }
+        Ok(())
+    }
+}
+
+/// Where backups are kept on Kubernetes. Never in the store that they hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupStore {
+    /// In an S3 server of the platform's own, in the same cluster: it survives a lost database, not a lost cluster.
+    Own {
+        /// Size of its volume. Grows online, never shrinks.
+        capacity: Size,
+        /// Its memory limit.
+        memory: Size,
+        /// StorageClass of its volume, or the cluster's.
+        storage_class: Option<String>,
+    },
+    /// In a bucket outside of the cluster. It must be there.
+    External {
+        /// `https://` address of the S3 API.
+        endpoint: String,
+        /// Its region; any text where the server has none.
+        region: String,
+        /// The bucket. Several platforms may share it.
+        bucket: String,
+        /// A file of AWS credentials with the profile `default`.
+        credentials: Supplied,
+    },
+}
+
+impl Default for BackupStore {
+    fn default() -> Self {
+        Self::Own {
+            capacity: Size::gib(20),
+            memory: Size::gib(1),
+            storage_class: None,
+        }
+    }
+}
+
+/// Who makes the kinds that Velero brings. They are the whole cluster's, and stay when a platform goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Definitions {
+    /// This platform.
+    #[default]
+    Own,
+    /// Somebody else did: another platform in the cluster, or another Velero.
+    Existing,
 }
 
 /// What a Backup provider can do.
@@ -134,8 +239,12 @@ pub struct BackupFeatures {
 pub struct BackupOutputs {
     /// Vault or bucket.
     pub store: String,
-    /// Name of the schedule or plan.
+    /// The schedule or plan.
     pub schedule: String,
+    /// When, as five cron fields in UTC.
+    pub cron: String,
+    /// How long a backup is kept.
+    pub retention: Span,
 }
 
 /// One backup or restore.

@@ -22,7 +22,9 @@ mod surface;
 pub mod testing;
 pub mod value;
 
-pub use backup::{Backup, BackupFeatures, BackupOutputs, BackupRun, BackupSpec, RestoreProof};
+pub use backup::{
+    Backup, BackupFeatures, BackupOutputs, BackupRun, BackupSpec, BackupStore, Definitions, RestoreProof,
+};
 pub use blueprint::{Blueprint, Context, Environment, Stack};
 pub use cache::{Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec};
 pub use database::{Credentials, Database, DatabaseFeatures, DatabaseOutputs, DatabaseSpec};

@@ -3,7 +3,7 @@
 use crate::engine::Permit;
 use crate::facts::KindFacts;
 use crate::resource::{Live, Observation, OpenCreate, Resolved, Resource};
-use crate::value::{Kind, Place, PlaceIdentity, ResourceId, SetId, Timestamp};
+use crate::value::{Kind, Name, Place, PlaceIdentity, ResourceId, SetId, Timestamp};
 use crate::{Error, Result};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -47,6 +47,16 @@ pub trait Provider: Debug + Send + Sync {
     /// # Errors
     /// When the place cannot be asked. A wish that the API refuses is [`Preview::Refused`], not an error.
     async fn preview(&self, wanted: &Resource, seen: &Observation) -> Result<Preview>;
+
+    /// Every object of a kind in one namespace or vault, whoever made it: for what no plan holds, such as the backups
+    /// that a schedule made. Reads only.
+    ///
+    /// `Live::view` is the whole object as the API shows it, and `Live::owner` is as `set` sees it. A kind that is not
+    /// there at all has no objects.
+    ///
+    /// # Errors
+    /// When it cannot be read; `Unsupported` for kinds that hold secrets, and where the place has no such list.
+    async fn list(&self, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>>;
 
     /// Missing permissions and quotas for these writes, found before the first.
     ///

@@ -3,7 +3,7 @@
 use crate::resource::Holds;
 use crate::value::ResourceId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One of the six.
@@ -67,6 +67,9 @@ pub struct Surface {
     pub data: Vec<DataAsset>,
     /// What alarms can be about.
     pub subjects: Vec<AlarmSubject>,
+    /// Whose data its backups hold: those capabilities make a consistent copy when it is their turn.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub backs_up: BTreeSet<Capability>,
 }
 
 /// What clients connect to.
@@ -114,6 +117,11 @@ pub enum Call {
     Dns,
     /// The Kubernetes API server.
     ApiServer,
+    /// Hosts outside of the cluster, whose addresses nobody knows beforehand.
+    Outside {
+        /// TCP port.
+        port: u16,
+    },
 }
 
 /// Metrics to read.

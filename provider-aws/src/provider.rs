@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use aws_types::SdkConfig;
 use futures::stream::BoxStream;
 use platform_core::engine::Permit;
-use platform_core::value::{Clock, Kind, Place, PlaceIdentity, ResourceId, SecretSource, SetId};
+use platform_core::value::{Clock, Kind, Name, Place, PlaceIdentity, ResourceId, SecretSource, SetId};
 use platform_core::{
     Error, ErrorKind, Finding, Interest, KindFacts, Live, Lock, Observation, PlannedWrite, Preview, Provider,
     ProviderFeatures, Resource, Result, Verb, Write,
@@ -248,6 +248,13 @@ impl Provider for AwsProvider {
 
     async fn preview(&self, wanted: &Resource, seen: &Observation) -> Result<Preview> {
         observe::preview(wanted, seen)
+    }
+
+    async fn list(&self, _set: &SetId, kind: &Kind, _within: &Name) -> Result<Vec<Live>> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("this version cannot list every {kind} of an account"),
+        ))
     }
 
     async fn preflight(&self, _set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {

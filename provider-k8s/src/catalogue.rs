@@ -26,7 +26,7 @@ pub struct CatalogueImage {
 /// Every image, the preferred version of a name first.
 ///
 /// Tags of these repositories are rebuilt, so a digest is what names the bytes. Where none is confirmed (PostgreSQL 16,
-/// Valkey 8, Redis 7) the tag alone is pulled, and what it names may change: give an image by digest as an override.
+/// Valkey 8, Redis 7, Velero's plugin) the tag alone is pulled, and what it names may change: give an image by digest as an override.
 pub const CATALOGUE: &[CatalogueImage] = &[
     image(
         "postgres",
@@ -117,6 +117,22 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         "v1.91.1",
         Some("c67a432dba6b4ae30f471e3c77cf14a289133bbeeb89abb0bb03e6092efb2836"),
         "MIT",
+    ),
+    image(
+        "velero",
+        "",
+        "docker.io/velero/velero",
+        "v1.18.3",
+        Some("b839e52bc2c69eb3b5a84b010b8b3c7f714f3c5ef50b77ec7770a382a8f2e0ab"),
+        "Apache-2.0",
+    ),
+    image(
+        "velero-plugin-for-aws",
+        "",
+        "docker.io/velero/velero-plugin-for-aws",
+        "v1.14.3",
+        None,
+        "Apache-2.0",
     ),
 ];
 

@@ -12,11 +12,12 @@ pub(crate) const AUTHORITY: &str = "certificate-authority";
 pub(crate) const CERTIFICATE: &str = "ca-certificate";
 
 /// Capabilities that run in the cluster, each in a namespace of its own.
-const WITH_NAMESPACE: [Capability; 4] = [
+const WITH_NAMESPACE: [Capability; 5] = [
     Capability::Database,
     Capability::Cache,
     Capability::Storage,
     Capability::Security,
+    Capability::Backup,
 ];
 
 /// Namespaces of the wanted capabilities, and the platform's certificate authority in that of Security,
@@ -29,7 +30,12 @@ pub(crate) fn resources(place: &Place, wanted: &BTreeSet<Capability>, context: &
     }
     for capability in &namespaces {
         let scope = Scope::new(place, context, *capability)?.under(COMPONENT);
-        resources.push(namespace(&scope, *capability)?);
+        // The node agent reads every pod's volumes as root, which no other level allows.
+        let level = match capability {
+            Capability::Backup => "privileged",
+            _ => context.security.pod_security.as_str(),
+        };
+        resources.push(namespace(&scope, capability.as_str(), level)?);
         resources.push(policy::default_deny(&scope)?);
     }
     if !namespaces.is_empty() {
@@ -77,8 +83,9 @@ fn shared<'a>(place: &'a Place, context: &'a Context) -> Result<Scope<'a>> {
     Scope::new(place, context, Capability::Security)
 }
 
-fn namespace(scope: &Scope<'_>, capability: Capability) -> Result<Resource> {
-    let level = scope.context().security.pod_security.as_str();
+/// A namespace under a Pod Security Standard.
+pub(crate) fn namespace(scope: &Scope<'_>, app: &str, level: &str) -> Result<Resource> {
+    let scope = scope.under(COMPONENT);
     let body = json!({ "metadata": { "labels": {
         "pod-security.kubernetes.io/enforce": level,
         "pod-security.kubernetes.io/enforce-version": "latest",
@@ -88,7 +95,7 @@ fn namespace(scope: &Scope<'_>, capability: Capability) -> Result<Resource> {
         "pod-security.kubernetes.io/warn": "restricted",
         "pod-security.kubernetes.io/warn-version": "latest",
     }}});
-    let desired = with_metadata(scope.context(), COMPONENT, capability.as_str(), BTreeMap::new(), body);
+    let desired = with_metadata(scope.context(), COMPONENT, app, BTreeMap::new(), body);
     // Its removal would take the volumes in it along.
     Ok(Resource::new(scope.namespace_id()?, COMPONENT, desired).with_on_removal(OnRemoval::Retain))
 }

@@ -1,6 +1,10 @@
 //! How each kind behaves: one file a kind, one line here.
 
+mod backup;
+mod backup_storage_location;
+mod cluster_role_binding;
 mod config_map;
+mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
 mod job;
@@ -10,13 +14,16 @@ mod network_policy;
 mod persistent_volume_claim;
 mod pod_disruption_budget;
 mod resource_quota;
+mod restore;
 mod role;
 mod role_binding;
+mod schedule;
 mod secret;
 mod service;
 mod service_account;
 mod stateful_set;
 mod status;
+mod velero;
 
 use platform_core::value::Kind;
 use platform_core::{Calls, Charset, Creation, Holds, KindFacts, NameRule, State, Updating};
@@ -24,8 +31,12 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// All kinds, in the order of their names.
-pub(crate) static KINDS: [&KubeKind; 16] = [
+pub(crate) static KINDS: [&KubeKind; 22] = [
+    &backup::KIND,
+    &backup_storage_location::KIND,
+    &cluster_role_binding::KIND,
     &config_map::KIND,
+    &custom_resource_definition::KIND,
     &daemon_set::KIND,
     &deployment::KIND,
     &job::KIND,
@@ -35,8 +46,10 @@ pub(crate) static KINDS: [&KubeKind; 16] = [
     &persistent_volume_claim::KIND,
     &pod_disruption_budget::KIND,
     &resource_quota::KIND,
+    &restore::KIND,
     &role::KIND,
     &role_binding::KIND,
+    &schedule::KIND,
     &secret::KIND,
     &service::KIND,
     &service_account::KIND,
@@ -70,6 +83,11 @@ impl KubeKind {
     /// The kind as manifests spell it: `StatefulSet`.
     pub(crate) fn short(&self) -> &'static str {
         self.facts.kind.split('.').next().unwrap_or(self.facts.kind)
+    }
+
+    /// Whether a CustomResourceDefinition brings it: groups of Kubernetes' own have no dot or end in `k8s.io`.
+    pub(crate) fn is_custom(&self) -> bool {
+        self.group.contains('.') && !self.group.ends_with(".k8s.io")
     }
 
     /// State of a live object.

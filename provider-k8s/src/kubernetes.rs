@@ -1,6 +1,6 @@
 //! The platform on one cluster.
 
-use crate::capability::{KubernetesCache, KubernetesDatabase, KubernetesSecurity, KubernetesStorage};
+use crate::capability::{KubernetesBackup, KubernetesCache, KubernetesDatabase, KubernetesSecurity, KubernetesStorage};
 use crate::catalogue::ImageOptions;
 use crate::flavour::Flavour;
 use crate::foundation;
@@ -27,7 +27,8 @@ pub struct KubernetesOptions {
     pub s3: Flavour,
     /// StorageClass of volumes whose spec names none. Default: the cluster's.
     pub storage_class: Option<String>,
-    /// Address blocks of the API server, for workloads that call it. Default none.
+    /// Address blocks of the API server, for workloads that call it. Default none: they may connect to any address on its
+    /// ports 443 and 6443.
     pub api_server: Vec<String>,
 }
 
@@ -176,6 +177,6 @@ impl Stack for Kubernetes {
         Some(Arc::new(KubernetesSecurity(Arc::clone(&self.shared))))
     }
     fn backup(&self) -> Option<Arc<dyn Backup>> {
-        None
+        Some(Arc::new(KubernetesBackup(Arc::clone(&self.shared))))
     }
 }

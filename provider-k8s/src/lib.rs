@@ -1,5 +1,6 @@
 //! The platform on Kubernetes.
 
+mod backups;
 mod capability;
 mod catalogue;
 mod client;

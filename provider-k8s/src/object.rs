@@ -24,11 +24,21 @@ impl<'a> Scope<'a> {
     /// The scope of a capability: its namespace is the capability's name behind the platform's prefix, or
     /// the set's own when the capability is used alone.
     pub(crate) fn new(place: &'a Place, context: &'a Context, capability: Capability) -> Result<Self> {
+        Self::of(place, context, capability.as_str(), capability.as_str())
+    }
+
+    /// [`Scope::new`] for a namespace that no capability is named after.
+    pub(crate) fn of(
+        place: &'a Place,
+        context: &'a Context,
+        default: &'static str,
+        component: &'static str,
+    ) -> Result<Self> {
         Ok(Self {
             place,
             context,
-            namespace: namespace_of(context, capability)?,
-            component: capability.as_str(),
+            namespace: namespace_of(context, default)?,
+            component,
         })
     }
 
@@ -130,8 +140,7 @@ impl<'a> Scope<'a> {
 ///
 /// # Errors
 /// `Invalid` when the name that results can be no namespace's.
-pub(crate) fn namespace_of(context: &Context, capability: Capability) -> Result<String> {
-    let default = capability.as_str();
+pub(crate) fn namespace_of(context: &Context, default: &str) -> Result<String> {
     let namespace = match context.names.get(default) {
         Some(wanted) => wanted.clone(),
         None if context.alone => context.set.as_str().to_owned(),
@@ -157,25 +166,14 @@ pub(crate) fn with_metadata(
     mut annotations: BTreeMap<String, String>,
     body: Value,
 ) -> Value {
-    let mut labels = Labels::new();
+    let labels = labels(context, component, app);
     for (key, value) in &context.tags {
-        if is_label_key(key) && is_label_value(value) {
-            labels.insert(key.clone(), value.clone());
-        } else {
+        if !(is_label_key(key) && is_label_value(value)) {
             annotations.insert(
                 format!("{}/tag.{}", platform_core::value::DOMAIN, slug(key)),
                 value.clone(),
             );
         }
-    }
-    labels.insert(NAME_LABEL.to_owned(), app.to_owned());
-    labels.insert("app.kubernetes.io/component".to_owned(), component.to_owned());
-    labels.insert(
-        "app.kubernetes.io/managed-by".to_owned(),
-        platform_core::value::PRODUCT.to_owned(),
-    );
-    if is_label_value(&context.name) && !context.name.is_empty() {
-        labels.insert("app.kubernetes.io/part-of".to_owned(), context.name.clone());
     }
     let mut body = body;
     if let Some(map) = body.as_object_mut() {
@@ -193,6 +191,26 @@ pub(crate) fn with_metadata(
         }
     }
     tidy(body)
+}
+
+/// The labels of an object and of what is made after its example: whose it is for people, not what makes it a member.
+pub(crate) fn labels(context: &Context, component: &str, app: &str) -> Labels {
+    let mut labels: Labels = context
+        .tags
+        .iter()
+        .filter(|(key, value)| is_label_key(key) && is_label_value(value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    labels.insert(NAME_LABEL.to_owned(), app.to_owned());
+    labels.insert("app.kubernetes.io/component".to_owned(), component.to_owned());
+    labels.insert(
+        "app.kubernetes.io/managed-by".to_owned(),
+        platform_core::value::PRODUCT.to_owned(),
+    );
+    if is_label_value(&context.name) && !context.name.is_empty() {
+        labels.insert("app.kubernetes.io/part-of".to_owned(), context.name.clone());
+    }
+    labels
 }
 
 /// Drops nulls and empty lists, which the API server owns as leaves but does not keep; `{}` has a meaning and stays.

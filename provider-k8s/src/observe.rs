@@ -10,8 +10,8 @@ use crate::set::{Names, SET, Scope};
 use crate::stamp::{self, Reader};
 use futures::FutureExt;
 use futures::stream::{StreamExt, iter};
-use platform_core::value::{ResourceId, SetId};
-use platform_core::{Error, ErrorKind, Observation, Owner, Resource, Result};
+use platform_core::value::{Kind, Name, ResourceId, SetId};
+use platform_core::{Error, ErrorKind, Live, Observation, Owner, Resource, Result};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -191,6 +191,49 @@ fn leaked(id: &ResourceId, object: &Value, has_parent: bool, scope: &BTreeSet<St
     })
 }
 
+/// Every object of a kind in a namespace, whoever made it.
+pub(crate) async fn everything(inner: &Inner, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>> {
+    let Some(kind) = find(kind.as_str()).filter(|kind| kind.namespaced && kind.facts.kind != "Secret") else {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("every {kind} of a namespace cannot be listed"),
+        )
+        .with_operation("list"));
+    };
+    let names = inner.names(set);
+    let reader = Reader {
+        place: &inner.place,
+        names: &names,
+        now: inner.api.clock().now(),
+    };
+    let path = stamp::collection(kind, Some(within.as_str()));
+    let mut next = String::new();
+    let mut found = Vec::new();
+    loop {
+        let attempt = Attempt::new("list", format!("{} in {within}", kind.resource()));
+        let answer = inner
+            .api
+            .call(Call::get(format!("{path}?limit={PAGE}{next}"), attempt))
+            .await?;
+        if kind.is_custom() && answer.status == 404 {
+            return Ok(found);
+        }
+        let mut page = answer.ok()?;
+        if let Value::Array(items) = page["items"].take() {
+            for object in items {
+                let Some(id) = reader.id(kind, &object) else { continue };
+                let mut live = reader.live(kind, &id, &object, None);
+                live.view = object;
+                found.push(live);
+            }
+        }
+        match page["metadata"]["continue"].as_str() {
+            Some(token) if !token.is_empty() => next = format!("&continue={token}"),
+            _ => return Ok(found),
+        }
+    }
+}
+
 /// Everything of a kind with the set's label: cluster-wide, or namespace by namespace where only that is allowed.
 async fn list(
     inner: &Inner,
@@ -240,6 +283,10 @@ async fn pages(
         }
         requests.fetch_add(1, Ordering::Relaxed);
         let answer = inner.api.call(call).await?;
+        if kind.is_custom() && answer.status == 404 {
+            // Nothing of a kind that the cluster does not know can be there.
+            return Ok(());
+        }
         listed.warnings.extend(answer.warnings.iter().cloned());
         let mut page = answer.ok()?;
         if let Value::Array(items) = page["items"].take() {

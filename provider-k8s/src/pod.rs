@@ -154,7 +154,7 @@ impl Container {
         self.resources
     }
 
-    fn into_value(self) -> Value {
+    pub(crate) fn into_value(self) -> Value {
         let mut body = self.body;
         body.insert("name".to_owned(), json!(self.name));
         body.insert("image".to_owned(), json!(self.image));

@@ -32,6 +32,7 @@ pub(crate) fn of_workloads(
     let workloads = surfaces.get(capability).map_or(&[][..], |surface| &surface.workloads);
     workloads
         .iter()
+        .filter(|workload| workload.namespace == scope.namespace())
         .map(|workload| {
             let spec = json!({ "spec": {
                 "podSelector": { "matchLabels": workload.labels },
@@ -114,26 +115,27 @@ fn egress(workload: &Workload, surfaces: &Surfaces, options: &KubernetesOptions)
                 rules.insert(rule("to", &dns, &[("UDP", 53), ("TCP", 53)]));
             }
             Call::ApiServer => {
-                let blocks: Vec<Value> = options
-                    .api_server
-                    .iter()
-                    .map(|cidr| json!({ "ipBlock": { "cidr": cidr } }))
-                    .collect();
-                if blocks.is_empty() {
-                    return Err(Error::new(
-                        ErrorKind::Invalid,
-                        format!(
-                            "workload {} calls the API server, whose addresses are not known",
-                            workload.name
-                        ),
-                    )
-                    .with_help("name them in the option `api_server`, such as 10.96.0.1/32 and the node's address"));
-                }
+                let blocks: Vec<Value> = if options.api_server.is_empty() {
+                    anywhere()
+                } else {
+                    options.api_server.iter().map(|cidr| block(cidr)).collect()
+                };
                 rules.insert(rule("to", &Value::Array(blocks), &[("TCP", 443), ("TCP", 6443)]));
+            }
+            Call::Outside { port } => {
+                rules.insert(rule("to", &Value::Array(anywhere()), &[("TCP", *port)]));
             }
         }
     }
     Ok(parsed(&rules))
+}
+
+fn block(cidr: &str) -> Value {
+    json!({ "ipBlock": { "cidr": cidr } })
+}
+
+fn anywhere() -> Vec<Value> {
+    ["0.0.0.0/0", "::/0"].map(block).to_vec()
 }
 
 fn peer(namespace: &str, labels: &std::collections::BTreeMap<String, String>) -> Value {

@@ -10,7 +10,7 @@ use crate::set::MANAGER;
 use crate::shape;
 use crate::stamp::{self, Reader};
 use http::Method;
-use platform_core::value::references;
+use platform_core::value::{ResourceId, references};
 use platform_core::{Error, ErrorKind, Live, Observation, Owner, Preview, Resource, Result, State};
 use serde_json::{Value, json};
 
@@ -165,6 +165,9 @@ impl Asker<'_> {
         if let Some(unknown) = references(&self.wish.desired).first() {
             return Ok(self.change(Some(format!("{unknown} is not known yet"))));
         }
+        if let Some(definition) = self.definition_to_come() {
+            return Ok(self.change(Some(format!("{definition} does not exist yet"))));
+        }
         let path = format!(
             "{}?dryRun=All&fieldManager={MANAGER}&fieldValidation=Strict",
             stamp::collection(self.kind, name.namespace())
@@ -195,7 +198,26 @@ impl Asker<'_> {
         if answer.status == 409 && answer.reason() == "AlreadyExists" {
             return self.taken().await;
         }
+        if self.kind.is_custom() && answer.status == 404 && !answer.body.is_object() {
+            return Ok(Preview::Refused {
+                why: Error::new(
+                    ErrorKind::NotFound,
+                    format!("the cluster knows no kind {}", self.kind.facts.kind),
+                )
+                .with_help("install its CustomResourceDefinitions, or let this platform make them"),
+            });
+        }
         self.refused(answer)
+    }
+
+    /// What brings the wish's kind, if this plan makes that first.
+    fn definition_to_come(&self) -> Option<String> {
+        let name = self.kind.resource();
+        let definition = |id: &ResourceId| {
+            id.kind().as_str() == "CustomResourceDefinition.apiextensions.k8s.io" && id.name().as_str() == name
+        };
+        let wished = self.kind.is_custom() && self.seen.wished.iter().any(definition);
+        (wished && !self.seen.objects.keys().any(definition)).then(|| format!("CustomResourceDefinition {name}"))
     }
 
     /// Somebody has the name.

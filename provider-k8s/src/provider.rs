@@ -6,7 +6,7 @@ use crate::set::{Names, Scope};
 use crate::{follow, kind, lock, observe, preflight, preview, write};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use platform_core::value::{Clock, Kind, Place, PlaceIdentity, ResourceId, SecretSource, SetId, SystemClock};
+use platform_core::value::{Clock, Kind, Name, Place, PlaceIdentity, ResourceId, SecretSource, SetId, SystemClock};
 use platform_core::{
     Error, ErrorKind, Finding, Interest, KindFacts, Live, Lock, Observation, PlannedWrite, Preview, Provider,
     ProviderFeatures, Resource, Result, Write,
@@ -213,6 +213,10 @@ impl Provider for KubeProvider {
 
     async fn preview(&self, wanted: &Resource, seen: &Observation) -> Result<Preview> {
         preview::preview(&self.inner, wanted, seen).await
+    }
+
+    async fn list(&self, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>> {
+        observe::everything(&self.inner, set, kind, within).await
     }
 
     async fn preflight(&self, set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {

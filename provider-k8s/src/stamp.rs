@@ -6,11 +6,20 @@ use crate::{matcher, shape};
 use platform_core::value::{Digest, Place, ResourceId, Timestamp, Uid, canonical};
 use platform_core::{Error, ErrorKind, Holds, Live, OnRemoval, Resource, Result};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A leaf certificate that ends sooner is signed again.
 const RENEWAL: Duration = Duration::from_hours(30 * 24);
+
+/// Where the outputs of kinds lie in their objects.
+const OUTPUTS: [(&str, &str); 6] = [
+    ("cluster_ip", "/spec/clusterIP"),
+    ("completed", "/status/completionTime"),
+    ("completed", "/status/completionTimestamp"),
+    ("expires", "/status/expiration"),
+    ("started", "/status/startTimestamp"),
+    ("volume", "/spec/volumeName"),
+];
 
 /// The kind of an id.
 ///
@@ -149,15 +158,11 @@ impl Reader<'_> {
         if kind.facts.kind == "Secret" {
             self.show_recipes(&mut view, object, wish.as_ref());
         }
-        let mut outputs = BTreeMap::new();
-        for (output, value) in [
-            ("cluster_ip", &object["spec"]["clusterIP"]),
-            ("volume", &object["spec"]["volumeName"]),
-        ] {
-            if kind.facts.outputs.contains(&output) && value.is_string() {
-                outputs.insert(output.to_owned(), value.clone());
-            }
-        }
+        let outputs = OUTPUTS
+            .iter()
+            .filter(|(output, _)| kind.facts.outputs.contains(output))
+            .filter_map(|(output, pointer)| Some(((*output).to_owned(), object.pointer(pointer)?.clone())))
+            .collect();
         Live {
             id: id.clone(),
             uid: Uid::new(metadata["uid"].as_str().unwrap_or_default()),

@@ -162,6 +162,10 @@ impl Writer<'_> {
                 None => Err(answer.into_error().with_retry(Retry::After(Duration::from_secs(1)))),
             };
         }
+        if self.kind.is_custom() && answer.status == 404 && !answer.body.is_object() {
+            // Established, but this API server does not serve it yet.
+            return Err(answer.into_error().with_retry(Retry::After(Duration::from_secs(1))));
+        }
         let mut object = answer.ok()?;
         if self.is_secret() {
             secret_write::wipe_data(&mut object);

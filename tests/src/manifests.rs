@@ -4,8 +4,8 @@
 use platform_core::testing::{ManualClock, World};
 use platform_core::value::{Place, Recipe, Span, Supplied, gib, mib};
 use platform_core::{
-    AllowRule, BucketSpec, CacheEngine, CacheSpec, Capability, Context, DatabaseSpec, Environment, PodSecurity,
-    QuotaSpec, Resource, Result, SecuritySpec, Stack, StorageSpec,
+    AllowRule, BackupSpec, BackupStore, BucketSpec, CacheEngine, CacheSpec, Capability, Context, DatabaseSpec,
+    Definitions, Environment, PodSecurity, QuotaSpec, Resource, Result, SecuritySpec, Stack, StorageSpec,
 };
 use provider_k8s::{ImageOptions, Kubernetes, KubernetesOptions};
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ pub struct Wanted {
     pub cache: CacheSpec,
     /// Its store.
     pub storage: StorageSpec,
+    /// Its backups.
+    pub backup: BackupSpec,
     /// How it is put on the cluster.
     pub options: KubernetesOptions,
 }
@@ -37,6 +39,7 @@ impl Wanted {
             database: DatabaseSpec::new(name),
             cache: CacheSpec::new(name),
             storage: StorageSpec::new(name),
+            backup: BackupSpec::new(name, "0 3 * * 0".parse().unwrap(), Span::days(8)),
             options: KubernetesOptions::default(),
         }
     }
@@ -107,6 +110,17 @@ impl Wanted {
                     revision: 3,
                 },
             );
+        wanted.backup = BackupSpec::new("ml-platform", "0 2 * * *".parse().unwrap(), Span::days(30))
+            .with_definitions(Definitions::Existing)
+            .with_store(BackupStore::External {
+                endpoint: "https://s3.eu-west-1.amazonaws.com".to_owned(),
+                region: "eu-west-1".to_owned(),
+                bucket: "backups".to_owned(),
+                credentials: Supplied {
+                    supplied: "BACKUP_STORE".to_owned(),
+                    revision: 1,
+                },
+            });
         wanted.options = KubernetesOptions::default()
             .with_images(
                 ImageOptions::default()
@@ -156,6 +170,10 @@ pub fn context(wanted: &Wanted) -> Result<Context> {
             Capability::Security,
             stack.security().unwrap().surface(&context.security, &context)?,
         ),
+        (
+            Capability::Backup,
+            stack.backup().unwrap().surface(&wanted.backup, &context)?,
+        ),
     ];
     context.surfaces.0.extend(surfaces);
     Ok(context)
@@ -173,6 +191,7 @@ pub fn resources(wanted: &Wanted) -> Result<Vec<Resource>> {
         Capability::Cache,
         Capability::Storage,
         Capability::Security,
+        Capability::Backup,
     ]);
     let mut resources = stack.foundation(&all, &context)?;
     resources.extend(
@@ -191,6 +210,7 @@ pub fn resources(wanted: &Wanted) -> Result<Vec<Resource>> {
     );
     resources.extend(stack.cache().unwrap().blueprint(&wanted.cache, &context)?.resources);
     resources.extend(stack.storage().unwrap().blueprint(&wanted.storage, &context)?.resources);
+    resources.extend(stack.backup().unwrap().blueprint(&wanted.backup, &context)?.resources);
     Ok(resources)
 }
 

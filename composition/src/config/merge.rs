@@ -8,7 +8,7 @@ use super::words::{AVAILABLE, PLANNED};
 use super::yaml::{Entry, Node, Value};
 
 /// Keys that count on one provider only.
-const ONLY: [(&str, &str, &str); 14] = [
+const ONLY: [(&str, &str, &str); 16] = [
     ("database", "cpu", "kubernetes"),
     ("database", "memory", "kubernetes"),
     ("database", "storage_class", "kubernetes"),
@@ -23,6 +23,8 @@ const ONLY: [(&str, &str, &str); 14] = [
     ("storage", "capacity", "kubernetes"),
     ("storage", "memory", "kubernetes"),
     ("storage", "flavour", "kubernetes"),
+    ("backup", "store", "kubernetes"),
+    ("backup", "definitions", "kubernetes"),
 ];
 
 /// Reports keys that stand twice and keys without a value, and takes both out.
@@ -141,7 +143,12 @@ pub(super) fn keep_provider_keys(config: &mut Node, sources: &Sources, found: &m
         .and_then(word)
         .filter(|p| p == "kubernetes" || p == "aws");
     let Some(default) = default else { return };
-    for capability in [Capability::Database, Capability::Cache, Capability::Storage] {
+    for capability in [
+        Capability::Database,
+        Capability::Cache,
+        Capability::Storage,
+        Capability::Backup,
+    ] {
         let block = capability.as_str();
         let placed = config
             .get("placement")

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use platform_core::value::image::{Image, RegistryPrefix};
-use platform_core::value::{Size, Span};
+use platform_core::value::{Schedule, Size, Span};
 use platform_core::{CacheEngine, Capability, Environment, PodSecurity};
 use serde_json::{Value as Json, json};
 
@@ -48,6 +48,8 @@ block! {
         storage: Option<StorageConfig>;
         /// Network policies, Pod Security, quotas, TLS and supplied secrets.
         security: Option<SecurityConfig>;
+        /// Scheduled backups, and drills that prove them.
+        backup: Option<BackupConfig>;
     } with origin: Origin
 
     /// Where container images come from.
@@ -62,7 +64,7 @@ block! {
         /// Kind nodes by name). Default: off for local, on otherwise. A change restarts the pods.
         digests: DigestPolicy = DigestPolicy::On;
         /// Other images than the catalogue's, catalogue name -> reference: `postgres`, `valkey`, `redis`, `rustfs`,
-        /// `minio`, `mc`, `postgres-exporter`, `redis-exporter`. Neither `registry` nor `digests` touches them. Default:
+        /// `minio`, `mc`, `postgres-exporter`, `redis-exporter`, `velero`, `velero-plugin-for-aws`. Neither `registry` nor `digests` touches them. Default:
         /// none. A change restarts the pods that use it.
         overrides: BTreeMap<String, Image>;
     }
@@ -201,6 +203,52 @@ block! {
         secrets: Vec<SuppliedConfig>;
     }
 
+    /// Scheduled backups, and drills that prove them.
+    BackupConfig {
+        /// When, as five cron fields in UTC: minute, hour, day of month, month, day of week. Default: "0 3 * * 0" for local,
+        /// "0 2 * * 0" for dev, "0 2 * * *" for staging and prod. Changes in place.
+        schedule: Schedule;
+        /// How long a backup is kept, in whole hours or days: at least the schedule's longest interval and a day. Default: 8d
+        /// for local and dev, 7d for staging, 30d for prod. A shorter one needs an approval.
+        retention: Span;
+        /// Whose data: `database`, `cache`, `storage`. Default: those of the three that the config asks for. A change restarts
+        /// the pods that join or leave; one that leaves needs an approval.
+        scope: Option<Vec<Capability>>;
+        /// Where backups are kept. Kubernetes only. Default: an S3 server of the platform's own in the namespace
+        /// `backup-store`, which does not outlive the cluster.
+        store: Option<BackupStoreConfig>;
+        /// Who makes the cluster-wide kinds that Velero brings: `own`, this platform, or `existing`, another platform or Velero
+        /// in this cluster. Kubernetes only. Default: own. They stay when the platform goes.
+        definitions: Option<DefinitionsFrom>;
+    }
+
+    /// Where backups are kept: in the cluster (`capacity`, `memory`, `storage_class`), or in a bucket outside of it
+    /// (`endpoint`, `bucket`, `region`, `credentials`). A change from one to the other needs an approval.
+    BackupStoreConfig {
+        /// Size of the store's volume, at least 1Gi. Default: 20Gi. Grows online, never shrinks.
+        capacity: Option<Size>;
+        /// Memory limit of the store's server, at least 256Mi. Default: 1Gi. A change restarts it.
+        memory: Option<Size>;
+        /// StorageClass of the store's volume. Default: the cluster's. Counts for volumes yet to be made.
+        storage_class: Option<String>;
+        /// Address of the S3 API outside, starting with `https://`. Default: a store in the cluster.
+        endpoint: Option<String>;
+        /// The bucket outside; it must be there, and several platforms may share it. A change needs an approval.
+        bucket: Option<String>;
+        /// The bucket's region. Default: us-east-1.
+        region: Option<String>;
+        /// The file of AWS credentials with the profile `default` that opens the bucket, from a `SecretSource`.
+        credentials: Option<CredentialsConfig>;
+    }
+
+    /// Credentials that the caller supplies; their value is never in a config file.
+    CredentialsConfig {
+        /// The name under which the `SecretSource` knows the value.
+        supplied: String;
+        /// Raised by the caller when the value changed, from 1.
+        revision: u64;
+    }
+
     /// Lets pods of a namespace connect to capabilities.
     AllowConfig {
         /// The pods that may connect.
@@ -267,6 +315,7 @@ impl PlatformConfig {
             (Capability::Cache, self.cache.is_some()),
             (Capability::Storage, self.storage.is_some()),
             (Capability::Security, self.security.is_some()),
+            (Capability::Backup, self.backup.is_some()),
         ]
         .into_iter()
         .filter_map(|(capability, wanted)| wanted.then_some(capability))
@@ -314,6 +363,15 @@ pub enum DigestPolicy {
 pub enum TlsIssuer {
     /// An authority that the platform makes.
     Own,
+}
+
+/// Who makes the cluster-wide kinds that Velero brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DefinitionsFrom {
+    /// This platform.
+    Own,
+    /// Somebody else in the cluster.
+    Existing,
 }
 
 /// Which S3 server.

@@ -17,7 +17,7 @@ use super::yaml::{Node, Plain, Value};
 /// The longest name that is put behind the namespace prefix.
 const LONGEST_NAMESPACE: &str = "backup-store";
 /// The catalogue's names of images.
-const IMAGES: [&str; 8] = [
+const IMAGES: [&str; 10] = [
     "postgres",
     "valkey",
     "redis",
@@ -26,7 +26,12 @@ const IMAGES: [&str; 8] = [
     "mc",
     "postgres-exporter",
     "redis-exporter",
+    "velero",
+    "velero-plugin-for-aws",
 ];
+
+/// The capabilities whose data a backup can hold.
+pub(in crate::config) const HOLD_DATA: [Capability; 3] = [Capability::Database, Capability::Cache, Capability::Storage];
 
 impl PlatformConfig {
     pub(super) fn check(&self, node: &Node, reader: &mut Reader) {
@@ -55,6 +60,7 @@ impl PlatformConfig {
             );
         }
         self.check_quotas(node, reader);
+        self.check_backup_scope(node, reader);
         self.check_aws_buckets(node, reader);
     }
 
@@ -145,6 +151,28 @@ impl PlatformConfig {
                     let key = format!("security.allow[{index}].to[{to}]");
                     let message = format!("there is no `{capability}` block to connect to");
                     reader.refuse_key(node, Rule::Allow, &key, message, "remove it, or add the block");
+                }
+            }
+        }
+    }
+
+    fn check_backup_scope(&self, node: &Node, reader: &mut Reader) {
+        let Some(backup) = &self.backup else { return };
+        match &backup.scope {
+            Some(scope) => {
+                for (index, capability) in scope.iter().enumerate() {
+                    if HOLD_DATA.contains(capability) && !self.wanted().contains(capability) {
+                        let key = format!("backup.scope[{index}]");
+                        let message = format!("there is no `{capability}` block whose data could be backed up");
+                        reader.refuse_key(node, Rule::BackupScope, &key, message, "remove it, or add the block");
+                    }
+                }
+            }
+            None => {
+                if !HOLD_DATA.iter().any(|capability| self.wanted().contains(capability)) {
+                    let message = "there is nothing to back up";
+                    let help = "add `database: {}`, `cache: {}` or `storage: {}`, or remove the block";
+                    reader.refuse_key(node, Rule::BackupScope, "backup", message, help);
                 }
             }
         }

@@ -1,12 +1,12 @@
 //! How single values are read: units, choices, images.
 
 use platform_core::value::image::{Image, RegistryPrefix};
-use platform_core::value::{Size, Span};
+use platform_core::value::{Schedule, Size, Span};
 use platform_core::{CacheEngine, Capability, Environment, PodSecurity};
 use serde_json::{Value as Json, json};
 
 use super::block::{Read, Reader, choice};
-use super::model::{Cpu, DigestPolicy, ProviderName, TlsIssuer};
+use super::model::{Cpu, DefinitionsFrom, DigestPolicy, ProviderName, TlsIssuer};
 use super::problem::Rule;
 use super::yaml::Node;
 
@@ -27,6 +27,7 @@ macro_rules! through_text {
 through_text! {
     Size, SizeUnit, json!({ "type": "string", "pattern": "^[0-9]+(Mi|Gi|Ti)$", "examples": ["512Mi", "10Gi", "2Ti"] });
     Span, SpanUnit, json!({ "type": "string", "pattern": "^[0-9]+[dhms]$", "examples": ["30d", "12h"] });
+    Schedule, Schedule, json!({ "type": "string", "examples": ["0 3 * * 0", "0 2 * * *"] });
     Cpu, CpuUnit, json!({ "type": ["string", "integer"], "pattern": "^[0-9]+m?$", "minimum": 1, "examples": ["500m", "2"] });
     Image, Image, json!({ "type": "string", "examples": ["docker.io/library/postgres:17.11"] });
     RegistryPrefix, Registry, json!({ "type": "string", "examples": ["registry.example.com/mirror"] });
@@ -36,14 +37,15 @@ choice! {
     Environment { "local" => Self::Local, "dev" => Self::Dev, "staging" => Self::Staging, "prod" => Self::Prod }
     ProviderName { "kubernetes" => Self::Kubernetes, "aws" => Self::Aws }
     CacheEngine { "valkey" => Self::Valkey, "redis" => Self::Redis }
+    DefinitionsFrom { "own" => Self::Own, "existing" => Self::Existing }
     DigestPolicy { "on" => Self::On, "off" => Self::Off }
 }
 
 /// The capabilities of this version.
-pub(super) const AVAILABLE: [&str; 4] = ["database", "cache", "storage", "security"];
+pub(super) const AVAILABLE: [&str; 5] = ["database", "cache", "storage", "security", "backup"];
 
 /// The capabilities that are planned, but not in this version.
-pub(super) const PLANNED: [&str; 2] = ["monitoring", "backup"];
+pub(super) const PLANNED: [&str; 1] = ["monitoring"];
 
 impl Read for Capability {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {

@@ -7,7 +7,7 @@ use crate::provider::{
     Write,
 };
 use crate::resource::{Live, Observation, Resource};
-use crate::value::{Clock, Kind, Place, PlaceIdentity, ResourceId, SetId};
+use crate::value::{Clock, Kind, Name, Place, PlaceIdentity, ResourceId, SetId};
 use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -349,6 +349,9 @@ impl Provider for Faulty {
     }
     async fn preview(&self, wanted: &Resource, seen: &Observation) -> Result<Preview> {
         self.call("preview", READ, || self.provider.preview(wanted, seen)).await
+    }
+    async fn list(&self, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>> {
+        self.call("list", READ, || self.provider.list(set, kind, within)).await
     }
     async fn preflight(&self, set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {
         self.call("preflight", READ, || self.provider.preflight(set, writes))

@@ -10,7 +10,7 @@
 
 use crate::engine::{Action, Cause, Outcome, Plan, PlanRequest, Policy, Report, Step};
 use crate::resource::{Holds, OnRemoval, Resource};
-use crate::value::{Place, PlaceIdentity, Recipe, Reference, ResourceId, SetId, Timestamp};
+use crate::value::{Place, PlaceIdentity, Recipe, Reference, ResourceId, SetId, Span, Timestamp};
 use crate::{
     BackupOutputs, CacheOutputs, Credentials, DatabaseOutputs, MonitoringOutputs, SecurityOutputs, StorageOutputs,
 };
@@ -87,6 +87,8 @@ pub fn backup_outputs() -> BackupOutputs {
     BackupOutputs {
         store: "backups".to_owned(),
         schedule: "daily".to_owned(),
+        cron: "0 2 * * *".to_owned(),
+        retention: Span::days(7),
     }
 }
 

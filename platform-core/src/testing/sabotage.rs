@@ -7,7 +7,7 @@ use crate::provider::{
     Acquired, Finding, Interest, Lease, LeaseRequest, Lock, PlannedWrite, Preview, Provider, ProviderFeatures, Write,
 };
 use crate::resource::{Live, Observation, Resource};
-use crate::value::{Kind, Place, PlaceIdentity, ResourceId, SetId};
+use crate::value::{Kind, Name, Place, PlaceIdentity, ResourceId, SetId};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use std::collections::BTreeMap;
@@ -107,6 +107,9 @@ impl Provider for Sabotaged {
     }
     async fn preview(&self, wanted: &Resource, seen: &Observation) -> Result<Preview> {
         self.provider.preview(wanted, seen).await
+    }
+    async fn list(&self, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>> {
+        self.provider.list(set, kind, within).await
     }
     async fn preflight(&self, set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {
         self.provider.preflight(set, writes).await

@@ -205,6 +205,7 @@ impl World {
             on_removal: OnRemoval::default(),
             component: String::new(),
             token: None,
+            made_at: Some(now),
             ready_at: now,
             gone_at: None,
             finalizers: Vec::new(),

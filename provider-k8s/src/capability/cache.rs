@@ -1,6 +1,7 @@
 //! Valkey or Redis in a pod: TLS only, users by ACL, an append-only file on a volume if data is to survive a restart.
 
 use super::stateful::{Server, certificate, claim, selector};
+use crate::backups;
 use crate::foundation;
 use crate::kubernetes::Shared;
 use crate::object::Scope;
@@ -31,6 +32,11 @@ user default off
 user app on #{sha256:app-password} ~* &* +@all -@admin -@dangerous +info +client -client|kill -client|pause -client|unpause -client|no-evict
 user probe on #{sha256:probe-password} resetkeys resetchannels -@all +ping
 user exporter on #{sha256:exporter-password} resetkeys resetchannels -@all +ping +info +config|get +client +slowlog +latency +memory +select +cluster|info +dbsize
+";
+
+/// Who makes snapshots for backups.
+const BACKUP_USER: &str = "\
+user backup on #{sha256:backup-password} resetkeys resetchannels -@all +ping +bgsave +lastsave +info
 ";
 
 /// Valkey or Redis in a pod.
@@ -86,6 +92,7 @@ impl Cache for KubernetesCache {
                 limit: Some(max_memory(spec)),
                 subject: name,
             }],
+            ..Surface::default()
         })
     }
 
@@ -96,18 +103,32 @@ impl Cache for KubernetesCache {
         let credentials = format!("{name}-credentials");
         let internal = format!("{name}-internal");
         let config = format!("{name}-config");
-        let volumes = vec![
+        // A cache that keeps nothing has nothing to copy.
+        let copied = spec.persistence && backups::wanted(context, Capability::Cache);
+        let mut config_files = BTreeMap::from([
+            ("redis.conf", redis_conf(spec)),
+            ("start.sh", include_str!("cache/start.sh").to_owned()),
+            ("probe.sh", include_str!("cache/probe.sh").to_owned()),
+        ]);
+        let mut keys = vec![("users.acl", "users.acl"), ("probe-password", "probe-password")];
+        let mut server = self.server(spec)?;
+        if copied {
+            config_files.insert("backup.sh", include_str!("cache/backup.sh").to_owned());
+            keys.push(("backup-password", "backup-password"));
+            server = server.mount(backups::COPY, backups::COPY_PATH);
+        }
+        let mut volumes = vec![
             config_volume("config", &config, &[]),
-            secret_volume(
-                "users",
-                &internal,
-                &[("users.acl", "users.acl"), ("probe-password", "probe-password")],
-            ),
+            secret_volume("users", &internal, &keys),
             secret_volume("exporter", &internal, &[("exporter.json", "exporter.json")]),
             secret_volume("tls", &format!("{name}-tls"), &[]),
             secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
             scratch_volume("tmp", Size::mib(64), false),
         ];
+        if copied {
+            // A snapshot is smaller than the memory it is of.
+            volumes.push(scratch_volume(backups::COPY, spec.memory, false));
+        }
         let resources = Server {
             scope: &scope,
             shared: &self.0,
@@ -119,16 +140,17 @@ impl Cache for KubernetesCache {
             holds: Holds::Rebuildable,
             // Either server starts on the volume of the other, in a folder of its own: see start.sh.
             format: "cache".to_owned(),
-            config: BTreeMap::from([
-                ("redis.conf", redis_conf(spec)),
-                ("start.sh", include_str!("cache/start.sh").to_owned()),
-                ("probe.sh", include_str!("cache/probe.sh").to_owned()),
-            ]),
+            config: config_files,
             // It saves before it leaves.
             grace: 60,
-            containers: vec![self.server(spec)?, self.exporter()?],
+            containers: vec![server, self.exporter()?],
             volumes,
-            secrets: secrets(&scope, &name, &credentials, &internal)?,
+            pod_annotations: if copied {
+                backups::copied_by("redis", "/etc/redis/conf/backup.sh")
+            } else {
+                backups::none()
+            },
+            secrets: secrets(&scope, &name, &credentials, &internal, copied)?,
             jobs: Vec::new(),
         }
         .into_resources(surface)?;
@@ -193,6 +215,7 @@ impl KubernetesCache {
         let server = format!("{name}-server");
         let data = format!("/data/{name}");
         let env = [
+            ("BACKUP", backups::COPY_PATH),
             ("CA", "/etc/redis/tls/ca.crt"),
             ("CLIENT", client.as_str()),
             ("CONFIG", "/etc/redis/conf/redis.conf"),
@@ -236,11 +259,34 @@ impl KubernetesCache {
     }
 }
 
-fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str) -> Result<Vec<Resource>> {
+fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, copied: bool) -> Result<Vec<Resource>> {
     let password = || Recipe::Generate { length: 32 };
     let derive = |template: &str| Recipe::Derive {
         template: template.to_owned(),
     };
+    let mut users = USERS.to_owned();
+    if copied {
+        users.push_str(BACKUP_USER);
+    }
+    let mut own = BTreeMap::from([
+        (
+            "app-password",
+            Recipe::Copy {
+                from: scope.id("Secret", credentials)?.to_string(),
+                key: "password".to_owned(),
+            },
+        ),
+        ("probe-password", password()),
+        ("exporter-password", password()),
+        ("users.acl", derive(&users)),
+        (
+            "exporter.json",
+            derive(r#"{"rediss://exporter@localhost:6379":"{exporter-password}"}"#),
+        ),
+    ]);
+    if copied {
+        own.insert("backup-password", password());
+    }
     Ok(vec![
         scope.kept_secret(
             credentials,
@@ -250,26 +296,7 @@ fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str) -> 
                 ("password", password()),
             ]),
         )?,
-        scope.kept_secret(
-            internal,
-            name,
-            &BTreeMap::from([
-                (
-                    "app-password",
-                    Recipe::Copy {
-                        from: scope.id("Secret", credentials)?.to_string(),
-                        key: "password".to_owned(),
-                    },
-                ),
-                ("probe-password", password()),
-                ("exporter-password", password()),
-                ("users.acl", derive(USERS)),
-                (
-                    "exporter.json",
-                    derive(r#"{"rediss://exporter@localhost:6379":"{exporter-password}"}"#),
-                ),
-            ]),
-        )?,
+        scope.kept_secret(internal, name, &own)?,
         certificate(scope, name)?,
     ])
 }

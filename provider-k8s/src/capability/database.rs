@@ -3,6 +3,7 @@
 mod settings;
 
 use super::stateful::{Job, Server, certificate, claim, selector};
+use crate::backups;
 use crate::catalogue;
 use crate::foundation;
 use crate::kubernetes::Shared;
@@ -96,6 +97,7 @@ impl Database for KubernetesDatabase {
                 subject("connections", u64::from(spec.max_connections), &name),
                 subject("utilisation", spec.storage.bytes(), &name),
             ],
+            ..Surface::default()
         })
     }
 
@@ -125,13 +127,34 @@ impl Database for KubernetesDatabase {
             )?,
             certificate(&scope, &name)?,
         ];
-        let volumes = vec![
-            config_volume(
-                "config",
-                &config_name(&name),
-                &["postgresql.conf", "pg_hba.conf", "start.sh"],
+        let copied = backups::wanted(context, Capability::Database);
+        let mut config = BTreeMap::from([
+            ("postgresql.conf", postgresql_conf(spec)),
+            ("pg_hba.conf", PG_HBA.to_owned()),
+            ("start.sh", include_str!("database/start.sh").to_owned()),
+            (
+                "99-first-start-done.sh",
+                include_str!("database/first-start-done.sh").to_owned(),
             ),
-            config_volume("first-start", &config_name(&name), &["99-first-start-done.sh"]),
+        ]);
+        let mut first_start = vec!["99-first-start-done.sh"];
+        if copied {
+            config.extend([
+                ("backup.sh", include_str!("database/backup.sh").to_owned()),
+                ("backup.sql", include_str!("database/backup.sql").to_owned()),
+                ("rows.sql", include_str!("database/rows.sql").to_owned()),
+                ("50-restore.sh", include_str!("database/restore.sh").to_owned()),
+            ]);
+            first_start.insert(0, "50-restore.sh");
+        }
+        let settings: Vec<&str> = config
+            .keys()
+            .copied()
+            .filter(|key| !first_start.contains(key))
+            .collect();
+        let mut volumes = vec![
+            config_volume("config", &config_name(&name), &settings),
+            config_volume("first-start", &config_name(&name), &first_start),
             secret_volume("admin", &internal, &[("admin-password", "admin-password")]),
             secret_volume("exporter", &internal, &[("exporter-password", "exporter-password")]),
             secret_volume("tls", &format!("{name}-tls"), &[]),
@@ -140,6 +163,12 @@ impl Database for KubernetesDatabase {
             scratch_volume("tmp", Size::mib(256), false),
             scratch_volume("shm", Size::mib(256), true),
         ];
+        let mut server = self.server(spec)?;
+        if copied {
+            // A dump is smaller than the database it is of.
+            volumes.push(scratch_volume(backups::COPY, spec.storage, false));
+            server = server.mount(backups::COPY, backups::COPY_PATH);
+        }
         let resources = Server {
             scope: &scope,
             shared: &self.0,
@@ -150,19 +179,16 @@ impl Database for KubernetesDatabase {
             storage_class: self.0.storage_class(spec.storage_class.as_ref()),
             holds: Holds::Durable,
             format: format!("postgresql-{}", spec.version),
-            config: BTreeMap::from([
-                ("postgresql.conf", postgresql_conf(spec)),
-                ("pg_hba.conf", PG_HBA.to_owned()),
-                ("start.sh", include_str!("database/start.sh").to_owned()),
-                (
-                    "99-first-start-done.sh",
-                    include_str!("database/first-start-done.sh").to_owned(),
-                ),
-            ]),
+            config,
             // Time to write what is in memory; SIGINT, which the image asks for, ends sessions at once.
             grace: 120,
-            containers: vec![self.server(spec)?, self.exporter()?],
+            containers: vec![server, self.exporter()?],
             volumes,
+            pod_annotations: if copied {
+                backups::copied_by("postgres", "/etc/postgres/conf/backup.sh")
+            } else {
+                backups::none()
+            },
             secrets,
             jobs: vec![self.roles(&scope, &name, spec)?],
         }
@@ -244,6 +270,7 @@ impl KubernetesDatabase {
     fn server(&self, spec: &DatabaseSpec) -> Result<Container> {
         let (volume, data) = paths(&spec.version);
         let env = [
+            ("BACKUP", backups::COPY_PATH),
             ("PGDATA", data.as_str()),
             ("PG_MAJOR", &spec.version),
             ("POSTGRES_DB", APP),
@@ -253,6 +280,7 @@ impl KubernetesDatabase {
             ),
             ("POSTGRES_PASSWORD_FILE", "/etc/postgres/secret/admin-password"),
             ("POSTGRES_USER", ADMIN),
+            ("SCRIPTS", CONFIG),
             ("SOCKETS", "/var/run/postgresql"),
             ("VOLUME", volume),
         ];

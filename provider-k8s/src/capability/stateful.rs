@@ -39,6 +39,8 @@ pub(crate) struct Server<'a> {
     pub(crate) grace: u32,
     pub(crate) containers: Vec<Container>,
     pub(crate) volumes: Vec<Value>,
+    /// What backups have to know of its pods.
+    pub(crate) pod_annotations: BTreeMap<String, String>,
     /// Secrets that must be there first.
     pub(crate) secrets: Vec<Resource>,
     /// Jobs that set it up once it runs.
@@ -135,10 +137,12 @@ impl Server<'_> {
             volumes.push(scratch_volume(VOLUME, Size::mib(64), false));
         }
 
+        let mut annotations = self.pod_annotations;
+        annotations.insert(format!("{DOMAIN}/config-hash"), config_hash);
         let pod = Pod {
             service_account: self.name.to_owned(),
             labels: selector(self.name),
-            annotations: BTreeMap::from([(format!("{DOMAIN}/config-hash"), config_hash)]),
+            annotations,
             containers: self.containers,
             volumes,
             grace: self.grace,

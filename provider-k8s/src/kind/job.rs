@@ -12,6 +12,7 @@ pub(super) static KIND: KubeKind = KubeKind {
         name: LABEL,
         patience: Duration::from_mins(15),
         usually: Duration::from_secs(10),
+        outputs: &["completed"],
         fields: &[
             Field::new("spec.template").changes(FieldChange::NewName),
             Field::new("spec.selector").changes(FieldChange::Never),

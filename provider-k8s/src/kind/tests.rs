@@ -38,6 +38,7 @@ fn states() {
     let deployment = |status: Value| json!({"metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": status});
     let set = |status: Value| json!({"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": status});
     let full = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2});
+    let velero = |status: Value| json!({"metadata": {}, "status": status});
     let with = |base: &Value, key: &str, value: Value| {
         let mut base = base.clone();
         base[key] = value;
@@ -162,6 +163,64 @@ fn states() {
             "DaemonSet.apps",
             json!({"metadata": {}, "status": {"observedGeneration": 1, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberReady": 1}}),
             "progressing: 1 of 2 pods ready",
+        ),
+        ("Backup.velero.io", velero(json!({})), "progressing: New"),
+        (
+            "Backup.velero.io",
+            velero(json!({"phase": "InProgress", "progress": {"itemsBackedUp": 3, "totalItems": 47}})),
+            "progressing: InProgress: 3 of 47 items",
+        ),
+        (
+            "Backup.velero.io",
+            velero(json!({"phase": "Completed", "warnings": 1})),
+            "ready",
+        ),
+        (
+            "Backup.velero.io",
+            velero(json!({"phase": "Completed", "errors": 1})),
+            "failed: Completed with 1 error",
+        ),
+        (
+            "Backup.velero.io",
+            velero(json!({"phase": "PartiallyFailed", "errors": 2, "failureReason": "hook failed"})),
+            "failed: PartiallyFailed with 2 errors: hook failed",
+        ),
+        (
+            "Backup.velero.io",
+            velero(json!({"phase": "FailedValidation", "validationErrors": ["no location", "no namespace"]})),
+            "failed: FailedValidation: no location; no namespace",
+        ),
+        (
+            "Restore.velero.io",
+            velero(json!({"phase": "FinalizingPartiallyFailed", "errors": 1})),
+            "progressing: FinalizingPartiallyFailed, 1 errors so far",
+        ),
+        ("Restore.velero.io", velero(json!({"phase": "Completed"})), "ready"),
+        (
+            "Schedule.velero.io",
+            velero(json!({"phase": "FailedValidation", "validationErrors": ["invalid schedule"]})),
+            "failed: invalid schedule",
+        ),
+        ("Schedule.velero.io", velero(json!({"phase": "Enabled"})), "ready"),
+        (
+            "BackupStorageLocation.velero.io",
+            velero(json!({"phase": "Available"})),
+            "ready",
+        ),
+        (
+            "BackupStorageLocation.velero.io",
+            velero(json!({"phase": "Unavailable", "message": "no such bucket"})),
+            "progressing: Unavailable: no such bucket",
+        ),
+        (
+            "CustomResourceDefinition.apiextensions.k8s.io",
+            json!({"metadata": {}, "status": {"conditions": [condition("Established", "True", "")]}}),
+            "ready",
+        ),
+        (
+            "CustomResourceDefinition.apiextensions.k8s.io",
+            json!({"metadata": {}, "status": {"conditions": [condition("NamesAccepted", "False", "\"backups\" is taken")]}}),
+            "failed: \"backups\" is taken",
         ),
     ] {
         assert_eq!(

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use platform_core::value::{gib, mib};
-use platform_core::{CacheEngine, Capability};
+use platform_core::{BackupSpec, CacheEngine, Capability};
 
-use super::refuse_entry;
 use super::syntax::{
     LABEL, NAME_HELP, aws_class, bucket_name, is_label, is_label_key, is_label_value, is_object_name, minimum, range,
     storage_class, version,
 };
+use super::{HOLD_DATA, refuse_entry};
 use crate::config::block::Reader;
 use crate::config::model::{
-    AllowConfig, BucketConfig, CacheConfig, CustomStorage, DatabaseConfig, PeerConfig, QuotaConfig, SecurityConfig,
-    StorageConfig, SuppliedConfig,
+    AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig, CustomStorage,
+    DatabaseConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
 };
 use crate::config::problem::Rule;
 use crate::config::words::PLANNED;
@@ -261,6 +261,119 @@ impl SecurityConfig {
     }
 }
 
+impl BackupConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        let least = BackupSpec::shortest_retention(&self.schedule);
+        if self.retention < least {
+            let message = format!("{} keeps no backup while the next one is being written", self.retention);
+            let help = format!("write at least {least} (the longest interval and 1 day)");
+            reader.refuse_pair(node, Rule::Retention, ["retention", "schedule"], message, help);
+        } else if !self.retention.as_seconds().is_multiple_of(3600) {
+            let message = format!("{} is not a number of whole hours", self.retention);
+            let help = format!("write {}h", self.retention.as_seconds().div_ceil(3600));
+            reader.refuse_key(node, Rule::Retention, "retention", message, help);
+        }
+        let Some(scope) = &self.scope else { return };
+        if scope.is_empty() {
+            let help = "name database, cache or storage, or remove the line";
+            reader.refuse_key(node, Rule::BackupScope, "scope", "a backup of nothing", help);
+        }
+        for (index, capability) in scope.iter().enumerate() {
+            let key = format!("scope[{index}]");
+            if !HOLD_DATA.contains(capability) {
+                let message = format!("`{capability}` holds no data to back up");
+                reader.refuse_key(
+                    node,
+                    Rule::BackupScope,
+                    &key,
+                    message,
+                    "write database, cache or storage",
+                );
+            } else if scope.iter().take(index).any(|earlier| earlier == capability) {
+                let message = format!("`{capability}` is listed twice");
+                reader.refuse_key(node, Rule::BackupScope, &key, message, "remove one");
+            }
+        }
+    }
+}
+
+impl BackupStoreConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        minimum(self.capacity, gib(1), "capacity", "an S3 server", node, reader);
+        minimum(self.memory, mib(256), "memory", "an S3 server", node, reader);
+        storage_class(self.storage_class.as_deref(), node, reader);
+        let inside = [
+            ("capacity", self.capacity.is_some()),
+            ("memory", self.memory.is_some()),
+            ("storage_class", self.storage_class.is_some()),
+        ];
+        let outside = [
+            ("bucket", self.bucket.is_some()),
+            ("region", self.region.is_some()),
+            ("credentials", self.credentials.is_some()),
+        ];
+        let Some(endpoint) = &self.endpoint else {
+            for (key, _) in outside.iter().filter(|(_, there)| *there) {
+                let message = "this is of a store outside of the cluster, which has no address here";
+                reader.refuse_key(
+                    node,
+                    Rule::BackupStore,
+                    key,
+                    message,
+                    "add endpoint: https://..., or remove it",
+                );
+            }
+            return;
+        };
+        for (key, _) in inside.iter().filter(|(_, there)| *there) {
+            let message = "this is of a store in the cluster, and `endpoint` names one outside";
+            reader.refuse_key(node, Rule::BackupStore, key, message, "remove it, or remove endpoint");
+        }
+        for (key, _) in outside.iter().filter(|(key, there)| !there && *key != "region") {
+            let message = format!("a store outside of the cluster needs `{key}`");
+            let help = match *key {
+                "bucket" => "add bucket: NAME",
+                _ => "add credentials: { supplied: NAME, revision: 1 }",
+            };
+            reader.refuse_key(node, Rule::BackupStore, "endpoint", message, help);
+        }
+        let host = endpoint.strip_prefix("https://").unwrap_or_default();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+        if host.is_empty() || !host.bytes().all(plain) {
+            let message = format!("{endpoint:?} is not an https address of a host");
+            reader.refuse_key(
+                node,
+                Rule::BackupStore,
+                "endpoint",
+                message,
+                "write https://host or https://host:port",
+            );
+        }
+        if let Some(why) = self.bucket.as_deref().and_then(bucket_name) {
+            let message = format!("{:?} {why}", self.bucket.as_deref().unwrap_or_default());
+            let help = "write 3 to 63 lower-case letters, digits and hyphens, with a letter or digit first and last";
+            reader.refuse_key(node, Rule::BucketName, "bucket", message, help);
+        }
+    }
+}
+
+impl CredentialsConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        supplied(&self.supplied, self.revision, node, reader);
+    }
+}
+
+/// A value that a `SecretSource` knows.
+fn supplied(name: &str, revision: u64, node: &Node, reader: &mut Reader) {
+    if name.trim().is_empty() {
+        let help = "write the name that the SecretSource knows";
+        reader.refuse_key(node, Rule::EmptyValue, "supplied", "the name is empty", help);
+    }
+    if revision == 0 {
+        reader.refuse_key(node, Rule::NumberRange, "revision", "revisions count from 1", "write 1");
+    }
+}
+
 impl AllowConfig {
     pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
         if self.to.is_empty() {
@@ -282,8 +395,8 @@ impl AllowConfig {
                     format!("`{capability}` is not available in this version"),
                     "remove it",
                 );
-            } else if *capability == Capability::Security {
-                let message = "security has nothing to connect to";
+            } else if matches!(capability, Capability::Security | Capability::Backup) {
+                let message = format!("{capability} has nothing to connect to");
                 reader.refuse_key(node, Rule::Allow, &key, message, "write database, cache or storage");
             } else if self.to.iter().take(index).any(|earlier| earlier == capability) {
                 reader.refuse_key(
@@ -348,17 +461,6 @@ impl SuppliedConfig {
             let message = format!("{:?} is not a name of a Secret", self.name);
             reader.refuse_key(node, Rule::NameSyntax, "name", message, NAME_HELP);
         }
-        if self.supplied.trim().is_empty() {
-            reader.refuse_key(
-                node,
-                Rule::EmptyValue,
-                "supplied",
-                "the name is empty",
-                "write the name that the SecretSource knows",
-            );
-        }
-        if self.revision == 0 {
-            reader.refuse_key(node, Rule::NumberRange, "revision", "revisions count from 1", "write 1");
-        }
+        supplied(&self.supplied, self.revision, node, reader);
     }
 }

@@ -4,7 +4,7 @@ use crate::engine::Permit;
 use crate::facts::KindFacts;
 use crate::provider::{Finding, Interest, Lock, PlannedWrite, Preview, Provider, ProviderFeatures, Write};
 use crate::resource::{Live, Observation, Resource};
-use crate::value::{Kind, Place, PlaceIdentity, ResourceId, SetId};
+use crate::value::{Kind, Name, Place, PlaceIdentity, ResourceId, SetId};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
@@ -35,6 +35,11 @@ impl Provider for World {
     async fn preview(&self, wanted: &Resource, seen: &Observation) -> Result<Preview> {
         self.count("preview");
         self.foresee(wanted, seen)
+    }
+
+    async fn list(&self, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>> {
+        self.count("list");
+        self.all_of(set, kind, within)
     }
 
     async fn preflight(&self, _set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {

@@ -4,7 +4,7 @@ use super::World;
 use super::state::{Object, WorldState};
 use crate::provider::{Finding, PlannedWrite, Preview, Verb};
 use crate::resource::{Live, Observation, Owner, Resource};
-use crate::value::{Digest, Kind, ResourceId, SetId};
+use crate::value::{Digest, Kind, Name, ResourceId, SetId};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +50,28 @@ impl World {
             seen.open.clone_from(&record.open);
         }
         seen
+    }
+
+    /// Every object of a kind in a namespace, whoever made it.
+    pub(super) fn all_of(&self, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>> {
+        self.advance();
+        let now = self.shared.clock.now();
+        let state = self.state();
+        if state.forbidden.contains(&(kind.clone(), None)) {
+            return Err(Error::new(ErrorKind::Forbidden, format!("cannot list {kind}")).with_operation("list"));
+        }
+        let Some(facts) = (self.shared.facts)(kind) else {
+            return Ok(Vec::new());
+        };
+        let inside = |id: &&ResourceId| id.kind() == kind && id.name().namespace() == Some(within.as_str());
+        let slots = state.slots.iter().filter(|(id, _)| inside(id));
+        let objects = slots.filter_map(|(id, slot)| {
+            let object = state.visible(slot, &self.lag(facts.create), now).first()?;
+            let mut live = object.live(id, set, facts, now);
+            live.view = object.fields.clone();
+            Some(live)
+        });
+        Ok(objects.collect())
     }
 
     /// Judges by what was seen; only for an absent object it asks whether somebody has the name.

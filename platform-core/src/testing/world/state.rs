@@ -121,6 +121,9 @@ pub(super) struct Object {
     pub(super) component: String,
     /// Tokens of the creates that made it.
     pub(super) token: Option<String>,
+    /// When it was made; absent in worlds of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) made_at: Option<Timestamp>,
     pub(super) ready_at: Timestamp,
     pub(super) gone_at: Option<Timestamp>,
     pub(super) finalizers: Vec<String>,
@@ -149,6 +152,15 @@ impl Object {
         }
     }
 
+    /// What runs to an end says when; every other output is a text of its own. What is not over has no end.
+    fn output(&self, name: &str, now: Timestamp) -> Option<String> {
+        match name {
+            "started" => Some(self.made_at.unwrap_or(self.ready_at).to_string()),
+            "completed" => (now >= self.ready_at).then(|| self.ready_at.to_string()),
+            name => Some(format!("{name}-{}", self.uid)),
+        }
+    }
+
     pub(super) fn view(&self) -> Value {
         super::fields::owned_part(&self.fields, &self.wanted)
     }
@@ -161,7 +173,7 @@ impl Object {
             outputs: facts
                 .outputs
                 .iter()
-                .map(|name| ((*name).to_owned(), Value::String(format!("{name}-{}", self.uid))))
+                .filter_map(|name| Some(((*name).to_owned(), Value::String(self.output(name, now)?))))
                 .collect(),
             state: self.state(now),
             owner: self.mark.owner(set),

@@ -104,6 +104,7 @@ impl World {
             on_removal: resource.on_removal,
             component: resource.component.clone(),
             token: Some(token.to_owned()),
+            made_at: Some(now),
             ready_at,
             gone_at: None,
             finalizers: Vec::new(),

@@ -50,7 +50,7 @@ impl<'a> Watched<'a> {
         // What all share lies in a namespace of its own, also where nobody asked for more security.
         let shared = (!context.alone).then_some(&Capability::Security);
         for capability in context.surfaces.0.keys().chain(shared) {
-            namespaces.insert(*capability, namespace_of(context, *capability)?);
+            namespaces.insert(*capability, namespace_of(context, capability.as_str())?);
         }
         Ok(Self {
             spec,

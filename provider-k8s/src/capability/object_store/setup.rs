@@ -1,8 +1,7 @@
 //! What is set up in a store once it runs: buckets, and the user of the applications.
 
-use super::{BUCKETS, Keys, PORT, SETUP};
+use super::{BUCKETS, Keys, ObjectStore};
 use crate::capability::stateful::Job;
-use crate::catalogue::ImageOptions;
 use crate::flavour::CREDENTIALS;
 use crate::object::Scope;
 use crate::pod::{Container, Resources, config_volume, scratch_volume, secret_volume};
@@ -12,14 +11,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The Job that makes them once for every content.
-pub(super) fn job(
-    images: &ImageOptions,
-    scope: &Scope<'_>,
-    name: &str,
-    keys: &Keys,
-    buckets: &[BucketSpec],
-) -> Result<Job> {
-    let endpoint = format!("https://{name}.{}.svc:{PORT}", scope.namespace());
+pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys) -> Result<Job> {
+    let ObjectStore { scope, name, setup, .. } = *store;
+    let buckets = &store.spec.buckets;
+    let endpoint = store.endpoint();
     let mut env = BTreeMap::from([
         ("BUCKETS", BUCKETS),
         ("CA", "/etc/store/ca/ca.crt"),
@@ -27,7 +22,7 @@ pub(super) fn job(
         ("SCRATCH", "/tmp"),
         ("SECRETS", CREDENTIALS),
     ]);
-    let mut scripts = json!({ "setup.sh": include_str!("setup.sh") });
+    let mut scripts = json!({ "setup.sh": include_str!("../storage/setup.sh") });
     let secret = |secret: &str, items: Value| json!({ "secret": { "name": secret, "items": items } });
     let mut credentials = vec![secret(
         &keys.server,
@@ -47,10 +42,10 @@ pub(super) fn job(
             ]),
         ));
     }
-    let mut inputs = vec![scope.object("ConfigMap", SETUP, SETUP, json!({ "data": scripts }))?];
+    let mut inputs = vec![scope.object("ConfigMap", setup, setup, json!({ "data": scripts }))?];
     let mut sources = Vec::new();
     for bucket in buckets {
-        let record = bucket_record(scope, bucket)?;
+        let record = bucket_record(scope, setup, bucket)?;
         sources.push(json!({ "configMap": { "name": record.id.name().base(), "items": [
             { "key": "lifecycle.json", "path": format!("{}/lifecycle.json", bucket.name) },
             { "key": "versioning", "path": format!("{}/versioning", bucket.name) },
@@ -58,9 +53,9 @@ pub(super) fn job(
         inputs.push(record);
     }
     Ok(Job {
-        name: SETUP,
+        name: setup,
         containers: vec![
-            Container::new("setup", images.image("mc", None)?, Resources::client())
+            Container::new("setup", store.shared.options.images.image("mc", None)?, Resources::client())
                 .command(["/bin/sh", "/etc/store/scripts/setup.sh"])
                 .env(
                     &env.iter()
@@ -75,7 +70,7 @@ pub(super) fn job(
         ],
         volumes: vec![
             scratch_volume("tmp", Size::mib(16), true),
-            config_volume("scripts", SETUP, &[]),
+            config_volume("scripts", setup, &[]),
             json!({ "name": "buckets", "projected": { "defaultMode": 0o444, "sources": sources } }),
             json!({ "name": "credentials", "projected": { "defaultMode": 0o440, "sources": credentials } }),
             secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
@@ -128,7 +123,7 @@ fn policy(buckets: &[BucketSpec]) -> Value {
 
 /// What a bucket should be, as an object of its own: a change that protects its objects less is seen in the
 /// annotations. Its removal changes nothing in the store.
-fn bucket_record(scope: &Scope<'_>, bucket: &BucketSpec) -> Result<Resource> {
+fn bucket_record(scope: &Scope<'_>, setup: &str, bucket: &BucketSpec) -> Result<Resource> {
     let versioning = if bucket.versioning { "Enabled" } else { "Disabled" };
     // "Never" is the longest span, so that a first expiry counts as a shortened one.
     let days = |span: Option<Span>| span.unwrap_or(Span::MAX).as_days_rounded_up().to_string();
@@ -144,7 +139,7 @@ fn bucket_record(scope: &Scope<'_>, bucket: &BucketSpec) -> Result<Resource> {
     scope.annotated(
         "ConfigMap",
         &format!("bucket-{}", bucket.name),
-        SETUP,
+        setup,
         annotations,
         data,
     )

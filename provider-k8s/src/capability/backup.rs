@@ -1,0 +1,253 @@
+//! Velero, and the store that it keeps backups in: never the store that it backs up.
+
+mod crds;
+mod location;
+mod server;
+
+use super::object_store::{ObjectStore, check};
+use super::stateful::{claim, selector};
+use crate::backups;
+use crate::foundation;
+use crate::kubernetes::Shared;
+use crate::object::Scope;
+use async_trait::async_trait;
+use platform_core::engine::Engine;
+use platform_core::{
+    AlarmSubject, Backup, BackupFeatures, BackupOutputs, BackupRun, BackupSpec, BackupStore, Blueprint, BucketSpec,
+    Call, Capability, Context, DataAsset, Definitions, Error, ErrorKind, Holds, RestoreProof, Result, Scrape,
+    StorageSpec, Surface, Workload,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Velero looks for its own Deployment under this name.
+const SERVER: &str = "velero";
+/// Copies volumes, on every node.
+const NODE_AGENT: &str = "node-agent";
+/// Pods that Velero makes for single volumes and for the upkeep of its repositories.
+const WORKERS: &str = "velero-workers";
+/// Namespace and name of the platform's own store.
+const STORE: &str = "backup-store";
+const STORE_SETUP: &str = "backup-bucket-setup";
+const METRICS: u16 = 8085;
+
+/// Velero.
+#[derive(Debug)]
+pub(crate) struct KubernetesBackup(pub(crate) Arc<Shared>);
+
+#[async_trait]
+impl Backup for KubernetesBackup {
+    fn features(&self) -> BackupFeatures {
+        BackupFeatures::default()
+    }
+
+    fn surface(&self, spec: &BackupSpec, context: &Context) -> Result<Surface> {
+        self.refuse(spec, context)?;
+        let scope = Scope::new(self.0.place(), context, Capability::Backup)?;
+        let mut calls = vec![Call::Dns, Call::ApiServer];
+        let mut surface = Surface::default();
+        match &spec.store {
+            BackupStore::Own { .. } => {
+                let store = OwnStore::new(&self.0, spec, context)?;
+                calls.push(Call::Workload {
+                    name: store.name.clone(),
+                    port: "s3".to_owned(),
+                });
+                surface.workloads = store.object_store(&self.0).workloads();
+                surface.data.push(DataAsset {
+                    id: store.scope.id("PersistentVolumeClaim", &claim(&store.name))?,
+                    holds: Holds::Durable,
+                    workload: Some(store.name.clone()),
+                });
+            }
+            BackupStore::External { endpoint, .. } => calls.push(Call::Outside {
+                port: location::port_of(endpoint),
+            }),
+        }
+        let namespace = scope.namespace();
+        let workload = |name: &str, labels, metrics: bool| Workload {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            labels,
+            ports: metrics.then(|| ("metrics".to_owned(), METRICS)).into_iter().collect(),
+            calls: calls.clone(),
+        };
+        surface.workloads.extend([
+            workload(SERVER, selector(SERVER), true),
+            workload(NODE_AGENT, selector(NODE_AGENT), true),
+            // Every pod of the namespace: Velero gives these names and labels of its own.
+            workload(WORKERS, BTreeMap::new(), false),
+        ]);
+        surface.scrapes = [SERVER, NODE_AGENT]
+            .map(|name| Scrape {
+                job: name.to_owned(),
+                workload: name.to_owned(),
+                port: "metrics".to_owned(),
+                path: "/metrics".to_owned(),
+                tls: false,
+            })
+            .to_vec();
+        surface.subjects.push(AlarmSubject {
+            what: "age".to_owned(),
+            capability: Capability::Backup,
+            limit: Some(BackupSpec::shortest_retention(&spec.schedule).as_seconds()),
+            subject: context.name.clone(),
+        });
+        surface.backs_up = spec.scope.iter().copied().collect();
+        Ok(surface)
+    }
+
+    fn blueprint(&self, spec: &BackupSpec, context: &Context) -> Result<Blueprint<BackupOutputs>> {
+        let surface = self.surface(spec, context)?;
+        let scope = Scope::new(self.0.place(), context, Capability::Backup)?;
+        let mut resources = match spec.definitions {
+            Definitions::Own => crds::resources(self.0.place())?,
+            Definitions::Existing => Vec::new(),
+        };
+        let definitions: BTreeSet<_> = resources.iter().map(|one| one.id.clone()).collect();
+        let own = match &spec.store {
+            BackupStore::Own { .. } => Some(OwnStore::new(&self.0, spec, context)?),
+            BackupStore::External { .. } => None,
+        };
+        if let Some(store) = &own {
+            // Retained: its removal would take the backups along.
+            resources.push(foundation::namespace(
+                &store.scope,
+                STORE,
+                context.security.pod_security.as_str(),
+            )?);
+            resources.push(crate::policy::default_deny(
+                &store.scope.under(Capability::Security.as_str()),
+            )?);
+            resources.extend(store.object_store(&self.0).into_resources(surface.clone())?);
+        }
+        let store_ready: Vec<_> = resources
+            .iter()
+            .filter(|one| matches!(one.id.kind().as_str(), "StatefulSet.apps" | "Job.batch"))
+            .map(|one| one.id.clone())
+            .collect();
+        let target = location::Target::new(spec, context, own.as_ref().map(|store| store.object_store(&self.0)))?;
+        let mut server = server::resources(&self.0, &scope, spec, surface, &target)?;
+        for one in &mut server {
+            if matches!(one.id.kind().as_str(), "Deployment.apps" | "DaemonSet.apps") {
+                one.after.extend(definitions.iter().cloned());
+            }
+        }
+        let running: Vec<_> = server
+            .iter()
+            .filter(|one| matches!(one.id.kind().as_str(), "Deployment.apps" | "DaemonSet.apps" | "Secret"))
+            .map(|one| one.id.clone())
+            .collect();
+        resources.extend(server);
+        let mut location = target.location(&scope)?;
+        location.after.extend(store_ready.into_iter().chain(running));
+        let mut schedule = location::schedule(&scope, spec)?;
+        schedule.after.insert(location.id.clone());
+        let outputs = BackupOutputs {
+            store: target.shown(),
+            schedule: schedule.id.label(),
+            cron: spec.schedule.as_str().to_owned(),
+            retention: spec.retention,
+        };
+        resources.extend([location, schedule]);
+        Blueprint::new(resources, &outputs)
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    fn run(&self, _spec: &BackupSpec, _run: &str, _context: &Context) -> Result<Blueprint<BackupRun>> {
+        Err(later())
+    }
+
+    fn restore(&self, _spec: &BackupSpec, _backup: &str, _context: &Context) -> Result<Blueprint<BackupRun>> {
+        Err(later())
+    }
+
+    fn drill(&self, _spec: &BackupSpec, _run: &str, _context: &Context) -> Result<Blueprint<RestoreProof>> {
+        Err(later())
+    }
+}
+
+fn later() -> Error {
+    Error::new(ErrorKind::Unsupported, "this version only makes scheduled backups")
+}
+
+impl KubernetesBackup {
+    /// Refuses what this provider cannot do.
+    fn refuse(&self, spec: &BackupSpec, context: &Context) -> Result<()> {
+        spec.check()?;
+        let refuse = |kind, what: &str, help: &str| Err(Error::new(kind, what).with_help(help));
+        if context.alone {
+            return refuse(
+                ErrorKind::Unsupported,
+                "backups alone have nothing to back up",
+                "ask for them in a platform, with the capabilities whose data they hold",
+            );
+        }
+        if spec.copy_to.is_some() {
+            return refuse(
+                ErrorKind::Unsupported,
+                "copies to a second region cannot be had from Velero",
+                "leave copy_to out, or place the backup on AWS",
+            );
+        }
+        if let BackupStore::External { endpoint, .. } = &spec.store
+            && !endpoint.starts_with("https://")
+        {
+            return refuse(
+                ErrorKind::Invalid,
+                "the backup store must be reached by https",
+                "write endpoint: https://...",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The platform's own backup store: an S3 server of its own, in a namespace of its own.
+#[derive(Debug)]
+struct OwnStore<'a> {
+    scope: Scope<'a>,
+    name: String,
+    spec: StorageSpec,
+    annotations: backups::Annotations,
+}
+
+impl<'a> OwnStore<'a> {
+    fn new(shared: &'a Shared, wanted: &BackupSpec, context: &'a Context) -> Result<Self> {
+        let scope = Scope::of(shared.place(), context, STORE, Capability::Backup.as_str())?;
+        let name = scope.name(STORE)?;
+        let mut spec = StorageSpec::new(wanted.name.as_str()).with_bucket(BucketSpec::new(location::BUCKET));
+        if let BackupStore::Own {
+            capacity,
+            memory,
+            storage_class,
+        } = &wanted.store
+        {
+            spec.capacity = *capacity;
+            spec.memory = *memory;
+            spec.storage_class.clone_from(storage_class);
+        }
+        check(&spec)?;
+        Ok(Self {
+            scope,
+            name,
+            spec,
+            annotations: backups::none(),
+        })
+    }
+
+    fn object_store(&'a self, shared: &'a Shared) -> ObjectStore<'a> {
+        ObjectStore {
+            scope: &self.scope,
+            shared,
+            capability: Capability::Backup,
+            name: &self.name,
+            setup: STORE_SETUP,
+            spec: &self.spec,
+            pod_annotations: &self.annotations,
+        }
+    }
+}

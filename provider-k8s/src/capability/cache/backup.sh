@@ -1,0 +1,34 @@
+#!/bin/sh
+# Writes one consistent copy of the cache for the backup: a snapshot that the server itself makes.
+set -eu
+umask 077
+ask() {
+  REDISCLI_AUTH="$(cat "$SECRETS/backup-password")" "$CLIENT" -h "${HOST:-127.0.0.1}" -p "${PORT:-6379}" \
+    --tls --cacert "$CA" --user backup --no-auth-warning "$@"
+}
+figure() { ask info persistence | tr -d '\r' | sed -n "s/^$1://p"; }
+idle() {
+  until [ "$(figure rdb_bgsave_in_progress)" = 0 ]; do
+    sleep 1
+  done
+}
+idle
+before="$(ask lastsave)"
+# The server's clock for this has whole seconds.
+sleep 1
+answer="$(ask bgsave)"
+case "$answer" in
+  *aving*) ;;
+  *) echo "no snapshot: $answer" >&2; exit 1 ;;
+esac
+sleep 1
+idle
+if [ "$(figure rdb_last_bgsave_status)" != ok ] || [ "$(ask lastsave)" -le "$before" ]; then
+  echo "the server could not write a snapshot" >&2
+  exit 1
+fi
+cp "$DATA/dump.rdb" "$BACKUP/new.rdb"
+"${CLIENT%-cli}-check-rdb" "$BACKUP/new.rdb" > /dev/null
+sync
+mv "$BACKUP/new.rdb" "$BACKUP/dump.rdb"
+echo "copied $(wc -c < "$BACKUP/dump.rdb") bytes"

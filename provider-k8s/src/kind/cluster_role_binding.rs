@@ -1,0 +1,45 @@
+use super::{KubeKind, PLAIN, at_once};
+use platform_core::{Calls, Charset, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule};
+
+/// Who has the rights of a role in every namespace. Who makes one has to hold those rights or may `bind`.
+pub(super) static KIND: KubeKind = KubeKind {
+    facts: &KindFacts {
+        kind: "ClusterRoleBinding.rbac.authorization.k8s.io",
+        rank: 32,
+        name: NameRule {
+            max: 253,
+            charset: Charset::PathSegment,
+        },
+        fields: &[
+            Field::new("subjects").risk(RiskRule::Widens(Risk::Exposes)),
+            Field::new("roleRef")
+                .changes(FieldChange::Replace)
+                .risk(RiskRule::Always(Risk::Exposes)),
+        ],
+        calls: Calls {
+            read: &[
+                "get clusterrolebindings.rbac.authorization.k8s.io",
+                "list clusterrolebindings.rbac.authorization.k8s.io",
+            ],
+            create: &[
+                "create clusterrolebindings.rbac.authorization.k8s.io",
+                "bind clusterroles.rbac.authorization.k8s.io",
+            ],
+            update: &[
+                "get clusterrolebindings.rbac.authorization.k8s.io",
+                "patch clusterrolebindings.rbac.authorization.k8s.io",
+                "bind clusterroles.rbac.authorization.k8s.io",
+            ],
+            delete: &[
+                "get clusterrolebindings.rbac.authorization.k8s.io",
+                "delete clusterrolebindings.rbac.authorization.k8s.io",
+            ],
+        },
+        ..PLAIN
+    },
+    group: "rbac.authorization.k8s.io",
+    version: "v1",
+    plural: "clusterrolebindings",
+    namespaced: false,
+    state: at_once,
+};
