@@ -43,6 +43,7 @@
 //! # }
 //! ```
 
+mod backups;
 #[cfg(feature = "k8s")]
 mod cluster;
 pub mod config;
@@ -50,6 +51,7 @@ pub mod lower;
 mod platform;
 mod wire;
 
+pub use backups::{Backups, word};
 pub use platform::{IntoStack, Part, PlanOptions, Platform, PlatformBuilder};
 #[cfg(feature = "aws")]
 pub use provider_aws as aws;

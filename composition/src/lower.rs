@@ -155,7 +155,7 @@ fn backup(config: &PlatformConfig, block: &BackupConfig) -> BackupSpec {
 }
 
 fn backup_store(block: &BackupStoreConfig) -> BackupStore {
-    if let (Some(endpoint), Some(bucket), Some(credentials)) = (&block.endpoint, &block.bucket, &block.credentials) {
+    if let (Some(endpoint), Some(bucket), Some(credentials)) = (&block.endpoint, &block.bucket, &block.access) {
         return BackupStore::External {
             endpoint: endpoint.clone(),
             region: block.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
@@ -228,7 +228,7 @@ backup:
   retention: 3d
   scope: [database, storage]
   definitions: existing
-  store: { endpoint: 'https://s3.example.com', bucket: backups, region: eu-west-1, credentials: { supplied: s3, revision: 2 } }
+  store: { endpoint: 'https://s3.example.com', bucket: backups, region: eu-west-1, access: { supplied: s3, revision: 2 } }
 ";
 
     #[test]

@@ -1,5 +1,6 @@
 //! A platform: one config, its providers, one engine.
 
+use crate::backups::Backups;
 use crate::config::{PlatformConfig, ProviderName, Rule};
 use crate::lower::{self, Specs};
 use crate::wire::{self, Stacks};
@@ -222,7 +223,31 @@ impl Platform {
         self.part(Capability::Security)
     }
 
-    /// The backups of this platform; `None` when the config asks for none.
+    /// Backups by hand: taken, listed, drilled, restored; `None` when the config asks for none.
+    ///
+    /// # Errors
+    /// When a provider refuses a wish.
+    pub fn backups(&self) -> Result<Option<Backups>> {
+        let Some(spec) = &self.specs.backup else {
+            return Ok(None);
+        };
+        let stack = self
+            .config
+            .placed(Capability::Backup)
+            .into_iter()
+            .find_map(|provider| self.stacks.get(&provider));
+        let Some(provider) = stack.and_then(|stack| stack.backup()) else {
+            return Ok(None);
+        };
+        Ok(Some(Backups {
+            provider,
+            spec: spec.clone(),
+            context: wire::with_surfaces(&self.config, &self.specs, &self.context, &self.stacks)?,
+            engine: self.engine.clone(),
+        }))
+    }
+
+    /// The backup block of this platform; `None` when the config asks for none.
     pub fn backup(&self) -> Option<Part<'_, BackupOutputs>> {
         self.part(Capability::Backup)
     }

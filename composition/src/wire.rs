@@ -21,8 +21,7 @@ pub(crate) fn request(
     context: &Context,
     stacks: &Stacks,
 ) -> Result<PlanRequest> {
-    let mut context = context.clone();
-    context.surfaces = surfaces(config, specs, &context, stacks)?;
+    let context = with_surfaces(config, specs, context, stacks)?;
     let mut draft = Draft::default();
     for (provider, stack) in stacks {
         let here: BTreeSet<Capability> = specs
@@ -47,6 +46,18 @@ pub(crate) fn request(
         only: None,
         adopt: BTreeSet::new(),
     })
+}
+
+/// The context of blueprints: with every capability's surface.
+pub(crate) fn with_surfaces(
+    config: &PlatformConfig,
+    specs: &Specs,
+    context: &Context,
+    stacks: &Stacks,
+) -> Result<Context> {
+    let mut context = context.clone();
+    context.surfaces = surfaces(config, specs, &context, stacks)?;
+    Ok(context)
 }
 
 fn surfaces(config: &PlatformConfig, specs: &Specs, context: &Context, stacks: &Stacks) -> Result<Surfaces> {

@@ -2,6 +2,7 @@
 
 use crate::blueprint::{Blueprint, Context};
 use crate::engine::{Approvals, Engine, Plan, PlanRequest, Report};
+use crate::resource::State;
 use crate::surface::{Capability, Surface};
 use crate::value::{Schedule, Size, Span, Supplied, Timestamp};
 use crate::{Error, ErrorKind, Result};
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::time::Duration;
 
 /// Scheduled backups that are proved by restoring them: Velero, AWS Backup.
 ///
@@ -72,23 +74,42 @@ pub trait Backup: Debug + Send + Sync {
         self.engine().apply(&plan, approvals, &mut |_| {}).await
     }
 
-    /// One-off resources that take a backup now.
+    /// One-off resources that take a backup of this name now, and keep it when they go. Pure.
     ///
     /// # Errors
     /// When the spec is refused.
-    fn run(&self, spec: &BackupSpec, run: &str, context: &Context) -> Result<Blueprint<BackupRun>>;
+    fn run(&self, spec: &BackupSpec, name: &str, context: &Context) -> Result<Blueprint<BackupRun>>;
 
-    /// One-off resources that restore a backup.
+    /// One-off resources that put back what a backup holds and the platform no longer has. Pure.
     ///
     /// # Errors
     /// When the spec is refused.
     fn restore(&self, spec: &BackupSpec, backup: &str, context: &Context) -> Result<Blueprint<BackupRun>>;
 
-    /// One-off resources that restore the newest backup beside the platform, check its data and clean up.
+    /// One-off resources that restore a backup beside the platform, check its data, and write the proof down, which they
+    /// keep when they go. Pure.
     ///
     /// # Errors
-    /// When the spec is refused.
-    fn drill(&self, spec: &BackupSpec, run: &str, context: &Context) -> Result<Blueprint<RestoreProof>>;
+    /// When the spec is refused, or the backup never began.
+    fn drill(&self, spec: &BackupSpec, backup: &BackupRecord, context: &Context) -> Result<Blueprint<RestoreProof>>;
+
+    /// Every backup that is there, whoever made it, with the proofs of earlier drills. Reads only.
+    ///
+    /// # Errors
+    /// When the spec is refused or the place cannot be read.
+    async fn status(&self, spec: &BackupSpec, context: &Context) -> Result<BackupStatus>;
+
+    /// What a restore would leave alone because it is still there. Reads only.
+    ///
+    /// # Errors
+    /// When the spec is refused or the place cannot be read.
+    async fn in_the_way(&self, spec: &BackupSpec, context: &Context) -> Result<Vec<String>>;
+
+    /// What the checks of a drill that failed and still stands said. Reads only.
+    ///
+    /// # Errors
+    /// When the place cannot be read.
+    async fn said(&self, spec: &BackupSpec, context: &Context) -> Result<Vec<String>>;
 }
 
 /// Wanted backups.
@@ -254,17 +275,263 @@ pub struct BackupRun {
     pub name: String,
 }
 
+/// One backup that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BackupRecord {
+    /// Its name.
+    pub name: String,
+    /// Whether it is whole. One that is complete with errors has failed.
+    pub state: State,
+    /// Whether the schedule made it.
+    pub scheduled: bool,
+    /// When it began: what changed since is not in it.
+    pub started: Option<Timestamp>,
+    /// When it was over.
+    pub completed: Option<Timestamp>,
+    /// When it goes.
+    pub expires: Option<Timestamp>,
+    /// What makes it worth less than its state says, such as a volume that was silently left out.
+    pub problems: Vec<String>,
+    /// The last drill that restored it and found its data; absent: it is unproved.
+    pub proof: Option<RestoreProof>,
+}
+
+impl BackupRecord {
+    /// A backup of which nothing but its name and state is known.
+    pub fn new(name: impl Into<String>, state: State) -> Self {
+        Self {
+            name: name.into(),
+            state,
+            scheduled: false,
+            started: None,
+            completed: None,
+            expires: None,
+            problems: Vec::new(),
+            proof: None,
+        }
+    }
+
+    /// Whether it can be counted on at this time, as far as that shows without restoring it.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.state == State::Ready && self.problems.is_empty() && self.expires.is_none_or(|expires| expires > now)
+    }
+}
+
+/// How far the platform's backups can be counted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BackupStatus {
+    /// Whether the store answers.
+    pub store: State,
+    /// Every backup, the newest first.
+    pub backups: Vec<BackupRecord>,
+    /// What is wrong; empty when the platform could be restored.
+    pub problems: Vec<String>,
+}
+
+/// What two clocks may differ by.
+const SKEW: Duration = Duration::from_mins(5);
+
+impl BackupStatus {
+    /// Judges what was found at this time.
+    pub fn new(spec: &BackupSpec, store: State, mut backups: Vec<BackupRecord>, now: Timestamp) -> Self {
+        backups.sort_by(|one, other| (&other.started, &other.name).cmp(&(&one.started, &one.name)));
+        let mut problems = Vec::new();
+        if let State::Progressing { what: why } | State::Failed { why } = &store {
+            problems.push(format!("the backup store: {why}"));
+        }
+        for backup in &backups {
+            if let Some(started) = backup.started.filter(|started| *started > now.plus(SKEW)) {
+                problems.push(format!(
+                    "backup {} says that it began at {started}, which is still to come: a clock is wrong",
+                    backup.name
+                ));
+            }
+        }
+        // An older failure is history once a newer backup is whole.
+        for backup in backups.iter().take_while(|backup| !backup.is_good(now)) {
+            if let State::Failed { why } = &backup.state {
+                problems.push(format!("backup {} failed: {why}", backup.name));
+            }
+            problems.extend(
+                backup
+                    .problems
+                    .iter()
+                    .map(|what| format!("backup {}: {what}", backup.name)),
+            );
+            if backup.state == State::Ready && backup.expires.is_some_and(|expires| expires <= now) {
+                problems.push(format!(
+                    "backup {} is past its time and may go at any moment",
+                    backup.name
+                ));
+            }
+        }
+        let longest = BackupSpec::shortest_retention(&spec.schedule);
+        match backups.iter().find(|backup| backup.is_good(now)) {
+            None => problems.push("there is no good backup".to_owned()),
+            Some(newest) => {
+                let age = now.since(newest.started.unwrap_or(now));
+                if age > longest.as_duration() {
+                    problems.push(format!(
+                        "the newest good backup, {}, is {} old; the schedule {:?} promises one every {}",
+                        newest.name,
+                        Span::seconds(age.as_secs()),
+                        spec.schedule.as_str(),
+                        spec.schedule.longest_interval()
+                    ));
+                }
+            }
+        }
+        Self {
+            store,
+            backups,
+            problems,
+        }
+    }
+
+    /// The newest backup that can be counted on.
+    pub fn newest_good(&self, now: Timestamp) -> Option<&BackupRecord> {
+        self.backups.iter().find(|backup| backup.is_good(now))
+    }
+
+    /// The newest proof of a restore.
+    pub fn last_proof(&self) -> Option<&RestoreProof> {
+        self.backups
+            .iter()
+            .filter_map(|backup| backup.proof.as_ref())
+            .max_by_key(|proof| proof.at)
+    }
+}
+
 /// A restore that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreProof {
     /// Which backup.
     pub backup: String,
-    /// When it was proved.
+    /// When that backup began.
+    pub taken: Timestamp,
+    /// When its restore began.
+    pub began: Timestamp,
+    /// When its data was found whole.
     pub at: Timestamp,
-    /// What was checked, and the result.
+    /// What was checked.
     pub checks: Vec<String>,
-    /// Age of the data when restored: measured RPO.
-    pub rpo: Span,
-    /// How long the restore took: measured RTO.
-    pub rto: Span,
+}
+
+impl RestoreProof {
+    /// Age of the data when it was restored: the measured recovery point, in whole seconds.
+    pub fn recovery_point(&self) -> Duration {
+        Duration::from_secs(self.began.since(self.taken).as_secs())
+    }
+
+    /// From the start of the restore until the data was found whole: the measured recovery time, in whole seconds.
+    pub fn recovery_time(&self) -> Duration {
+        Duration::from_secs(self.at.since(self.began).as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{BackupRecord, BackupSpec, BackupStatus};
+    use crate::Capability;
+    use crate::resource::State;
+    use crate::value::{Span, Timestamp};
+
+    fn spec() -> BackupSpec {
+        BackupSpec::new("demo", "0 2 * * *".parse().unwrap(), Span::days(7))
+    }
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-{text}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn retention_outlives_the_longest_gap_and_scope_holds_data() {
+        assert!(spec().check().is_ok());
+        let mut short = spec();
+        short.retention = Span::hours(47);
+        assert!(short.check().unwrap_err().help().unwrap().contains("2d"));
+        assert!(spec().with_scope([Capability::Security]).check().is_err());
+        assert!(spec().with_scope([]).check().is_err());
+    }
+
+    #[test]
+    fn a_status_names_what_is_wrong() {
+        let now = at("24T12:00:00");
+        let good = || {
+            let mut one = BackupRecord::new("monday", State::Ready);
+            one.started = Some(at("24T02:00:00"));
+            one.expires = Some(at("30T02:00:00"));
+            one
+        };
+        let failed = |why: &str| State::Failed { why: why.to_owned() };
+        let with = |change: &dyn Fn(&mut BackupRecord)| {
+            let mut one = good();
+            change(&mut one);
+            one
+        };
+        let down = State::Progressing {
+            what: "Unavailable: no such host".to_owned(),
+        };
+        for (name, store, backups, words) in [
+            ("whole", State::Ready, vec![good()], &[][..]),
+            ("store away", down, vec![good()], &["Unavailable: no such host"]),
+            ("none", State::Ready, vec![], &["there is no good backup"]),
+            (
+                "failed",
+                State::Ready,
+                vec![with(&|one| one.state = failed("PartiallyFailed with 2 errors"))],
+                &["monday failed: PartiallyFailed with 2 errors", "no good backup"],
+            ),
+            (
+                "left out",
+                State::Ready,
+                vec![with(&|one| {
+                    one.problems = vec!["volume database/postgres-0/backup was left out".to_owned()];
+                })],
+                &[
+                    "monday: volume database/postgres-0/backup was left out",
+                    "no good backup",
+                ],
+            ),
+            (
+                "stale",
+                State::Ready,
+                vec![with(&|one| one.started = Some(at("20T02:00:00")))],
+                &["monday, is 106h old"],
+            ),
+            (
+                "past its time",
+                State::Ready,
+                vec![with(&|one| one.expires = Some(at("24T02:00:00")))],
+                &["past its time", "no good backup"],
+            ),
+            (
+                "from the future",
+                State::Ready,
+                vec![with(&|one| one.started = Some(at("25T02:00:00")))],
+                &["a clock is wrong"],
+            ),
+            (
+                "an old failure under a newer whole one",
+                State::Ready,
+                vec![
+                    with(&|one| {
+                        one.state = failed("x");
+                        one.started = Some(at("23T02:00:00"));
+                    }),
+                    good(),
+                ],
+                &[],
+            ),
+        ] {
+            let status = BackupStatus::new(&spec(), store, backups, now);
+            assert_eq!(status.problems.len(), words.len(), "{name}: {:?}", status.problems);
+            for (problem, word) in status.problems.iter().zip(words) {
+                assert!(problem.contains(word), "{name}: {problem}");
+            }
+        }
+    }
 }

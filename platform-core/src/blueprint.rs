@@ -145,6 +145,14 @@ impl Context {
         Ok(context)
     }
 
+    /// The set of a one-off run, such as a backup taken by hand: apart from the platform's, so that neither prunes the other.
+    ///
+    /// # Errors
+    /// When the name cannot be part of a set id.
+    pub fn one_off(&self, verb: &str, name: &str) -> Result<SetId, InvalidValue> {
+        SetId::new(format!("{}/run/{verb}-{name}", self.set))
+    }
+
     /// The name to use where `default` is computed.
     pub fn name_of<'a>(&'a self, default: &'a str) -> &'a str {
         self.names.get(default).map_or(default, String::as_str)

@@ -23,7 +23,8 @@ pub mod testing;
 pub mod value;
 
 pub use backup::{
-    Backup, BackupFeatures, BackupOutputs, BackupRun, BackupSpec, BackupStore, Definitions, RestoreProof,
+    Backup, BackupFeatures, BackupOutputs, BackupRecord, BackupRun, BackupSpec, BackupStatus, BackupStore, Definitions,
+    RestoreProof,
 };
 pub use blueprint::{Blueprint, Context, Environment, Stack};
 pub use cache::{Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec};

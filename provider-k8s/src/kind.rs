@@ -12,7 +12,9 @@ mod limit_range;
 mod namespace;
 mod network_policy;
 mod persistent_volume_claim;
+mod pod;
 mod pod_disruption_budget;
+mod pod_volume_backup;
 mod resource_quota;
 mod restore;
 mod role;
@@ -31,7 +33,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// All kinds, in the order of their names.
-pub(crate) static KINDS: [&KubeKind; 22] = [
+pub(crate) static KINDS: [&KubeKind; 24] = [
     &backup::KIND,
     &backup_storage_location::KIND,
     &cluster_role_binding::KIND,
@@ -44,7 +46,9 @@ pub(crate) static KINDS: [&KubeKind; 22] = [
     &namespace::KIND,
     &network_policy::KIND,
     &persistent_volume_claim::KIND,
+    &pod::KIND,
     &pod_disruption_budget::KIND,
+    &pod_volume_backup::KIND,
     &resource_quota::KIND,
     &restore::KIND,
     &role::KIND,

@@ -72,6 +72,11 @@ impl Shared {
         self.provider.place()
     }
 
+    /// For what no plan holds.
+    pub(crate) fn provider(&self) -> &dyn Provider {
+        self.provider.as_ref()
+    }
+
     /// The StorageClass of a volume.
     pub(crate) fn storage_class<'a>(&'a self, wanted: Option<&'a String>) -> Option<&'a str> {
         wanted.or(self.options.storage_class.as_ref()).map(String::as_str)

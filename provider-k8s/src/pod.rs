@@ -134,6 +134,11 @@ impl Container {
             )
     }
 
+    /// Its last lines become part of its pod's status when it fails.
+    pub(crate) fn says_why(self) -> Self {
+        self.with("terminationMessagePolicy", json!("FallbackToLogsOnError"))
+    }
+
     pub(crate) fn mount(mut self, volume: &str, path: &str) -> Self {
         self.mounts.push(json!({ "name": volume, "mountPath": path }));
         self

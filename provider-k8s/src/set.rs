@@ -148,7 +148,7 @@ pub(crate) fn apply_set_id(name: &str, namespace: &str, kind: &str, group: &str)
 }
 
 /// A set id as a label value and as a name: the text itself where it can be one.
-fn label(set: &str) -> String {
+pub(crate) fn label(set: &str) -> String {
     const LONGEST: usize = 58;
     let plain: String = set
         .to_lowercase()

@@ -210,7 +210,7 @@ fn images_are_named_by_digest_where_one_is_confirmed() {
         .filter(|image| image.digest.is_none())
         .map(|image| format!("{} {}", image.name, image.major))
         .collect();
-    assert_eq!(tagged, ["postgres 16", "valkey 8", "redis 7"]);
+    assert_eq!(tagged, ["postgres 16", "valkey 8", "redis 7", "velero-plugin-for-aws "]);
     let digests = provider_k8s::CATALOGUE.iter().filter_map(|image| image.digest);
     let mut seen = BTreeSet::new();
     for digest in digests {

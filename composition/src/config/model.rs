@@ -223,7 +223,7 @@ block! {
     }
 
     /// Where backups are kept: in the cluster (`capacity`, `memory`, `storage_class`), or in a bucket outside of it
-    /// (`endpoint`, `bucket`, `region`, `credentials`). A change from one to the other needs an approval.
+    /// (`endpoint`, `bucket`, `region`, `access`). A change from one to the other needs an approval.
     BackupStoreConfig {
         /// Size of the store's volume, at least 1Gi. Default: 20Gi. Grows online, never shrinks.
         capacity: Option<Size>;
@@ -238,7 +238,7 @@ block! {
         /// The bucket's region. Default: us-east-1.
         region: Option<String>;
         /// The file of AWS credentials with the profile `default` that opens the bucket, from a `SecretSource`.
-        credentials: Option<CredentialsConfig>;
+        access: Option<CredentialsConfig>;
     }
 
     /// Credentials that the caller supplies; their value is never in a config file.

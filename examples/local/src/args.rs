@@ -40,11 +40,37 @@ pub(crate) enum Command {
     Outputs,
     /// Removes the platform and keeps what holds data. Exit codes as of apply
     Destroy,
+    /// Backups: taken now, listed, judged, proved by a restore, restored
+    Backup {
+        #[command(subcommand)]
+        verb: BackupVerb,
+    },
     /// Shows the effective config
     Config {
         /// With the layer, line and column that each value came from
         #[arg(long)]
         explain: bool,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum BackupVerb {
+    /// Takes one now. Exit code: 0 whole, 2 something was left out, 1 error
+    Run,
+    /// Lists what is there
+    List,
+    /// Judges whether the platform could be restored. Exit code: 0 yes, 2 problems, 1 error
+    Status,
+    /// Restores one beside the platform, checks its data, and keeps the proof
+    Drill {
+        /// Default: the newest that can be counted on
+        #[arg(value_name = "BACKUP")]
+        backup: Option<String>,
+    },
+    /// Puts back what one holds and the cluster no longer has; refuses over servers that still stand
+    Restore {
+        #[arg(value_name = "BACKUP")]
+        backup: String,
     },
 }
 

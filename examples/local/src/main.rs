@@ -1,6 +1,7 @@
 //! The whole platform on one Kubernetes cluster, or on an embedded SIMULATED world.
 
 mod args;
+mod backups;
 mod connect;
 mod consent;
 mod next;

@@ -20,6 +20,12 @@ pub(crate) fn after_apply(options: &Options, target: &Target, outputs: &Value) -
         ),
         (format!("{COMMAND} destroy{same}"), "removes it, keeps the data"),
     ];
+    if !outputs["backup"].is_null() {
+        lines.extend([
+            (format!("{COMMAND} backup run{same}"), "takes a backup now"),
+            (format!("{COMMAND} backup drill{same}"), "proves it by restoring it"),
+        ]);
+    }
     match target {
         Target::World(_) => lines.push((
             format!("{COMMAND} apply --context kind-ml-platform"),

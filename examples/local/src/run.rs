@@ -2,6 +2,7 @@
 
 use crate::Exit;
 use crate::args::{Cli, Command, Options, Output};
+use crate::backups;
 use crate::connect::{Connection, Target, connect};
 use crate::consent::{approvals, holder, verdict};
 use crate::next;
@@ -29,6 +30,10 @@ pub(crate) async fn run(cli: &Cli, stop: &Stop) -> Result<Exit> {
         Some(Command::Drift) => Session::open(options).await?.drift().await,
         Some(Command::Outputs) => Session::open(options).await?.outputs().await,
         Some(Command::Destroy) => Session::open(options).await?.destroy(stop).await,
+        Some(Command::Backup { verb }) => {
+            let session = Session::open(options).await?;
+            backups::run(verb, &session.platform, &session.screen()).await
+        }
         Some(Command::Apply { file: None }) | None => Session::open(options).await?.apply(stop).await,
     }
 }

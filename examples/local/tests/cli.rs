@@ -304,3 +304,41 @@ fn a_real_cluster_is_named_never_guessed() {
     let (code, error) = run(&["plan", "--context", "absent"]);
     assert!(code == Some(1) && error.contains("absent"), "{error}");
 }
+
+#[test]
+fn backups_are_taken_and_proved() {
+    let desk = Desk::new();
+    desk.expect(0, &["apply"]);
+    let settled = desk.expect(2, &["backup", "status"]);
+    for part in ["there is no good backup", "never: no backup was restored yet"] {
+        assert!(settled.contains(part), "{part} is missing in\n{settled}");
+    }
+    assert!(desk.expect(0, &["backup", "list"]).contains("none yet"));
+    desk.expect(1, &["backup", "drill"]);
+    let taken = desk.expect(0, &["backup", "run"]);
+    assert!(taken.contains("is complete"), "{taken}");
+    let list = lines(&desk.expect(0, &["backup", "list", "--output", "json"]));
+    let name = list[0]["backups"][0]["name"].as_str().unwrap();
+    assert_eq!(list[0]["simulated"], true);
+    assert_eq!(list[0]["backups"][0]["state"], "complete");
+    let status = desk.expect(0, &["backup", "status"]);
+    assert!(status.contains(name) && status.contains("unproved"), "{status}");
+
+    let drill = desk.expect(0, &["backup", "drill"]);
+    for part in ["is proved: RPO", "database: every table", "cache:", "storage:"] {
+        assert!(drill.contains(part), "{part} is missing in\n{drill}");
+    }
+    let status = lines(&desk.expect(0, &["backup", "status", "--output", "json"]));
+    assert_eq!(status[0]["last_proof"]["backup"], name);
+    assert_eq!(status[0]["problems"], serde_json::json!([]));
+    desk.expect(0, &["backup", "drill", name]);
+    // Neither the backup nor the proof is the platform's to remove, and a drill leaves nothing else.
+    desk.expect(0, &["plan"]);
+    assert!(
+        !desk.world().contains("Namespace/backup-drill"),
+        "the drill's namespace is gone"
+    );
+    let refused = desk.expect(3, &["backup", "restore", name]);
+    assert!(refused.contains("still stands"), "{refused}");
+    desk.expect(1, &["backup", "restore", "nothing"]);
+}

@@ -1,7 +1,10 @@
 //! Velero, and the store that it keeps backups in: never the store that it backs up.
 
 mod crds;
+mod drill;
+mod found;
 mod location;
+mod run;
 mod server;
 
 use super::object_store::{ObjectStore, check};
@@ -13,9 +16,9 @@ use crate::object::Scope;
 use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::{
-    AlarmSubject, Backup, BackupFeatures, BackupOutputs, BackupRun, BackupSpec, BackupStore, Blueprint, BucketSpec,
-    Call, Capability, Context, DataAsset, Definitions, Error, ErrorKind, Holds, RestoreProof, Result, Scrape,
-    StorageSpec, Surface, Workload,
+    AlarmSubject, Backup, BackupFeatures, BackupOutputs, BackupRecord, BackupRun, BackupSpec, BackupStatus,
+    BackupStore, Blueprint, BucketSpec, Call, Capability, Context, DataAsset, Definitions, Error, ErrorKind, Holds,
+    RestoreProof, Result, Scrape, StorageSpec, Surface, Workload,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +33,10 @@ const WORKERS: &str = "velero-workers";
 const STORE: &str = "backup-store";
 const STORE_SETUP: &str = "backup-bucket-setup";
 const METRICS: u16 = 8085;
+/// What marks the record of a drill.
+const PROOF: &str = "restore-proof";
+const VELERO_BACKUP: &str = "Backup.velero.io";
+const VELERO_RESTORE: &str = "Restore.velero.io";
 
 /// Velero.
 #[derive(Debug)]
@@ -38,11 +45,13 @@ pub(crate) struct KubernetesBackup(pub(crate) Arc<Shared>);
 #[async_trait]
 impl Backup for KubernetesBackup {
     fn features(&self) -> BackupFeatures {
-        BackupFeatures::default()
+        let mut features = BackupFeatures::default();
+        features.drill = true;
+        features
     }
 
     fn surface(&self, spec: &BackupSpec, context: &Context) -> Result<Surface> {
-        self.refuse(spec, context)?;
+        refuse(spec, context)?;
         let scope = Scope::new(self.0.place(), context, Capability::Backup)?;
         let mut calls = vec![Call::Dns, Call::ApiServer];
         let mut surface = Surface::default();
@@ -157,53 +166,65 @@ impl Backup for KubernetesBackup {
         &self.0.engine
     }
 
-    fn run(&self, _spec: &BackupSpec, _run: &str, _context: &Context) -> Result<Blueprint<BackupRun>> {
-        Err(later())
+    fn run(&self, spec: &BackupSpec, name: &str, context: &Context) -> Result<Blueprint<BackupRun>> {
+        refuse(spec, context)?;
+        run::backup(&Scope::new(self.0.place(), context, Capability::Backup)?, spec, name)
     }
 
-    fn restore(&self, _spec: &BackupSpec, _backup: &str, _context: &Context) -> Result<Blueprint<BackupRun>> {
-        Err(later())
+    fn restore(&self, spec: &BackupSpec, backup: &str, context: &Context) -> Result<Blueprint<BackupRun>> {
+        refuse(spec, context)?;
+        run::restore(&Scope::new(self.0.place(), context, Capability::Backup)?, spec, backup)
     }
 
-    fn drill(&self, _spec: &BackupSpec, _run: &str, _context: &Context) -> Result<Blueprint<RestoreProof>> {
-        Err(later())
+    fn drill(&self, spec: &BackupSpec, backup: &BackupRecord, context: &Context) -> Result<Blueprint<RestoreProof>> {
+        refuse(spec, context)?;
+        drill::blueprint(&self.0, spec, backup, context)
+    }
+
+    async fn status(&self, spec: &BackupSpec, context: &Context) -> Result<BackupStatus> {
+        refuse(spec, context)?;
+        found::status(&self.0, spec, context).await
+    }
+
+    async fn in_the_way(&self, spec: &BackupSpec, context: &Context) -> Result<Vec<String>> {
+        refuse(spec, context)?;
+        found::in_the_way(&self.0, spec, context).await
+    }
+
+    async fn said(&self, spec: &BackupSpec, context: &Context) -> Result<Vec<String>> {
+        refuse(spec, context)?;
+        found::said(&self.0, context).await
     }
 }
 
-fn later() -> Error {
-    Error::new(ErrorKind::Unsupported, "this version only makes scheduled backups")
-}
-
-impl KubernetesBackup {
-    /// Refuses what this provider cannot do.
-    fn refuse(&self, spec: &BackupSpec, context: &Context) -> Result<()> {
-        spec.check()?;
-        let refuse = |kind, what: &str, help: &str| Err(Error::new(kind, what).with_help(help));
-        if context.alone {
-            return refuse(
-                ErrorKind::Unsupported,
-                "backups alone have nothing to back up",
-                "ask for them in a platform, with the capabilities whose data they hold",
-            );
-        }
-        if spec.copy_to.is_some() {
-            return refuse(
-                ErrorKind::Unsupported,
-                "copies to a second region cannot be had from Velero",
-                "leave copy_to out, or place the backup on AWS",
-            );
-        }
-        if let BackupStore::External { endpoint, .. } = &spec.store
-            && !endpoint.starts_with("https://")
-        {
-            return refuse(
-                ErrorKind::Invalid,
-                "the backup store must be reached by https",
-                "write endpoint: https://...",
-            );
-        }
-        Ok(())
+/// Refuses what this provider cannot do.
+fn refuse(spec: &BackupSpec, context: &Context) -> Result<()> {
+    spec.check()?;
+    let refuse = |kind, what: &str, help: &str| Err(Error::new(kind, what).with_help(help));
+    if context.alone {
+        return refuse(
+            ErrorKind::Unsupported,
+            "backups alone have nothing to back up",
+            "ask for them in a platform, with the capabilities whose data they hold",
+        );
     }
+    if spec.copy_to.is_some() {
+        return refuse(
+            ErrorKind::Unsupported,
+            "copies to a second region cannot be had from Velero",
+            "leave copy_to out, or place the backup on AWS",
+        );
+    }
+    if let BackupStore::External { endpoint, .. } = &spec.store
+        && !endpoint.starts_with("https://")
+    {
+        return refuse(
+            ErrorKind::Invalid,
+            "the backup store must be reached by https",
+            "write endpoint: https://...",
+        );
+    }
+    Ok(())
 }
 
 /// The platform's own backup store: an S3 server of its own, in a namespace of its own.

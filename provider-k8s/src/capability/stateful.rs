@@ -187,7 +187,7 @@ impl Server<'_> {
 
 impl Job {
     /// Its service account, its inputs and, last, the Job itself under a name that its content gives.
-    fn into_resources(self, scope: &Scope<'_>, pull_secrets: &[String]) -> Result<Vec<Resource>> {
+    pub(crate) fn into_resources(self, scope: &Scope<'_>, pull_secrets: &[String]) -> Result<Vec<Resource>> {
         let account = service_account(scope, self.name)?;
         let inputs: Vec<&Value> = self.inputs.iter().map(|input| &input.desired).collect();
         let content = Digest::of(&inputs).short(16).to_owned();

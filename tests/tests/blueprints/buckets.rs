@@ -99,7 +99,8 @@ impl Store {
         let all = resources(&wanted).unwrap();
         let policy = &find(&all, "ConfigMap", "storage/bucket-setup").desired["data"]["policy.json"];
         self.folder.write("policy.json", policy.as_str().unwrap(), 0o444);
-        for record in all.iter().filter(|one| is_record(one)) {
+        let here = |one: &&Resource| is_record(one) && one.id.name().namespace() == Some("storage");
+        for record in all.iter().filter(here) {
             let bucket = record.id.name().base().strip_prefix("bucket-").unwrap();
             for key in ["versioning", "lifecycle.json"] {
                 let value = record.desired["data"][key].as_str().unwrap();

@@ -51,6 +51,18 @@ impl Postgres {
             &script("database/postgres-config", "99-first-start-done.sh"),
             0o444,
         );
+        for name in ["backup.sh", "backup.sql", "rows.sql"] {
+            folder.write(
+                &format!("conf/{name}"),
+                &script("database/postgres-config", name),
+                0o444,
+            );
+        }
+        folder.write(
+            "steps/50-restore.sh",
+            &script("database/postgres-config", "50-restore.sh"),
+            0o444,
+        );
         for name in ["roles.sh", "roles.sql"] {
             folder.write(
                 &format!("scripts/{name}"),
@@ -94,6 +106,8 @@ impl Postgres {
                 "--data-checksums --auth-host=scram-sha-256 --auth-local=scram-sha-256".to_owned(),
             ),
             ("CONFIG", folder.text("conf/postgresql.conf")),
+            ("BACKUP", folder.folder("copy")),
+            ("SCRIPTS", folder.text("conf")),
             ("SOCKETS", folder.text("run")),
             ("SOCKET_PORT", port.to_string()),
             ("STEPS", folder.text("steps")),
@@ -354,4 +368,97 @@ fn a_first_start_killed_half_way_starts_again() {
     // Nothing of the killed ones stays on this machine.
     drop((first, second));
     assert!(segments.iter().all(|id| !has_segment(id)), "{segments:?}");
+}
+
+/// A backup's copy is of one moment, is loaded in the first start of an empty volume with owners and rows, and a copy that
+/// is not whole keeps the server from serving.
+#[test]
+fn a_lost_database_comes_back_from_the_copy() {
+    let postgres = Postgres::new();
+    let mut server = postgres.serving();
+    assert!(postgres.roles().status.success());
+    postgres.answer(
+        "app",
+        "s3cret'x",
+        "CREATE TABLE runs (id bigserial PRIMARY KEY, note text); INSERT INTO runs (note) SELECT 'run ' || n FROM generate_series(1, 500) n; \
+         CREATE SCHEMA \"Odd Names\"; CREATE TABLE \"Odd Names\".\"Empty one\" ();",
+    );
+    let backup = || {
+        let mut env = postgres.env.clone();
+        env.insert("PGPORT", postgres.port.to_string());
+        run("/bin/sh", &[&postgres.folder.text("conf/backup.sh")], &env)
+    };
+    for round in 0..2 {
+        let copied = backup();
+        assert!(copied.status.success(), "{round}: {}", text(&copied));
+        assert!(text(&copied).contains("copied 2 tables"), "{}", text(&copied));
+    }
+    let rows = std::fs::read_to_string(postgres.folder.path().join("copy/copy/rows")).unwrap();
+    assert_eq!(rows, "Odd Names.Empty one|0\npublic.runs|500\n");
+    postgres.answer("app", "s3cret'x", "DELETE FROM runs");
+    server.stop("-INT");
+    let failed = backup();
+    assert!(!failed.status.success(), "a server that is away makes no copy");
+
+    let lose = || std::fs::remove_dir_all(postgres.folder.path().join("volume/pgdata")).unwrap();
+    lose();
+    let mut server = postgres.serving();
+    assert_eq!(postgres.answer(ADMIN, "adm1n", "SELECT count(*) FROM runs"), "500");
+    assert!(postgres.roles().status.success());
+    postgres.answer("app", "s3cret'x", "INSERT INTO runs (note) VALUES ('after')");
+    postgres.answer("app", "s3cret'x", "DELETE FROM runs WHERE note = 'after'");
+    let script = include_str!("../../../provider-k8s/src/capability/database/check.sh");
+    let check = postgres.folder.write("conf/check.sh", script, 0o444);
+    let checked = || {
+        let mut env = postgres.client_env();
+        env.insert("SCRIPTS", postgres.folder.text("conf"));
+        run("/bin/sh", &[&check], &env)
+    };
+    assert!(
+        text(&checked()).contains("2 tables are as the backup recorded"),
+        "{}",
+        text(&checked())
+    );
+    postgres.answer(ADMIN, "adm1n", "DROP TABLE runs");
+    let missing = checked();
+    assert!(
+        !missing.status.success() && text(&missing).contains("1 tables can be read"),
+        "{}",
+        text(&missing)
+    );
+    server.stop("-INT");
+
+    // A truncated dump, and one with other rows than were recorded.
+    let dump = postgres.folder.path().join("copy/copy/app.dump");
+    let whole = std::fs::read(&dump).unwrap();
+    for (name, bytes, rows) in [
+        ("truncated", &whole[..whole.len() / 2], rows.clone()),
+        ("other rows", &whole[..], rows.replace("500", "501")),
+    ] {
+        lose();
+        std::fs::write(&dump, bytes).unwrap();
+        std::fs::write(postgres.folder.path().join("copy/copy/rows"), rows).unwrap();
+        let mut server = postgres.start(&[]);
+        for _ in 0..1500 {
+            assert!(!postgres.is_ready(), "{name}: it serves");
+            if server.ended() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert!(server.ended(), "{name}: {}", server.log());
+        server.kill();
+    }
+
+    // No copy at all: a new, empty database, which the check tells from a restored one.
+    lose();
+    std::fs::remove_dir_all(postgres.folder.path().join("copy/copy")).unwrap();
+    let mut server = postgres.serving();
+    let empty = checked();
+    assert!(
+        !empty.status.success() && text(&empty).contains("is a new, empty one"),
+        "{}",
+        text(&empty)
+    );
+    server.stop("-INT");
 }

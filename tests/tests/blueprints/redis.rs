@@ -30,6 +30,7 @@ impl Redis {
             ("app-password", "app-pw"),
             ("probe-password", "probe-pw"),
             ("exporter-password", "exporter-pw"),
+            ("backup-password", "backup-pw"),
         ];
         let users = derive(
             recipe("cache/redis-internal", "users.acl")["template"]
@@ -42,8 +43,13 @@ impl Redis {
         }
         folder.write("secret/users.acl", &users, 0o440);
         folder.write("secret/probe-password", "probe-pw", 0o440);
+        folder.write("secret/backup-password", "backup-pw", 0o440);
         folder.write("conf/start.sh", &script("cache/redis-config", "start.sh"), 0o444);
         folder.write("conf/probe.sh", &script("cache/redis-config", "probe.sh"), 0o444);
+        if let Some(script) = config_map["backup.sh"].as_str() {
+            folder.write("conf/backup.sh", script, 0o444);
+        }
+        folder.folder("copy");
         let config = config_map["redis.conf"].as_str().unwrap();
         let config = config
             .replace("/etc/redis", folder.path().to_str().unwrap())
@@ -53,6 +59,7 @@ impl Redis {
         folder.write("conf/redis.conf", &config, 0o444);
         let mut env = BTreeMap::from([
             ("PATH", format!("{}:/usr/bin:/bin", programs.programs().display())),
+            ("BACKUP", folder.text("copy")),
             ("CA", folder.text("tls/ca.crt")),
             ("CLIENT", "redis-cli".to_owned()),
             ("CONFIG", folder.text("conf/redis.conf")),
@@ -135,6 +142,8 @@ fn users_may_do_what_they_need_and_no_more() {
         ),
         ("exporter", "exporter-pw", &["DBSIZE"], "1"),
         ("exporter", "exporter-pw", &["GET", "k"], "NOPERM"),
+        ("backup", "backup-pw", &["GET", "k"], "NOPERM"),
+        ("backup", "backup-pw", &["CONFIG", "GET", "maxmemory"], "NOPERM"),
         ("", "", &["PING"], "NOAUTH"),
         ("default", "app-pw", &["PING"], "NOAUTH"),
     ] {
@@ -210,4 +219,45 @@ fn keys_survive_kill_and_stop() {
     let mut third = redis.serving();
     assert_eq!(redis.cli("app", "app-pw", &["GET", "just"]), "now");
     third.stop("-TERM");
+}
+
+/// A backup's copy is whole, is loaded in the place of a lost volume, and is not taken for data beside it.
+#[test]
+fn a_lost_volume_comes_back_from_the_copy() {
+    let redis = Redis::new();
+    let mut server = redis.serving();
+    assert_eq!(redis.cli("app", "app-pw", &["SET", "model", "weights"]), "OK");
+    let backup = || run("/bin/sh", &[&redis.folder.text("conf/backup.sh")], &redis.env);
+    for round in 0..2 {
+        let copied = backup();
+        assert!(copied.status.success(), "{round}: {}", text(&copied));
+    }
+    assert_eq!(redis.cli("app", "app-pw", &["SET", "model", "newer"]), "OK");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    server.stop("-TERM");
+
+    let mut server = redis.serving();
+    assert_eq!(
+        redis.cli("app", "app-pw", &["GET", "model"]),
+        "newer",
+        "its own data first"
+    );
+    server.stop("-TERM");
+    std::fs::remove_dir_all(redis.folder.path().join("data/valkey")).unwrap();
+    let mut server = redis.serving();
+    assert_eq!(redis.cli("app", "app-pw", &["GET", "model"]), "weights");
+    let mut env = redis.env.clone();
+    env.insert("HOST", "localhost".to_owned());
+    env.insert("TRIES", "3".to_owned());
+    let script = include_str!("../../../provider-k8s/src/capability/cache/check.sh");
+    let check = redis.folder.write("conf/check.sh", script, 0o444);
+    let checked = run("/bin/sh", &[&check], &env);
+    assert!(text(&checked).contains("1 keys loaded"), "{}", text(&checked));
+    server.stop("-TERM");
+
+    let unanswered = run("/bin/sh", &[&check], &env);
+    assert!(!unanswered.status.success());
+    assert!(text(&unanswered).contains("does not answer"), "{}", text(&unanswered));
+    let failed = backup();
+    assert!(!failed.status.success(), "a server that is away makes no copy");
 }

@@ -310,7 +310,7 @@ impl BackupStoreConfig {
         let outside = [
             ("bucket", self.bucket.is_some()),
             ("region", self.region.is_some()),
-            ("credentials", self.credentials.is_some()),
+            ("access", self.access.is_some()),
         ];
         let Some(endpoint) = &self.endpoint else {
             for (key, _) in outside.iter().filter(|(_, there)| *there) {
@@ -333,7 +333,7 @@ impl BackupStoreConfig {
             let message = format!("a store outside of the cluster needs `{key}`");
             let help = match *key {
                 "bucket" => "add bucket: NAME",
-                _ => "add credentials: { supplied: NAME, revision: 1 }",
+                _ => "add access: { supplied: NAME, revision: 1 }",
             };
             reader.refuse_key(node, Rule::BackupStore, "endpoint", message, help);
         }

@@ -27,6 +27,13 @@ pub(super) fn resources(
     let surfaces = with_surface(scope.context(), Capability::Backup, surface);
     let security = scope.under(Capability::Security.as_str());
     let mut first = policy::of_workloads(&security, Capability::Backup, &surfaces, &shared.options)?;
+    // How many workers there are depends on nodes and volumes, so only what opens the cluster is counted.
+    first.push(security.object(
+        "ResourceQuota",
+        "quota",
+        "quota",
+        json!({ "spec": { "hard": { "services.loadbalancers": "0", "services.nodeports": "0" } } }),
+    )?);
     // Velero itself runs, its workers too, with the token of this account.
     first.push(scope.object(
         "ServiceAccount",

@@ -8,8 +8,12 @@ ask() {
 }
 figure() { ask info persistence | tr -d '\r' | sed -n "s/^$1://p"; }
 idle() {
-  until [ "$(figure rdb_bgsave_in_progress)" = 0 ]; do
-    sleep 1
+  while :; do
+    case "$(figure rdb_bgsave_in_progress)" in
+      0) return ;;
+      1) sleep 1 ;;
+      *) echo "the server does not answer" >&2; exit 1 ;;
+    esac
   done
 }
 idle
