@@ -244,5 +244,7 @@ pub fn manifest(resource: &Resource) -> Value {
 
 /// The pod template in a document, if it makes pods.
 pub fn pod_template(document: &Value) -> Option<&Value> {
-    document.pointer("/spec/template")
+    document
+        .pointer("/spec/template")
+        .filter(|template| template["spec"]["containers"].is_array())
 }

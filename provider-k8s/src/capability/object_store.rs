@@ -8,9 +8,7 @@ use crate::kubernetes::Shared;
 use crate::object::Scope;
 use crate::pod::{Container, Resources, scratch_volume, secret_volume};
 use platform_core::value::{Recipe, Size};
-use platform_core::{
-    Call, Capability, Error, ErrorKind, Holds, Resource, Result, StorageSpec, Surface, Workload,
-};
+use platform_core::{Call, Capability, Error, ErrorKind, Holds, Resource, Result, StorageSpec, Surface, Workload};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +44,15 @@ fn has_setup(spec: &StorageSpec, s3: &S3Server) -> bool {
     s3.users || !spec.buckets.is_empty()
 }
 
+/// The Secret with the key of a store's clients, and that access key: the server's own where it knows no users.
+pub(crate) fn client_key(name: &str, s3: &S3Server) -> (String, &'static str) {
+    let keys = Keys::new(name, s3);
+    match keys.application {
+        Some(application) => (application, APPLICATION),
+        None => (keys.server, ROOT),
+    }
+}
+
 /// One S3 server with its buckets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ObjectStore<'a> {
@@ -70,13 +77,9 @@ impl ObjectStore<'_> {
         format!("https://{}:{PORT}", self.host())
     }
 
-    /// The Secret with the key of clients, and that key: the server's own where it knows no users.
+    /// [`client_key`] of this store.
     pub(crate) fn client_key(&self) -> (String, &'static str) {
-        let keys = Keys::new(self.name, &self.shared.options.s3.server());
-        match keys.application {
-            Some(application) => (application, APPLICATION),
-            None => (keys.server, ROOT),
-        }
+        client_key(self.name, &self.shared.options.s3.server())
     }
 
     /// The server, and the Job if there is something to set up.

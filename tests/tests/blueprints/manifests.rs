@@ -4,7 +4,7 @@ use platform_core::value::{ResourceId, Supplied, gib, mib};
 use platform_core::{
     AllowRule, BucketSpec, Capability, Context, Environment, ErrorKind, Holds, OnRemoval, Resource, Stack,
 };
-use platform_tests::manifests::{Wanted, context, manifest, resources, stack};
+use platform_tests::manifests::{Wanted, context, manifest, pod_template, resources, stack};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ fn pods_start_after_all_they_name() {
         let all = resources(&wanted).unwrap();
         let by_id: BTreeMap<&ResourceId, &Resource> = all.iter().map(|resource| (&resource.id, resource)).collect();
         let mut checked = 0;
-        for workload in all.iter().filter(|one| one.desired.pointer("/spec/template").is_some()) {
+        for workload in all.iter().filter(|one| pod_template(&one.desired).is_some()) {
             let mut before = BTreeSet::new();
             let mut queue = vec![workload];
             while let Some(next) = queue.pop() {
@@ -300,6 +300,25 @@ fn what_cannot_be_had_is_refused_before_any_call() {
             error.help().is_some_and(|help| !help.is_empty()),
             "{what} gives no help"
         );
+    }
+}
+
+/// Velero gives a backup the labels of its template, or those of the schedule: with the set's mark on it, the next plan
+/// would take every backup for a member that nobody asks for.
+#[test]
+fn backups_never_carry_the_marks_of_the_set() {
+    for (name, wanted) in fixtures() {
+        let all = resources(&wanted).unwrap();
+        let schedule = all.iter().find(|one| one.id.kind().as_str() == "Schedule.velero.io").unwrap();
+        let template = &schedule.desired["spec"]["template"];
+        let labels = template["metadata"]["labels"].as_object().unwrap();
+        assert!(!labels.is_empty(), "{name}: without labels Velero copies those of the schedule");
+        assert!(
+            labels.keys().all(|key| !key.contains("mlplat.dev") && !key.contains("applyset")),
+            "{name}: {labels:?}"
+        );
+        assert_ne!(schedule.desired["spec"]["useOwnerReferencesInBackup"], true);
+        assert!(!template["includedNamespaces"].as_array().unwrap().is_empty(), "{name}: none is all of the cluster");
     }
 }
 

@@ -264,8 +264,10 @@ fn check(shared: &Shared, scope: &Scope<'_>, subject: &Subject<'_>) -> Result<(J
     let (port, _) = subject.port;
     let port_text = port.to_string();
     let endpoint = format!("https://{name}:{port}");
+    let internal = format!("{name}-internal");
+    let (key_secret, access_key) = object_store::client_key(name, &shared.options.s3.server());
     let job = check_name(subject.capability);
-    let secret = |secret: &str, key: &str| secret_volume("secret", &format!("{name}-{secret}"), &[(key, key)]);
+    let secret = |secret: &str, key: &str| secret_volume("secret", secret, &[(key, key)]);
     let (image, scripts, env, secrets, what): (_, BTreeMap<&str, &str>, Vec<(&str, &str)>, _, _) =
         match subject.capability {
             Capability::Database => (
@@ -282,21 +284,21 @@ fn check(shared: &Shared, scope: &Scope<'_>, subject: &Subject<'_>) -> Result<(J
                     ("PGSSLROOTCERT", "/etc/check/tls/ca.crt"),
                     ("PGUSER", "platform_admin"),
                 ],
-                secret("internal", "admin-password"),
+                secret(&internal, "admin-password"),
                 "database: every table has the rows that the backup recorded",
             ),
             Capability::Cache => (
                 images.image("valkey", None)?,
                 BTreeMap::from([("check.sh", include_str!("../cache/check.sh"))]),
                 vec![("CLIENT", "valkey-cli"), ("HOST", name), ("PORT", &port_text)],
-                secret("internal", "backup-password"),
+                secret(&internal, "backup-password"),
                 "cache: the server loaded its snapshot and answers",
             ),
             _ => (
                 images.image("mc", None)?,
                 BTreeMap::from([("check.sh", include_str!("../storage/check.sh"))]),
-                vec![("ACCESS_KEY", object_store::ACCESS_KEY), ("ENDPOINT", &endpoint)],
-                secret("credentials", "secret-key"),
+                vec![("ACCESS_KEY", access_key), ("ENDPOINT", &endpoint)],
+                secret(&key_secret, "secret-key"),
                 "storage: every bucket and object can be listed",
             ),
         };

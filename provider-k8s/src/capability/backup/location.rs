@@ -4,7 +4,7 @@ use crate::capability::object_store::ObjectStore;
 use crate::foundation;
 use crate::object::{Scope, labels};
 use platform_core::value::{DOMAIN, Recipe, ResourceId, Span};
-use platform_core::{BackupSpec, BackupStore, Capability, Context, Holds, Resource, Result};
+use platform_core::{BackupSpec, BackupStore, Capability, Context, Error, ErrorKind, Holds, Resource, Result};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,9 +59,7 @@ impl Target {
                     None => (String::new(), String::new(), ""),
                 };
                 let key = "secret-key".to_owned();
-                let template = format!(
-                    "[default]\naws_access_key_id={user}\naws_secret_access_key={{secret-key}}\n"
-                );
+                let template = format!("[default]\naws_access_key_id={user}\naws_secret_access_key={{secret-key}}\n");
                 Ok(Self {
                     endpoint,
                     region: "us-east-1".to_owned(),
@@ -144,16 +142,28 @@ pub(super) fn port_of(endpoint: &str) -> u16 {
 }
 
 /// What a backup of the platform holds.
-pub(super) fn template(scope: &Scope<'_>, spec: &BackupSpec) -> Value {
-    json!({
+pub(super) fn template(scope: &Scope<'_>, spec: &BackupSpec) -> Result<Value> {
+    Ok(json!({
         "storageLocation": LOCATION,
-        "includedNamespaces": namespaces(scope.context(), spec),
+        "includedNamespaces": some_namespaces(scope.context(), spec)?,
         // Only the volumes that a pod's annotation names are copied, by the node agent.
         "defaultVolumesToFsBackup": false,
         "snapshotVolumes": false,
         "itemOperationTimeout": "4h0m0s",
         "ttl": ttl(spec.retention),
-    })
+    }))
+}
+
+/// [`namespaces`], at least one: to Velero, none means all of the cluster.
+pub(super) fn some_namespaces(context: &Context, spec: &BackupSpec) -> Result<BTreeSet<String>> {
+    let namespaces = namespaces(context, spec);
+    if namespaces.is_empty() {
+        return Err(
+            Error::new(ErrorKind::Invalid, "nothing in the scope of the backups keeps data")
+                .with_help("add a database, a storage or a cache with persistence to it, or ask for no backups"),
+        );
+    }
+    Ok(namespaces)
 }
 
 /// Where the data lies, by what the capabilities show.
@@ -178,7 +188,7 @@ pub(super) fn schedule_id(scope: &Scope<'_>) -> Result<ResourceId> {
 
 pub(super) fn schedule(scope: &Scope<'_>, spec: &BackupSpec) -> Result<Resource> {
     let name = scope.context().name.clone();
-    let mut template = template(scope, spec);
+    let mut template = template(scope, spec)?;
     // Without labels here, Velero gives every backup those of the Schedule: it would look like a member of the set,
     // and the next plan would take it for one that nobody wants any more.
     template["metadata"] = json!({ "labels": labels(scope.context(), Capability::Backup.as_str(), "backup") });

@@ -16,7 +16,7 @@ pub(super) fn object(scope: &Scope<'_>, kind: &str, name: &str, app: &str, body:
 
 /// The same as the schedule makes.
 pub(super) fn backup(scope: &Scope<'_>, spec: &BackupSpec, name: &str) -> Result<Blueprint<BackupRun>> {
-    let body = json!({ "spec": location::template(scope, spec) });
+    let body = json!({ "spec": location::template(scope, spec)? });
     let backup =
         object(scope, VELERO_BACKUP, name, Capability::Backup.as_str(), body)?.with_on_removal(OnRemoval::Retain);
     named(vec![backup], name)
@@ -27,7 +27,7 @@ pub(super) fn restore(scope: &Scope<'_>, spec: &BackupSpec, backup: &str) -> Res
     let name = restore_name("restore", backup)?;
     let body = json!({ "spec": {
         "backupName": backup,
-        "includedNamespaces": location::namespaces(scope.context(), spec),
+        "includedNamespaces": location::some_namespaces(scope.context(), spec)?,
         "existingResourcePolicy": "none",
         "itemOperationTimeout": "4h0m0s",
     }});

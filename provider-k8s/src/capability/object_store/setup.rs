@@ -55,18 +55,22 @@ pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys) -> Result<Job> {
     Ok(Job {
         name: setup,
         containers: vec![
-            Container::new("setup", store.shared.options.images.image("mc", None)?, Resources::client())
-                .command(["/bin/sh", "/etc/store/scripts/setup.sh"])
-                .env(
-                    &env.iter()
-                        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                        .collect(),
-                )
-                .mount("tmp", "/tmp")
-                .mount_read_only("scripts", "/etc/store/scripts")
-                .mount_read_only("buckets", BUCKETS)
-                .mount_read_only("credentials", CREDENTIALS)
-                .mount_read_only("ca", "/etc/store/ca"),
+            Container::new(
+                "setup",
+                store.shared.options.images.image("mc", None)?,
+                Resources::client(),
+            )
+            .command(["/bin/sh", "/etc/store/scripts/setup.sh"])
+            .env(
+                &env.iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            )
+            .mount("tmp", "/tmp")
+            .mount_read_only("scripts", "/etc/store/scripts")
+            .mount_read_only("buckets", BUCKETS)
+            .mount_read_only("credentials", CREDENTIALS)
+            .mount_read_only("ca", "/etc/store/ca"),
         ],
         volumes: vec![
             scratch_volume("tmp", Size::mib(16), true),
