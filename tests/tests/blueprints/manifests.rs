@@ -309,16 +309,27 @@ fn what_cannot_be_had_is_refused_before_any_call() {
 fn backups_never_carry_the_marks_of_the_set() {
     for (name, wanted) in fixtures() {
         let all = resources(&wanted).unwrap();
-        let schedule = all.iter().find(|one| one.id.kind().as_str() == "Schedule.velero.io").unwrap();
+        let schedule = all
+            .iter()
+            .find(|one| one.id.kind().as_str() == "Schedule.velero.io")
+            .unwrap();
         let template = &schedule.desired["spec"]["template"];
         let labels = template["metadata"]["labels"].as_object().unwrap();
-        assert!(!labels.is_empty(), "{name}: without labels Velero copies those of the schedule");
         assert!(
-            labels.keys().all(|key| !key.contains("mlplat.dev") && !key.contains("applyset")),
+            !labels.is_empty(),
+            "{name}: without labels Velero copies those of the schedule"
+        );
+        assert!(
+            labels
+                .keys()
+                .all(|key| !key.contains("mlplat.dev") && !key.contains("applyset")),
             "{name}: {labels:?}"
         );
         assert_ne!(schedule.desired["spec"]["useOwnerReferencesInBackup"], true);
-        assert!(!template["includedNamespaces"].as_array().unwrap().is_empty(), "{name}: none is all of the cluster");
+        assert!(
+            !template["includedNamespaces"].as_array().unwrap().is_empty(),
+            "{name}: none is all of the cluster"
+        );
     }
 }
 
