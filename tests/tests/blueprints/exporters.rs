@@ -4,14 +4,15 @@
 //! below, and expressions are written for both.
 
 use crate::buckets::Store;
-use crate::monitoring::{all_metrics, full, loud_spec, spec, watched};
+use crate::monitoring::promql::metrics;
+use crate::monitoring::{all_metrics, full, loud_spec, panel_expressions, spec, watched};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::server::{Folder, Server, find, free_port};
 use platform_core::BucketSpec;
 use platform_tests::manifests::{Wanted, resources};
 use platform_tests::metrics::KUBE_STATE;
-use provider_k8s::monitoring::{alertmanager, document, rules, scrape};
+use provider_k8s::monitoring::{alertmanager, document, job, rules, scrape};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -129,6 +130,72 @@ fn prove(server: &mut Server, port: u16, prefix: &str) -> BTreeMap<String, Strin
     seen
 }
 
+/// The expression of a rule with every limit so low that whatever there is passes it.
+fn without_limits(expr: &str) -> String {
+    let mut words: Vec<&str> = expr.split(' ').collect();
+    for at in 1..words.len() {
+        if matches!(words[at - 1], ">" | "==" | "!=") {
+            let brackets = words[at].len() - words[at].trim_end_matches(')').len();
+            words[at - 1] = ">=";
+            words[at] = &"0))))"[..=brackets];
+        }
+    }
+    words.join(" ")
+}
+
+/// Prometheus reads the exporter under the platform's labels: every panel that needs nothing else has an answer, and
+/// every rule something to compare with its limit.
+fn expressions_find_data(exporter: u16, job: &str, labels: &Value, prefix: &str) {
+    let folder = Folder::new();
+    let port = free_port();
+    let target = json!({ "targets": [format!("127.0.0.1:{exporter}")], "labels": labels });
+    let config = json!({
+        "global": { "scrape_interval": "1s" },
+        "scrape_configs": [{ "job_name": job, "static_configs": [target] }],
+    });
+    folder.write("prometheus.yml", &document(&config), 0o444);
+    let arguments = [
+        format!("--config.file={}", folder.text("prometheus.yml")),
+        format!("--storage.tsdb.path={}", folder.folder("prometheus")),
+        format!("--web.listen-address=127.0.0.1:{port}"),
+    ];
+    let mut prometheus = serve(Debian::Prometheus, "prometheus", &arguments, &[], &folder);
+    let (spec, context) = (spec(), full());
+    let watched = watched(&spec, &context);
+    let of_rules = rules::groups(&watched)
+        .into_iter()
+        .flat_map(|group| group.rules)
+        .map(|rule| (rule.alert.to_owned(), without_limits(&rule.expr)));
+    let mut open: Vec<(String, String)> = panel_expressions(&watched)
+        .into_iter()
+        .chain(of_rules)
+        .filter(|(_, expr)| {
+            let names = metrics(expr);
+            let here = |name: &String| name.starts_with(prefix) && ELSEWHERE.iter().all(|(listed, _)| listed != name);
+            !names.is_empty() && names.iter().all(here)
+        })
+        .collect();
+    let all = open.len();
+    let mut tries = 0;
+    // A rate needs two readings.
+    prometheus.wait("answer", || {
+        tries += 1;
+        open.retain(|(_, expr)| {
+            let query = expr
+                .bytes()
+                .fold(String::new(), |query, byte| format!("{query}%{byte:02X}"));
+            let answer = get(port, &format!("/api/v1/query?query={query}")).unwrap_or_default();
+            let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+            answer["data"]["result"].as_array().is_none_or(Vec::is_empty)
+        });
+        open.is_empty() || tries > 300
+    });
+    assert!(open.is_empty(), "no data: {open:#?}");
+    assert!(all >= 6, "{all}");
+    println!("{all} expressions have data of {job}");
+    prometheus.stop("-TERM");
+}
+
 /// The metrics of rules and panels with this beginning that must be shown here.
 fn proved_here(prefix: &str) -> BTreeSet<String> {
     let wanted: BTreeSet<String> = all_metrics()
@@ -206,6 +273,12 @@ fn postgres_exporter_shows_them() {
     }
     assert!(seen["pg_stat_database_numbackends"].contains("datname="));
     assert!(seen["pg_locks_count"].contains("mode="));
+    expressions_find_data(
+        port,
+        "postgres",
+        &json!({ "namespace": "database", "pod": "postgres-0" }),
+        "pg_",
+    );
     // A difference that is gone need not be borne any longer.
     for (metric, label, what) in DIFFERENCES {
         assert!(seen[*metric].contains(&format!("{label}=")), "{what}");
@@ -260,6 +333,12 @@ fn redis_exporter_shows_them() {
     let seen = prove(&mut exporter, port, "redis_");
     assert!(seen["redis_commands_failed_calls_total"].contains("cmd="));
     assert!(seen["redis_db_keys"].contains("db="));
+    expressions_find_data(
+        port,
+        "redis",
+        &json!({ "namespace": "cache", "pod": "redis-0" }),
+        "redis_",
+    );
     exporter.stop("-TERM");
     server.stop("-TERM");
 }
@@ -280,6 +359,7 @@ fn node_exporter_shows_them() {
         assert!(seen["node_filesystem_readonly"].contains(label));
     }
     assert!(seen["node_network_receive_bytes_total"].contains("device="));
+    expressions_find_data(port, job::NODE, &json!({ "node": "n1" }), "node_");
     exporter.stop("-TERM");
 }
 

@@ -5,8 +5,8 @@ pub(crate) mod promql;
 
 use platform_core::value::{Percent, Schedule, Span, Supplied};
 use platform_core::{
-    AlarmSubject, Capability, Channel, Context, Endpoint, ErrorKind, MonitoringSpec, PodSecurity, Receiver, Scrape,
-    Severity, Surface, Workload,
+    Capability, Channel, Context, Endpoint, ErrorKind, MonitoringSpec, PodSecurity, Receiver, Scrape, Severity,
+    Surface, Workload,
 };
 use platform_tests::manifests::{Wanted, context};
 use promql::metrics;
@@ -17,8 +17,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Longest age of a good backup in the fixtures: a weekly one, and a day.
 pub(crate) const BACKUP_AGE: u64 = 8 * 86_400;
-/// Name of the backup schedule in the fixtures.
-pub(crate) const SCHEDULE: &str = "platform";
 
 pub(crate) fn spec() -> MonitoringSpec {
     let percent = |n| Percent::new(n).unwrap();
@@ -109,7 +107,7 @@ fn observed(namespace: &str, jobs: &[(&str, u16)]) -> Surface {
     surface
 }
 
-/// The context of a platform with the surfaces of monitoring and backup in it.
+/// The context of a platform with the surface of monitoring in it.
 fn with_observers(wanted: &Wanted) -> Context {
     let mut context = context(wanted).unwrap();
     let own = [
@@ -122,17 +120,7 @@ fn with_observers(wanted: &Wanted) -> Context {
     let agents = observed(&context.namespace("monitoring-node"), &[(job::NODE, 9100)]);
     monitoring.workloads.extend(agents.workloads);
     monitoring.scrapes.extend(agents.scrapes);
-    let mut backup = observed(&context.namespace("backup"), &[("velero", 8085)]);
-    backup.subjects.push(AlarmSubject {
-        what: "age".to_owned(),
-        capability: Capability::Backup,
-        limit: Some(BACKUP_AGE),
-        subject: SCHEDULE.to_owned(),
-    });
-    context
-        .surfaces
-        .0
-        .extend([(Capability::Monitoring, monitoring), (Capability::Backup, backup)]);
+    context.surfaces.0.insert(Capability::Monitoring, monitoring);
     context
 }
 
@@ -414,7 +402,7 @@ fn scrapes_find_the_pods_of_the_surfaces() {
         .filter(|one| one["role"] == "pod")
         .map(|one| one["namespaces"]["names"].as_array().unwrap().len())
         .sum();
-    assert_eq!(named, 10, "each pod job names its namespaces");
+    assert_eq!(named, 11, "each pod job names its namespaces");
 }
 
 /// What a job's filter drops, no rule or panel can see.

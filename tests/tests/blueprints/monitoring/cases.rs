@@ -54,7 +54,7 @@ const MINIO: &str = r#"job="minio",namespace="storage",pod="minio-0""#;
 const NODE: &str = r#"job="node-exporter",node="n1""#;
 const STATE: &str = r#"job="kube-state-metrics",namespace="database""#;
 const API: &str = r#"job="apiserver""#;
-const VELERO: &str = r#"job="velero",schedule="platform""#;
+const VELERO: &str = r#"job="velero",schedule="ml-platform""#;
 
 /// All of them.
 pub(crate) fn cases() -> Vec<Case> {
@@ -430,7 +430,7 @@ fn backup() -> Vec<Case> {
     let of = |metric: &str, values: &str| format!("velero_backup_{metric}{{{VELERO}}} {values}");
     let ended = |alert: &'static str, metric: &str| {
         case(alert, "70m")
-            .raised(&[&of(metric, "0x60 1x30")], "schedule=platform", "1")
+            .raised(&[&of(metric, "0x60 1x30")], "schedule=ml-platform", "1")
             .quiet(&[&of(metric, "1x100")])
     };
     // The clock of promtool starts at 0, so a backup before it has a negative time.
@@ -441,10 +441,10 @@ fn backup() -> Vec<Case> {
         ended("BackupPartiallyFailed", "partial_failure_total"),
         ended("BackupInvalid", "validation_failure_total"),
         case("BackupLastFailed", "30m")
-            .raised(&[&of("last_status", "0x40")], "schedule=platform", "0")
+            .raised(&[&of("last_status", "0x40")], "schedule=ml-platform", "0")
             .quiet(&[&of("last_status", "1x40")]),
         case("BackupNeverSucceeded", "200m")
-            .raised(&[&of("attempt_total", "1x300")], "schedule=platform", "1")
+            .raised(&[&of("attempt_total", "1x300")], "schedule=ml-platform", "1")
             .quiet(&[
                 &of("attempt_total", "1x300"),
                 &of("last_successful_timestamp", "100x300"),
@@ -454,12 +454,12 @@ fn backup() -> Vec<Case> {
             .raised(&[&format!("{location} 0x30")], "backup_location_name=default", "0")
             .quiet(&[&format!("{location} 1x30")]),
         case("BackupUnseen", "40m")
-            .raised(&["up{job=\"velero\"} 1x60"], "job=velero,schedule=platform", "")
+            .raised(&["up{job=\"velero\"} 1x60"], "job=velero,schedule=ml-platform", "")
             .quiet(&[&of("attempt_total", "0x60")]),
         case("BackupStale", "70m")
             .raised(
                 &[&of("last_successful_timestamp", &last(BACKUP_AGE + 7_200))],
-                "schedule=platform",
+                "schedule=ml-platform",
                 "8d 2h 0m 0s",
             )
             .quiet(&[&of("last_successful_timestamp", &last(BACKUP_AGE - 60))]),
@@ -550,6 +550,7 @@ fn monitoring() -> Vec<Case> {
         "redis",
         "minio",
         "velero",
+        "node-agent",
         "prometheus",
         "alertmanager",
         "grafana",
