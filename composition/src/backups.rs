@@ -162,3 +162,134 @@ pub fn word(state: &State) -> &'static str {
         State::Deleting { .. } => "going",
     }
 }
+
+#[cfg(all(test, feature = "k8s"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::Platform;
+    use crate::config::PlatformConfig;
+    use platform_core::State;
+    use platform_core::engine::{Approvals, Event};
+    use platform_core::testing::{ManualClock, World};
+    use platform_core::value::Place;
+    use provider_k8s::Kubernetes;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const CONFIG: &str = "name: demo\nenvironment: local\ndatabase: {}\ncache: {}\nbackup: {}\n";
+
+    /// A platform that stands on a world.
+    fn standing() -> (ManualClock, World, Platform) {
+        let clock = ManualClock::new();
+        let world = World::new(
+            Place::kubernetes("main").unwrap(),
+            provider_k8s::facts,
+            Arc::new(clock.clone()),
+        );
+        let stack = Kubernetes::on(Arc::new(world.clone()), Arc::new(clock.clone()));
+        let config = PlatformConfig::parse(CONFIG, "demo.yaml").unwrap();
+        let platform = Platform::builder(config).provider(stack).build().unwrap();
+        let up = async {
+            let plan = platform.plan().await?;
+            platform.apply(&plan, &Approvals::none(), |_| {}).await
+        };
+        assert!(clock.drive(up).done().unwrap().unwrap().is_success());
+        (clock, world, platform)
+    }
+
+    /// Lets an object of this kind fail as soon as it is waited for.
+    fn failing(world: &World, kind: &'static str, why: &'static str) -> impl FnMut(Event) + Send {
+        let world = world.clone();
+        move |event| {
+            if let Event::Waiting { id, .. } = event
+                && id.kind().as_str() == kind
+            {
+                world.fail(&id, Some(why));
+            }
+        }
+    }
+
+    #[test]
+    fn a_backup_that_fails_is_no_good_one_and_a_later_one_makes_up_for_it() {
+        let (clock, world, platform) = standing();
+        let backups = platform.backups().unwrap().unwrap();
+        let on_event = failing(&world, "Backup.velero.io", "PartiallyFailed with 2 errors");
+        let why = clock.drive(backups.run(on_event)).done().unwrap().unwrap_err();
+        assert!(
+            why.report().contains("PartiallyFailed with 2 errors"),
+            "{}",
+            why.report()
+        );
+        let status = clock.drive(backups.status()).done().unwrap().unwrap();
+        assert!(matches!(status.backups[0].state, State::Failed { .. }));
+        assert!(
+            status
+                .problems
+                .iter()
+                .any(|problem| problem.contains("PartiallyFailed with 2 errors"))
+        );
+        assert!(clock.drive(backups.drill(None, |_| {})).done().unwrap().is_err());
+
+        clock.advance(Duration::from_secs(60));
+        assert!(clock.drive(backups.run(|_| {})).done().unwrap().is_ok());
+        let status = clock.drive(backups.status()).done().unwrap().unwrap();
+        assert_eq!(
+            (status.backups.len(), status.problems.len()),
+            (2, 0),
+            "{:?}",
+            status.problems
+        );
+        clock.advance(Duration::from_secs(9 * 86_400));
+        let status = clock.drive(backups.status()).done().unwrap().unwrap();
+        assert!(
+            status.problems[0].contains("old; the schedule"),
+            "{:?}",
+            status.problems
+        );
+    }
+
+    #[test]
+    fn a_drill_that_fails_says_why_proves_nothing_and_leaves_nothing() {
+        let (clock, world, platform) = standing();
+        let backups = platform.backups().unwrap().unwrap();
+        let taken = clock.drive(backups.run(|_| {})).done().unwrap().unwrap();
+        clock.advance(Duration::from_secs(7_200));
+        let before = world.ids();
+        for (kind, reason) in [
+            ("Restore.velero.io", "PartiallyFailed with 1 error"),
+            ("Job.batch", "BackoffLimitExceeded"),
+        ] {
+            let why = clock
+                .drive(backups.drill(None, failing(&world, kind, reason)))
+                .done()
+                .unwrap()
+                .unwrap_err();
+            assert!(why.report().contains(reason), "{}", why.report());
+            assert_eq!(world.ids(), before, "{kind}");
+            let status = clock.drive(backups.status()).done().unwrap().unwrap();
+            assert!(status.last_proof().is_none(), "{kind}");
+        }
+        let proof = clock
+            .drive(backups.drill(Some(&taken.name), |_| {}))
+            .done()
+            .unwrap()
+            .unwrap();
+        assert_eq!((proof.backup.as_str(), proof.checks.len()), (taken.name.as_str(), 2));
+        assert!(proof.recovery_point() >= Duration::from_secs(7_200), "{proof:?}");
+        assert!(proof.recovery_time() > Duration::ZERO, "{proof:?}");
+        let left: Vec<_> = world.ids().difference(&before).map(ToString::to_string).collect();
+        assert_eq!(
+            left,
+            [format!("k8s/main:ConfigMap/backup/restore-proof-{}", taken.name)]
+        );
+        let status = clock.drive(backups.status()).done().unwrap().unwrap();
+        assert_eq!(status.last_proof(), Some(&proof), "read back as it was measured");
+        // Proved again: the record is renewed, not doubled.
+        clock.advance(Duration::from_secs(3_600));
+        let later = clock.drive(backups.drill(None, |_| {})).done().unwrap().unwrap();
+        assert!(later.at > proof.at);
+        assert_eq!(world.ids().difference(&before).count(), 1);
+        // None of it is the platform's to remove.
+        assert!(clock.drive(platform.plan()).done().unwrap().unwrap().is_empty());
+    }
+}
