@@ -35,6 +35,10 @@ const CONFIG: &str = "/etc/postgres/conf";
 /// Connections that PostgreSQL and the exporter keep for themselves.
 const RESERVED_CONNECTIONS: u32 = 8;
 
+/// Seconds that a start may take: recovery after a crash; or loading a restored copy, which nothing may cut short.
+const STARTING: u32 = 600;
+const LOADING: u32 = 6 * 3600;
+
 /// PostgreSQL in a pod.
 #[derive(Debug)]
 pub(crate) struct KubernetesDatabase(pub(crate) Arc<Shared>);
@@ -163,7 +167,7 @@ impl Database for KubernetesDatabase {
             scratch_volume("tmp", Size::mib(256), false),
             scratch_volume("shm", Size::mib(256), true),
         ];
-        let mut server = self.server(spec)?;
+        let mut server = self.server(spec, if copied { LOADING } else { STARTING })?;
         if copied {
             // A dump is smaller than the database it is of.
             volumes.push(scratch_volume(backups::COPY, spec.storage, false));
@@ -267,7 +271,7 @@ impl KubernetesDatabase {
         Ok(())
     }
 
-    fn server(&self, spec: &DatabaseSpec) -> Result<Container> {
+    fn server(&self, spec: &DatabaseSpec, startup_seconds: u32) -> Result<Container> {
         let (volume, data) = paths(&spec.version);
         let env = [
             ("BACKUP", backups::COPY_PATH),
@@ -295,7 +299,7 @@ impl KubernetesDatabase {
                 .args(["postgres", "-c", "config_file=/etc/postgres/conf/postgresql.conf"])
                 .env(&texts(&env))
                 .ports(&BTreeMap::from([("postgres".to_owned(), PORT)]))
-                .probes(&ready, &ready, 600)
+                .probes(&ready, &ready, startup_seconds)
                 .mount("data", volume)
                 .mount("run", "/var/run/postgresql")
                 .mount("tmp", "/tmp")

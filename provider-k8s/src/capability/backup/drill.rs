@@ -311,6 +311,8 @@ fn check(shared: &Shared, scope: &Scope<'_>, subject: &Subject<'_>) -> Result<(J
         ("SCRATCH", "/tmp"),
         ("SCRIPTS", "/etc/check/scripts"),
         ("SECRETS", "/etc/check/secret"),
+        // Every two seconds: a little less than a run waits for a Job.
+        ("TRIES", "400"),
     ] {
         all.insert(key.to_owned(), value.to_owned());
     }
