@@ -230,7 +230,7 @@ mod tests {
         );
         assert!(clock.drive(backups.drill(None, |_| {})).done().unwrap().is_err());
 
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert!(clock.drive(backups.run(|_| {})).done().unwrap().is_ok());
         let status = clock.drive(backups.status()).done().unwrap().unwrap();
         assert_eq!(
@@ -239,7 +239,7 @@ mod tests {
             "{:?}",
             status.problems
         );
-        clock.advance(Duration::from_secs(9 * 86_400));
+        clock.advance(Duration::from_hours(9 * 24));
         let status = clock.drive(backups.status()).done().unwrap().unwrap();
         assert!(
             status.problems[0].contains("old; the schedule"),
@@ -253,7 +253,7 @@ mod tests {
         let (clock, world, platform) = standing();
         let backups = platform.backups().unwrap().unwrap();
         let taken = clock.drive(backups.run(|_| {})).done().unwrap().unwrap();
-        clock.advance(Duration::from_secs(7_200));
+        clock.advance(Duration::from_hours(2));
         let before = world.ids();
         for (kind, reason) in [
             ("Restore.velero.io", "PartiallyFailed with 1 error"),
@@ -275,7 +275,7 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!((proof.backup.as_str(), proof.checks.len()), (taken.name.as_str(), 2));
-        assert!(proof.recovery_point() >= Duration::from_secs(7_200), "{proof:?}");
+        assert!(proof.recovery_point() >= Duration::from_hours(2), "{proof:?}");
         assert!(proof.recovery_time() > Duration::ZERO, "{proof:?}");
         let left: Vec<_> = world.ids().difference(&before).map(ToString::to_string).collect();
         assert_eq!(
@@ -285,7 +285,7 @@ mod tests {
         let status = clock.drive(backups.status()).done().unwrap().unwrap();
         assert_eq!(status.last_proof(), Some(&proof), "read back as it was measured");
         // Proved again: the record is renewed, not doubled.
-        clock.advance(Duration::from_secs(3_600));
+        clock.advance(Duration::from_hours(1));
         let later = clock.drive(backups.drill(None, |_| {})).done().unwrap().unwrap();
         assert!(later.at > proof.at);
         assert_eq!(world.ids().difference(&before).count(), 1);
