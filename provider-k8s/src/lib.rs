@@ -1,5 +1,6 @@
 //! The platform on Kubernetes.
 
+mod autoscaled;
 mod backups;
 mod capability;
 mod catalogue;

@@ -34,7 +34,7 @@ pub(crate) fn touched(object: &Value, wish: &Value, manager: &str) -> Vec<(Field
     found
 }
 
-fn entries(object: &Value) -> &[Value] {
+pub(crate) fn entries(object: &Value) -> &[Value] {
     object["metadata"]["managedFields"]
         .as_array()
         .map(Vec::as_slice)
@@ -42,7 +42,7 @@ fn entries(object: &Value) -> &[Value] {
 }
 
 /// Calls `leaf` with the path of each owned field that the wish names.
-fn walk(fields: &Value, wish: &Value, live: &Value, path: &FieldPath, leaf: &mut dyn FnMut(&FieldPath)) {
+pub(crate) fn walk(fields: &Value, wish: &Value, live: &Value, path: &FieldPath, leaf: &mut dyn FnMut(&FieldPath)) {
     let Some(map) = fields.as_object() else { return };
     let mut below = false;
     for (key, inner) in map {

@@ -3,12 +3,12 @@
 use crate::client::{APPLY, Answer, Call, JSON};
 use crate::error::Attempt;
 use crate::kind::KubeKind;
-use crate::matcher;
 use crate::observe::Seen;
 use crate::provider::Inner;
 use crate::set::MANAGER;
 use crate::shape;
 use crate::stamp::{self, Reader};
+use crate::{autoscaled, matcher};
 use http::Method;
 use platform_core::value::{ResourceId, references};
 use platform_core::{Error, ErrorKind, Live, Observation, Owner, Preview, Resource, Result, State};
@@ -20,7 +20,7 @@ const IMMUTABLE: [&str; 6] = [
     "may not change once set",
     "is immutable after creation",
     "updates to statefulset spec for fields other than",
-    "can not be less than previous value",
+    "field can not be less than",
     "cannot change roleRef",
 ];
 
@@ -141,7 +141,10 @@ impl Asker<'_> {
             "{}?dryRun=All&force=true&fieldManager={MANAGER}&fieldValidation=Strict",
             stamp::path(self.kind, &self.wish.id)
         );
-        let body = stamp::body(self.kind, &self.seen.names, self.wish);
+        let mut body = stamp::body(self.kind, &self.seen.names, self.wish);
+        if let Some(there) = self.seen.objects.get(&self.wish.id) {
+            autoscaled::left_out(&mut body, &autoscaled::fields(there, &self.wish.desired));
+        }
         let attempt = Attempt::new("preview", stamp::what(self.kind, &self.wish.id));
         self.inner
             .api
@@ -274,6 +277,9 @@ impl Asker<'_> {
     }
 
     fn seen_as_wished(&self, object: &Value) -> Value {
-        shape::view(object, &shape::cleaned(&self.wish.desired), None)
+        let wish = shape::cleaned(&self.wish.desired);
+        let mut view = shape::view(object, &wish, None);
+        autoscaled::as_wished(&mut view, &wish, &autoscaled::fields(object, &wish));
+        view
     }
 }

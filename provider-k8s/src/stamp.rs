@@ -2,7 +2,7 @@
 
 use crate::kind::{KubeKind, find};
 use crate::set::{COMPONENT, DESIRED_HASH, EXPIRES, FIELDS, HOLDS, MANAGER, Names, ON_REMOVAL, RECIPES, SECRET_TYPE};
-use crate::{matcher, shape};
+use crate::{autoscaled, matcher, shape};
 use platform_core::value::{Digest, Place, ResourceId, Timestamp, Uid, canonical};
 use platform_core::{Error, ErrorKind, Holds, Live, OnRemoval, Resource, Result};
 use serde_json::{Map, Value, json};
@@ -155,6 +155,12 @@ impl Reader<'_> {
             (None, Some(before)) => shape::view_as_written(object, before),
             (None, None) => Value::Object(Map::new()),
         };
+        let decided = wish
+            .as_ref()
+            .map_or_else(Vec::new, |wish| autoscaled::fields(object, wish));
+        if let Some(wish) = &wish {
+            autoscaled::as_wished(&mut view, wish, &decided);
+        }
         if kind.facts.kind == "Secret" {
             self.show_recipes(&mut view, object, wish.as_ref());
         }
@@ -175,7 +181,11 @@ impl Reader<'_> {
             component: stamp(COMPONENT).unwrap_or_default().to_owned(),
             version: metadata["resourceVersion"].as_str().map(str::to_owned),
             written_from: stamp(DESIRED_HASH).map(str::to_owned),
-            touched: wish.map_or_else(Vec::new, |wish| matcher::touched(object, &wish, MANAGER)),
+            touched: wish.map_or_else(Vec::new, |wish| {
+                let mut touched = matcher::touched(object, &wish, MANAGER);
+                touched.retain(|(path, _)| !decided.contains(path));
+                touched
+            }),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::kind::KubeKind;
 use crate::provider::Inner;
 use crate::set::{MANAGER, Names};
 use crate::stamp::{self, Reader};
-use crate::{matcher, parent, secret_write};
+use crate::{autoscaled, matcher, parent, secret_write};
 use http::Method;
 use platform_core::engine::Permit;
 use platform_core::value::{Digest, FieldPath, ResourceId, SetId};
@@ -284,6 +284,7 @@ impl Writer<'_> {
             version = handed["metadata"]["resourceVersion"].clone();
         }
         let mut body = stamp::body(self.kind, &self.names, wish);
+        autoscaled::left_out(&mut body, &autoscaled::fields(there, &wish.desired));
         body["metadata"]["uid"] = there["metadata"]["uid"].clone();
         body["metadata"]["resourceVersion"] = version;
         let strict = "&fieldValidation=Strict";

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod applying;
+mod autoscaled;
 mod backups;
+mod configured;
 mod cost;
 mod end_state;
+mod growth;
 mod keeping;
 mod kills;
 mod metrics;
@@ -19,3 +22,4 @@ mod simulated_nodes;
 mod stage;
 mod standing;
 mod stored_plans;
+mod upgrades;

@@ -241,7 +241,13 @@ fn blocked_by_fields(step: Step, instead: &BTreeSet<&str>) -> Step {
         .filter(|change| !matches!(change.effect, FieldChange::InPlace | FieldChange::Restart))
         .map(|change| match change.effect {
             FieldChange::GrowOnly if change.before.as_ref().is_some_and(|before| amount(before).is_some()) => {
-                format!("{} only grows", change.path)
+                let text = |value: &Option<Value>| match value {
+                    Some(Value::String(text)) => text.clone(),
+                    Some(other) => other.to_string(),
+                    None => "nothing".to_owned(),
+                };
+                let (from, to) = (text(&change.before), text(&change.after));
+                format!("{} only grows: {from} cannot become {to}", change.path)
             }
             _ => format!(
                 "{} cannot change on an object that {}",
