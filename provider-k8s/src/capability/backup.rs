@@ -136,7 +136,7 @@ impl Backup for KubernetesBackup {
             .map(|one| one.id.clone())
             .collect();
         let target = location::Target::new(spec, context, own.as_ref().map(|store| store.object_store(&self.0)))?;
-        let mut server = server::resources(&self.0, &scope, spec, surface, &target)?;
+        let mut server = server::resources(&self.0, &scope, surface, &target)?;
         for one in &mut server {
             if matches!(one.id.kind().as_str(), "Deployment.apps" | "DaemonSet.apps") {
                 one.after.extend(definitions.iter().cloned());

@@ -8,7 +8,7 @@ use crate::object::{Scope, tidy};
 use crate::pod::{Container, Pod, Resources, scratch_volume};
 use crate::policy;
 use platform_core::value::{DOMAIN, Digest, Kind, Name, ResourceId, Size};
-use platform_core::{BackupSpec, Capability, Resource, Result, Surface};
+use platform_core::{Capability, Resource, Result, Surface};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -20,7 +20,6 @@ const RESTORE_CONFIG: &str = "fs-restore-action-config";
 pub(super) fn resources(
     shared: &Shared,
     scope: &Scope<'_>,
-    spec: &BackupSpec,
     surface: Surface,
     target: &Target,
 ) -> Result<Vec<Resource>> {
@@ -48,7 +47,7 @@ pub(super) fn resources(
         .short(16)
         .to_owned();
     first.extend(configs);
-    let mut server = deployment(shared, scope, spec, &config_hash)?;
+    let mut server = deployment(shared, scope, &config_hash)?;
     let mut agent = daemon_set(shared, scope, &config_hash)?;
     for one in [&mut server, &mut agent] {
         one.after.extend(first.iter().map(|one| one.id.clone()));
@@ -116,7 +115,7 @@ fn configs(scope: &Scope<'_>) -> Result<Vec<Resource>> {
     ])
 }
 
-fn deployment(shared: &Shared, scope: &Scope<'_>, spec: &BackupSpec, config_hash: &str) -> Result<Resource> {
+fn deployment(shared: &Shared, scope: &Scope<'_>, config_hash: &str) -> Result<Resource> {
     let images = &shared.options.images;
     let alive = json!({ "httpGet": { "path": "/metrics", "port": "metrics", "scheme": "HTTP" } });
     let env = [
@@ -138,14 +137,13 @@ fn deployment(shared: &Shared, scope: &Scope<'_>, spec: &BackupSpec, config_hash
     )
     .command(["/velero"])
     .args([
-        "server".to_owned(),
-        "--uploader-type=kopia".to_owned(),
-        "--default-volumes-to-fs-backup=false".to_owned(),
-        format!("--default-backup-ttl={}s", spec.retention.as_seconds()),
-        "--fs-backup-timeout=4h".to_owned(),
-        "--garbage-collection-frequency=1h".to_owned(),
-        format!("--repo-maintenance-job-configmap={UPKEEP_CONFIG}"),
-        format!("--metrics-address=:{METRICS}"),
+        "server",
+        "--uploader-type=kopia",
+        "--default-volumes-to-fs-backup=false",
+        "--fs-backup-timeout=4h",
+        "--garbage-collection-frequency=1h",
+        &format!("--repo-maintenance-job-configmap={UPKEEP_CONFIG}"),
+        &format!("--metrics-address=:{METRICS}"),
     ])
     .env(&texts(&env))
     .ports(&BTreeMap::from([("metrics".to_owned(), METRICS)]))
