@@ -11,6 +11,7 @@ mod growth;
 mod keeping;
 mod kills;
 mod metrics;
+mod neighbours;
 mod proxied;
 mod quotas;
 mod recorded;

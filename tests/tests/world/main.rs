@@ -5,6 +5,7 @@
 
 mod conformance;
 mod crash;
+mod golden;
 mod platform;
 mod recorded;
 mod rules;
@@ -22,6 +23,7 @@ fn main() {
     trials.extend(stories::trials());
     trials.extend(secrets::trials());
     trials.extend(recorded::trials());
+    trials.extend(golden::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
