@@ -1,7 +1,9 @@
 //! A provider in memory that behaves like a server.
 
+mod disturb;
 mod fields;
 mod follow;
+mod inspect;
 mod lease;
 mod provider;
 mod read;
@@ -10,22 +12,17 @@ mod state;
 mod tests;
 mod write;
 
+pub use inspect::Shape;
 pub use state::Loss;
 
 use crate::facts::{Creation, KindFacts};
-use crate::provider::Verb;
-use crate::resource::{Actor, Holds, OnRemoval, Owner, State};
-use crate::value::{Clock, Digest, FieldPath, Kind, Place, PlaceIdentity, ResourceId, SetId, Uid};
+use crate::value::{Clock, Digest, Kind, Place, PlaceIdentity, ResourceId};
 use crate::{Error, ErrorKind, Result};
-use serde_json::Value;
-use state::{Limit, Mark, Object, WorldState};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use state::{Object, WorldState};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-
-/// Characters of a uid.
-const UID_LENGTH: usize = 18;
 
 /// The kind whose objects hold others, by name.
 const NAMESPACE: &str = "Namespace";
@@ -178,266 +175,6 @@ impl World {
         *lock(&self.shared.on_change) = Some(Box::new(callback));
     }
 
-    // What tests do to it.
-
-    /// Puts an object there that no run made: somebody's, nobody's, or an older run's. Ready at once.
-    pub fn plant(&self, set: &SetId, owner: &Owner, id: &ResourceId, fields: &Value) -> Uid {
-        let mark = match owner {
-            Owner::ThisSet => Mark::Set(set.clone()),
-            Owner::Retained => Mark::RetainedFrom(set.clone()),
-            Owner::Nobody => Mark::Nobody,
-            Owner::Other(who) => Mark::Other(who.clone()),
-        };
-        let ours = matches!(owner, Owner::ThisSet | Owner::Retained);
-        let now = self.shared.clock.now();
-        let mut state = self.state();
-        let uid = state.next_uid();
-        let object = Object {
-            uid: uid.clone(),
-            generation: 1,
-            revision: 0,
-            mark,
-            fields: fields::with_defaults(fields.clone()),
-            // What others asked for is not known, so an adoption leaves it alone.
-            wanted: if ours { fields.clone() } else { Value::Null },
-            written_from: ours.then(|| Digest::of(fields).as_str().to_owned()),
-            holds: None,
-            on_removal: OnRemoval::default(),
-            component: String::new(),
-            token: None,
-            made_at: Some(now),
-            ready_at: now,
-            gone_at: None,
-            finalizers: Vec::new(),
-            failed: None,
-            touched: Vec::new(),
-            secrets: BTreeMap::new(),
-        };
-        state.slots.entry(id.clone()).or_default().objects.push(object);
-        drop(state);
-        self.tell(std::slice::from_ref(id));
-        uid
-    }
-
-    /// Lets somebody change a field behind our back; `None` removes it. Whether the object and the path are there.
-    pub fn mutate(&self, id: &ResourceId, actor: &str, path: &FieldPath, value: Option<Value>) -> bool {
-        let at = Some(self.shared.clock.now());
-        let done = self.edit(id, |object| {
-            let done = fields::set_value_at(&mut object.fields, path.segments(), value);
-            object.generation += 1;
-            object.touched.retain(|(other, _)| other != path);
-            let name = actor.to_owned();
-            object.touched.push((path.clone(), Actor { name, at }));
-            done
-        });
-        done.unwrap_or(false)
-    }
-
-    /// Lets a controller write status: nothing that anybody wants changes.
-    pub fn touch_status(&self, id: &ResourceId) -> bool {
-        self.edit(id, |object| object.revision += 1).is_some()
-    }
-
-    /// Lets somebody delete an object behind our back, with all that it holds. Whether it was there.
-    pub fn remove(&self, id: &ResourceId) -> bool {
-        let mut state = self.state();
-        let Some(slot) = state.slots.remove(id) else {
-            return false;
-        };
-        for object in &slot.objects {
-            state.bury(id, &object.uid, false);
-        }
-        drop(state);
-        self.tell(std::slice::from_ref(id));
-        true
-    }
-
-    /// Lets an object fail, or recover.
-    pub fn fail(&self, id: &ResourceId, why: Option<&str>) -> bool {
-        self.edit(id, |object| object.failed = why.map(ToOwned::to_owned))
-            .is_some()
-    }
-
-    /// Holds back an object's end until the finalizers are lifted with an empty list.
-    pub fn hold_back(&self, id: &ResourceId, finalizers: &[&str]) -> bool {
-        let now = self.shared.clock.now();
-        let held = self.edit(id, |object| {
-            object.finalizers = finalizers.iter().map(|text| (*text).to_owned()).collect();
-        });
-        self.state().due.insert((now, id.clone()));
-        self.advance();
-        held.is_some()
-    }
-
-    /// Allows at most `max` objects of a kind, in one namespace or in all.
-    pub fn limit(&self, kind: &Kind, namespace: Option<&str>, max: usize) {
-        self.state().limits.push(Limit {
-            kind: kind.clone(),
-            namespace: namespace.map(ToOwned::to_owned),
-            max,
-        });
-    }
-
-    /// Lifts all limits.
-    pub fn lift_limits(&self) {
-        self.state().limits.clear();
-    }
-
-    /// Takes a right away: `None` is the right to read.
-    pub fn forbid(&self, kind: &Kind, verb: Option<Verb>) {
-        self.state().forbidden.insert((kind.clone(), verb));
-    }
-
-    /// Gives all rights back.
-    pub fn permit_all(&self) {
-        self.state().forbidden.clear();
-    }
-
-    /// Writes rows into an object that holds data. They live as long as this incarnation.
-    ///
-    /// # Errors
-    /// `Invalid` when the object is not there or holds nothing.
-    pub fn seed_data(&self, id: &ResourceId, rows: &[&str]) -> Result<Uid> {
-        let mut state = self.state();
-        let holds = |object: &Object| {
-            let by_kind = (self.shared.facts)(id.kind()).map(|facts| facts.holds);
-            object.holds.or(by_kind).unwrap_or_default()
-        };
-        let Some(object) = state.object(id).filter(|object| holds(object) != Holds::Nothing) else {
-            return Err(Error::new(ErrorKind::Invalid, "holds no data").with_context("resource", id));
-        };
-        let uid = object.uid.clone();
-        let data = state.data.entry(uid.as_str().to_owned()).or_default();
-        data.extend(rows.iter().map(|row| (*row).to_owned()));
-        Ok(uid)
-    }
-
-    // What tests ask it.
-
-    /// The rows that the object under this id holds now.
-    pub fn data(&self, id: &ResourceId) -> Option<Vec<String>> {
-        let state = self.state();
-        state.data.get(state.object(id)?.uid.as_str()).cloned()
-    }
-
-    /// All rows that went away with their object.
-    pub fn losses(&self) -> Vec<Loss> {
-        self.state().losses.clone()
-    }
-
-    /// All final snapshots.
-    pub fn snapshots(&self) -> Vec<Loss> {
-        self.state().snapshots.clone()
-    }
-
-    /// The random ids that stand for the secret values of an object, by key.
-    pub fn secrets(&self, id: &ResourceId) -> BTreeMap<String, String> {
-        self.state()
-            .object(id)
-            .map(|object| object.secrets.clone())
-            .unwrap_or_default()
-    }
-
-    /// The uid under an id.
-    pub fn uid(&self, id: &ResourceId) -> Option<Uid> {
-        self.state().object(id).map(|object| object.uid.clone())
-    }
-
-    /// The whole object as the server keeps it.
-    pub fn fields(&self, id: &ResourceId) -> Option<Value> {
-        self.state().object(id).map(|object| object.fields.clone())
-    }
-
-    /// The object as its owner sees it.
-    pub fn view(&self, id: &ResourceId) -> Option<Value> {
-        self.state().object(id).map(Object::view)
-    }
-
-    /// A field of the object as the server keeps it.
-    pub fn field(&self, id: &ResourceId, path: &FieldPath) -> Option<Value> {
-        fields::value_at(&self.state().object(id)?.fields, path).cloned()
-    }
-
-    /// Whether an object is ready.
-    pub fn is_ready(&self, id: &ResourceId) -> bool {
-        let now = self.shared.clock.now();
-        self.state()
-            .object(id)
-            .is_some_and(|object| object.state(now) == State::Ready)
-    }
-
-    /// Whose the object is, as `set` sees it.
-    pub fn owner(&self, set: &SetId, id: &ResourceId) -> Option<Owner> {
-        self.state().object(id).map(|object| object.mark.owner(set))
-    }
-
-    /// Every object there.
-    pub fn ids(&self) -> BTreeSet<ResourceId> {
-        self.advance();
-        self.state()
-            .slots
-            .iter()
-            .filter(|(_, slot)| !slot.objects.is_empty())
-            .map(|(id, _)| id.clone())
-            .collect()
-    }
-
-    /// Ids under which more than one object exists: the mark of an unguarded create sent twice.
-    pub fn duplicates(&self) -> BTreeSet<ResourceId> {
-        let state = self.state();
-        let twice = state.slots.iter().filter(|(_, slot)| slot.objects.len() > 1);
-        twice.map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Everything that the owner asked for or made, without times and versions, and with ids in the place of
-    /// uids: two worlds that converged to the same end have equal ones.
-    pub fn shape(&self, set: &SetId) -> BTreeMap<ResourceId, Vec<Shape>> {
-        self.advance();
-        let state = self.state();
-        let mut names: BTreeMap<&str, String> = BTreeMap::new();
-        for (id, slot) in &state.slots {
-            names.extend(
-                slot.objects
-                    .iter()
-                    .map(|object| (object.uid.as_str(), format!("<{id}>"))),
-            );
-        }
-        let mut shape = BTreeMap::new();
-        for (id, slot) in &state.slots {
-            let objects: Vec<_> = slot
-                .objects
-                .iter()
-                .map(|object| Shape {
-                    view: named(object.view(), &names),
-                    owner: object.mark.owner(set),
-                    holds: object.holds,
-                    on_removal: object.on_removal,
-                    deleting: object.gone_at.is_some(),
-                })
-                .collect();
-            if !objects.is_empty() {
-                shape.insert(id.clone(), objects);
-            }
-        }
-        shape
-    }
-
-    /// Calls so far, by name: `observe`, `preview`, `create`, `release`, `acquire`, `release lease`, ...
-    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
-        lock(&self.shared.counts).clone()
-    }
-
-    /// Creates, updates, adoptions, releases and deletes so far.
-    pub fn writes(&self) -> u64 {
-        let counts = lock(&self.shared.counts);
-        ["create", "update", "adopt", "release", "delete"]
-            .iter()
-            .filter_map(|verb| counts.get(verb))
-            .sum()
-    }
-
-    // Inside.
-
     fn state(&self) -> MutexGuard<'_, WorldState> {
         lock(&self.shared.state)
     }
@@ -513,35 +250,6 @@ impl World {
         } else {
             self.settings().lag
         }
-    }
-}
-
-/// One object as [`World::shape`] shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
-    /// As its owner sees it.
-    pub view: Value,
-    /// Whose it is.
-    pub owner: Owner,
-    /// Its stamp.
-    pub holds: Option<Holds>,
-    /// Its stamp.
-    pub on_removal: OnRemoval,
-    /// On its way out.
-    pub deleting: bool,
-}
-
-/// The value with ids where server-made texts end in a uid.
-fn named(value: Value, names: &BTreeMap<&str, String>) -> Value {
-    match value {
-        Value::String(text) => {
-            let start = text.len().saturating_sub(UID_LENGTH);
-            let uid = text.get(start..).and_then(|uid| names.get(uid));
-            Value::String(uid.map_or_else(|| text.clone(), |name| format!("{}{name}", &text[..start])))
-        }
-        Value::Array(items) => items.into_iter().map(|item| named(item, names)).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, child)| (key, named(child, names))).collect(),
-        other => other,
     }
 }
 
