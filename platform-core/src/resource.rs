@@ -58,6 +58,19 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// The same with its references resolved: clones all but the fields, which are most of it.
+    pub(crate) fn resolved(&self, desired: Value) -> Self {
+        Self {
+            id: self.id.clone(),
+            desired,
+            component: self.component.clone(),
+            after: self.after.clone(),
+            on_removal: self.on_removal,
+            holds: self.holds,
+            formerly: self.formerly.clone(),
+        }
+    }
+
     /// A resource that is deleted when no longer asked for.
     pub fn new(id: ResourceId, component: impl Into<String>, desired: Value) -> Self {
         Self {

@@ -12,7 +12,7 @@ use crate::facts::Creation;
 use crate::provider::PlannedWrite;
 use crate::provider::Verb;
 use crate::resource::{Observation, Owner};
-use crate::value::{Place, ResourceId, Timestamp};
+use crate::value::{Digest, Place, ResourceId, Timestamp};
 use crate::{Error, ErrorKind, Result};
 use futures::future::try_join_all;
 use std::collections::{BTreeSet, HashMap};
@@ -92,7 +92,9 @@ impl Engine {
         if survey.plan.is_empty() && !survey.observations.values().any(unfinished) {
             return Ok(settled(&survey, self.clock().elapsed().saturating_sub(start)));
         }
-        let approved = self.verify_approvals(survey.plan.clone(), plan, approvals)?;
+        let original = plan.digest();
+        let verify = |fresh| self.verify_approvals(fresh, plan, &original, approvals);
+        let approved = verify(survey.plan.clone())?;
         self.preflight(&approved).await?;
         drop(survey);
 
@@ -101,7 +103,7 @@ impl Engine {
         self.wait_out_open_creates(&mut leases).await;
         let ready = async {
             let survey = self.verify_world(plan).await?;
-            let approved = self.verify_approvals(survey.plan.clone(), plan, approvals)?;
+            let approved = verify(survey.plan.clone())?;
             Ok((survey, approved))
         };
         let (survey, approved) = match ready.await {
@@ -166,10 +168,16 @@ impl Engine {
         }
     }
 
-    fn verify_approvals(&self, fresh: Plan, planned: &Plan, approvals: &Approvals) -> Result<ApprovedPlan> {
+    fn verify_approvals(
+        &self,
+        fresh: Plan,
+        planned: &Plan,
+        original: &Digest,
+        approvals: &Approvals,
+    ) -> Result<ApprovedPlan> {
         Ok(ApprovedPlan::new(
             fresh,
-            planned.digest(),
+            original.clone(),
             approvals,
             &self.policy().and(&planned.policy),
             self.clock().now(),

@@ -199,7 +199,11 @@ impl From<Box<Unapproved>> for crate::Error {
 impl Plan {
     /// Every risk that the plan takes, and every kept object that an approval would delete.
     pub fn demands(&self) -> Demands {
-        let digest = self.digest();
+        self.demands_under(&self.digest())
+    }
+
+    /// The demands, to be approved under the digest of the plan that people saw.
+    fn demands_under(&self, digest: &Digest) -> Demands {
         let demand = |step: &Step, risk, optional| Demand {
             plan: digest.clone(),
             resource: step.id.clone(),
@@ -256,7 +260,7 @@ impl ApprovedPlan {
         now: Timestamp,
     ) -> Result<Self, Box<Unapproved>> {
         let missing: Vec<Demand> = plan
-            .demands()
+            .demands_under(&original)
             .0
             .into_iter()
             .filter(|demand| !demand.optional && policy.risks.contains(&demand.risk))
@@ -264,10 +268,6 @@ impl ApprovedPlan {
                 !plan
                     .step(&demand.resource)
                     .is_some_and(|step| approvals.covers(&original, step, demand.risk, now))
-            })
-            .map(|demand| Demand {
-                plan: original.clone(),
-                ..demand
             })
             .collect();
         if missing.is_empty() {

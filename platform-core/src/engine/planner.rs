@@ -122,10 +122,7 @@ impl Engine {
         loop {
             while asked.len() < parallel {
                 let Some(resource) = wanted.next() else { break };
-                let known = Resource {
-                    desired: resolve(&resource.desired, &outputs),
-                    ..resource.clone()
-                };
+                let known = resource.resolved(resolve(&resource.desired, &outputs));
                 asked.push_back(self.consider(request, known, &observations));
             }
             let Some(decided) = asked.next().await else { break };
