@@ -1,7 +1,7 @@
 //! The whole platform of the example config, planned from its file, on the world: killed before and after every call.
 
 use crate::crash::{Scenario, exhaust};
-use crate::stage::{LAG, Stage, nothing};
+use crate::stage::{LAG, Stage, everything, nothing};
 use composition::Platform;
 use composition::config::PlatformConfig;
 use composition::kubernetes::Kubernetes;
@@ -14,20 +14,22 @@ use std::sync::Arc;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         crate::trial("platform::apply_killed_anywhere", || {
-            exhaust(
-                &scenario("apply", empty().world.snapshot().unwrap(), request(EXAMPLE)),
-                None,
-            )
-            .unwrap();
+            let empty = empty().world.snapshot().unwrap();
+            exhaust(&scenario("apply", empty, request(EXAMPLE), nothing), None).unwrap();
         }),
-        crate::trial("platform::change_killed_anywhere", || {
-            let (changed, count) = changed();
-            assert_eq!(count, 2, "the example config no longer holds what this test changes");
-            exhaust(&scenario("change", standing(), request(&changed)), None).unwrap();
+        crate::trial("platform::smaller_killed_anywhere", || {
+            let request = request(&edited(&SMALLER));
+            exhaust(&scenario("change to less", standing(), request, nothing), None).unwrap();
         }),
+        crate::trial("platform::larger_killed_anywhere", larger_killed_anywhere),
         crate::trial("platform::destroy_killed_anywhere", || {
-            exhaust(&scenario("destroy", standing(), PlanRequest::destroy(set())), None).unwrap();
+            let request = PlanRequest::destroy(set());
+            exhaust(&scenario("destroy", standing(), request, nothing), None).unwrap();
         }),
+        crate::trial(
+            "platform::approved_destroy_killed_anywhere",
+            approved_destroy_killed_anywhere,
+        ),
         crate::trial(
             "platform::another_major_version_moves_beside_its_data",
             another_major_version,
@@ -37,24 +39,60 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 pub(crate) const EXAMPLE: &str = include_str!("../../../examples/config/local.yaml");
 
-/// The example with more connections and without its cache.
-fn changed() -> (String, usize) {
-    let mut count = 0;
-    let lines: Vec<String> = EXAMPLE
-        .lines()
-        .filter_map(|line| {
-            if line.starts_with("cache:") {
-                count += 1;
-                return None;
-            }
-            if line.trim_start().starts_with("max_connections:") {
-                count += 1;
-                return Some("  max_connections: 210".to_owned());
-            }
-            Some(line.replace("[database, cache, storage]", "[database, storage]"))
-        })
-        .collect();
-    (lines.join("\n"), count)
+/// More connections, and no cache.
+const SMALLER: [(&str, &str); 3] = [
+    ("max_connections: 200", "max_connections: 210"),
+    ("cache: { memory: 256Mi }", ""),
+    ("[database, cache, storage]", "[database, storage]"),
+];
+
+/// Larger volumes, another version of the cache, a bucket more, stricter pods.
+const LARGER: [(&str, &str); 5] = [
+    ("storage: 10Gi", "storage: 30Gi"),
+    ("capacity: 20Gi", "capacity: 50Gi"),
+    ("cache: { memory: 256Mi }", "cache: { memory: 256Mi, version: \"8\" }"),
+    (
+        "- { name: models }",
+        "- { name: models }\n    - { name: logs, expire: 14d }",
+    ),
+    ("pod_security: baseline", "pod_security: restricted"),
+];
+
+/// The example with other texts in it.
+fn edited(edits: &[(&str, &str)]) -> String {
+    edits.iter().fold(EXAMPLE.to_owned(), |text, (old, new)| {
+        assert!(text.contains(old), "the example config no longer says {old}");
+        text.replace(old, new)
+    })
+}
+
+fn larger_killed_anywhere() {
+    let scenario = scenario("change to more", standing(), request(&edited(&LARGER)), nothing);
+    let stage = empty().restored(&scenario.start);
+    let plan = stage.plan(&scenario.request).unwrap();
+    let changed = |kind: &str, path: &str| {
+        let mut changes = plan.changes().filter(|step| step.id.kind().as_str() == kind);
+        changes.any(|step| step.changes.iter().any(|change| change.path.to_string().contains(path)))
+    };
+    assert!(changed("PersistentVolumeClaim", "requests.storage"), "no volume grows");
+    assert!(changed("StatefulSet.apps", "image"), "no other version");
+    exhaust(&scenario, None).unwrap();
+}
+
+/// Everything goes, the data with it: each object's loss approved by its uid.
+fn approved_destroy_killed_anywhere() {
+    let scenario = scenario("approved destroy", standing(), PlanRequest::destroy(set()), everything);
+    let stage = empty().restored(&scenario.start);
+    let plan = stage.plan(&scenario.request).unwrap();
+    let lost = everything(&plan);
+    let lost = lost.iter().filter(|approval| approval.risk == Risk::DestroysData);
+    assert!(lost.filter(|approval| approval.uid.is_some()).count() > 3);
+    stage.settle(&scenario.request, &everything).unwrap();
+    // A namespace is kept as the home of what the plan itself keeps.
+    let mut left = stage.world.ids();
+    left.retain(|id| id.kind().as_str() != "Namespace");
+    assert!(left.is_empty(), "{left:?} stay");
+    exhaust(&scenario, None).unwrap();
 }
 
 fn platform(text: &str) -> Platform {
@@ -139,12 +177,12 @@ fn another_major_version() {
     assert_eq!(stage.secrets().remove(&password), Some(before));
 }
 
-fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest) -> Scenario {
+fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest, consent: fn(&Plan) -> Approvals) -> Scenario {
     Scenario {
         name,
         stage: empty,
         start,
         request,
-        consent: nothing,
+        consent,
     }
 }
