@@ -3,6 +3,7 @@
 //! Each rule is a test of its own, so that `cargo test -p platform-tests --test world NAME` runs one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod configs;
 mod conformance;
 mod crash;
 mod golden;
@@ -10,6 +11,7 @@ mod platform;
 mod recorded;
 mod rules;
 mod secrets;
+mod seeds;
 mod stage;
 mod stories;
 
@@ -21,6 +23,7 @@ fn main() {
     trials.extend(crash::trials());
     trials.extend(platform::trials());
     trials.extend(stories::trials());
+    trials.extend(configs::trials());
     trials.extend(secrets::trials());
     trials.extend(recorded::trials());
     trials.extend(golden::trials());

@@ -54,17 +54,22 @@ impl Stage {
         self
     }
 
-    /// A new process on this world.
-    pub(crate) fn process(&self, faults: &Faults) -> Engine {
+    /// The world as a process sees it through these faults, and through the stage's sabotage.
+    pub(crate) fn provider(&self, faults: &Faults) -> Arc<dyn Provider> {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let world: Arc<dyn Provider> = Arc::new(self.world.clone());
         let world = match self.sabotage {
             Some(sabotage) => sabotage.around(world),
             None => world,
         };
+        faults.around(world, clock)
+    }
+
+    /// A new process on this world.
+    pub(crate) fn process(&self, faults: &Faults) -> Engine {
         let number = self.processes.fetch_add(1, Ordering::SeqCst);
-        Engine::builder(Arc::clone(&clock))
-            .provider(faults.around(world, clock))
+        Engine::builder(Arc::new(self.clock.clone()))
+            .provider(self.provider(faults))
             .holder(format!("process-{number}"))
             // Shorter than the lag of reads: waiting a dead lease out must not be what saves weak creates.
             .lease_ttl(Duration::from_secs(4))

@@ -3,6 +3,7 @@
 //!
 //! A failure prints its seed; `WORLD_SEED=<seed>` tells that one story again.
 
+use crate::seeds::{self, Dice, Tally};
 use crate::stage::{LAG, Stage};
 use libtest_mimic::Trial;
 use platform_core::engine::{Action, Approvals, Outcome, Plan, PlanRequest, Report};
@@ -18,7 +19,6 @@ use std::sync::{Arc, Mutex};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         crate::trial("stories::two_thousand_fault_schedules", || many(&FAULTS)),
-        crate::trial("stories::twenty_thousand_pairs_of_configs", || many(&PAIRS)),
         crate::trial("stories::sabotage_is_noticed", sabotage_is_noticed),
     ]
 }
@@ -73,129 +73,25 @@ const FAULTS: Mix = Mix {
     ],
 };
 
-const PAIRS: Mix = Mix {
-    name: "pairs of configs",
-    stories: 20_000,
-    chapters: 1,
-    trouble: 25,
-    faults: 20,
-    kills: 30,
-    intruders: 60,
-    consents: 30,
-    exercised: &[
-        "Create",
-        "Update",
-        "Replace",
-        "Release",
-        "Delete",
-        "killed before",
-        "killed after",
-        "replaced",
-        "removed",
-        "drifted",
-        "Blocked",
-        "Unapproved",
-        "consent to lose data",
-    ],
-};
-
-type Tally = BTreeMap<String, u64>;
-
 fn many(mix: &Mix) {
-    if let Some(seed) = std::env::var("WORLD_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return Story::new(seed, mix, None)
-            .tell()
-            .unwrap_or_else(|why| panic!("seed {seed}: {why}"));
-    }
-    let threads = 2;
-    let tellers: Vec<_> = (0..threads)
-        .map(|teller| {
-            let seeds = (0..mix.stories).filter(move |seed| seed % threads == teller);
-            (seeds, Mutex::new(Tally::new()))
-        })
-        .collect();
-    let failed = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for (seeds, tally) in &tellers {
-            let failed = &failed;
-            scope.spawn(move || {
-                for seed in seeds.clone() {
-                    if failed.lock().unwrap().is_some() {
-                        return;
-                    }
-                    let mut story = Story::new(seed, mix, None);
-                    let end = story.tell();
-                    let mut tally = tally.lock().unwrap();
-                    for (what, count) in story.tally {
-                        *tally.entry(what).or_insert(0) += count;
-                    }
-                    if let Err(why) = end {
-                        *failed.lock().unwrap() = Some((seed, why));
-                    }
-                }
-            });
-        }
+    seeds::tell_all(mix.name, mix.stories, mix.exercised, |seed| {
+        let mut story = Story::new(seed, mix, None);
+        let end = story.tell();
+        (story.tally, end)
     });
-    if let Some((seed, why)) = failed.into_inner().unwrap() {
-        panic!("{}: seed {seed}: {why}\n  again: WORLD_SEED={seed}", mix.name);
-    }
-    let mut total = Tally::new();
-    for (_, tally) in tellers {
-        for (what, count) in tally.into_inner().unwrap() {
-            *total.entry(what).or_insert(0) += count;
-        }
-    }
-    println!("{} {}: {total:?}", mix.stories, mix.name);
-    for what in mix.exercised {
-        let count = total.get(*what).copied().unwrap_or(0);
-        assert!(
-            count >= 200,
-            "{}: {what} happened {count} times only: {total:?}",
-            mix.name
-        );
-    }
 }
 
-/// Each defect shows in both suites, in at most half of the stories that they tell.
+/// Each defect shows in at most half of the stories.
 fn sabotage_is_noticed() {
-    for mix in [&FAULTS, &PAIRS] {
-        for sabotage in Sabotage::ALL {
-            let noticed = (0..mix.stories / 2).find_map(|seed| {
-                let why = Story::new(seed, mix, Some(sabotage)).tell().err()?;
-                Some((seed, why))
-            });
-            let Some((seed, why)) = noticed else {
-                panic!("{}: {sabotage:?} went unnoticed", mix.name);
-            };
-            println!("{}: {sabotage:?} noticed by seed {seed}: {why}", mix.name);
-        }
-    }
-}
-
-/// A series of numbers that only its seed decides.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.roll() % n.max(1)
-    }
-    fn percent(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-    fn small(&mut self, n: u64) -> u32 {
-        u32::try_from(self.below(n)).unwrap()
-    }
-    fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
-        let count = u64::try_from(all.len()).unwrap();
-        all.get(usize::try_from(self.below(count)).unwrap())
+    for sabotage in Sabotage::ALL {
+        let noticed = (0..FAULTS.stories / 2).find_map(|seed| {
+            let why = Story::new(seed, &FAULTS, Some(sabotage)).tell().err()?;
+            Some((seed, why))
+        });
+        let Some((seed, why)) = noticed else {
+            panic!("{sabotage:?} went unnoticed");
+        };
+        println!("{sabotage:?} noticed by seed {seed}: {why}");
     }
 }
 
@@ -288,7 +184,7 @@ struct Story<'a> {
 impl<'a> Story<'a> {
     fn new(seed: u64, mix: &'a Mix, sabotage: Option<Sabotage>) -> Self {
         Self {
-            dice: Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d)),
+            dice: Dice::new(seed),
             mix,
             stage: Stage::new().with_sabotage(sabotage),
             agreed: RefCell::default(),
