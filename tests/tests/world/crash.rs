@@ -5,6 +5,8 @@ use libtest_mimic::Trial;
 use platform_core::engine::{Approvals, Plan, PlanRequest};
 use platform_core::testing::fixtures::{self, Wishes};
 use platform_core::testing::{Driven, Faults, Sabotage, Side};
+use platform_core::value::Clock;
+use std::collections::BTreeSet;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -105,20 +107,25 @@ pub(crate) fn exhaust(scenario: &Scenario, sabotage: Option<Sabotage>) -> Result
     assert!(report.is_success(), "{:?}", report.failures().collect::<Vec<_>>());
     let calls = counting.calls();
     assert!(calls > 20, "only {calls} calls");
+    let mut seen = BTreeSet::new();
     for side in [Side::Before, Side::After] {
         for n in 1..=calls {
             let stage = (scenario.stage)().restored(&scenario.start).with_sabotage(sabotage);
             let faults = Faults::none().kill_at(n, side);
             let killed = stage.run(&faults, &scenario.request, &scenario.consent);
             assert_eq!(killed.done().map(|_| ()), None, "call {n} of {calls} did not kill");
+            // What comes after depends on the saved world and the time alone: a read before and after it leaves one point.
+            if !seen.insert((stage.clock.now(), stage.world.snapshot().map_err(|why| why.report())?)) {
+                continue;
+            }
             recovered(&stage, scenario, &reference)
                 .map_err(|why| format!("{}: killed {side:?} call {n} of {calls}: {why}", scenario.name))?;
         }
     }
     println!(
-        "{}: {calls} calls, killed before and after each: {} recoveries",
+        "{}: {calls} calls, killed before and after each: {} recoveries from as many different worlds",
         scenario.name,
-        2 * calls
+        seen.len()
     );
     Ok(())
 }
