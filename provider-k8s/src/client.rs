@@ -1,6 +1,7 @@
 //! One cluster's API: raw requests with status, warnings and body; counted, timed out, and repeated where that is harmless.
 
 use crate::error::{self, Attempt};
+use crate::redact::Sent;
 use futures::stream::{BoxStream, StreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderValue, Method, Request};
@@ -87,6 +88,12 @@ impl Call {
             body: Some(Zeroizing::new(body.to_string().into_bytes())),
             ..Self::get(path, attempt)
         }
+    }
+
+    /// The body, if it may hold values of a Secret.
+    fn values(&self) -> Option<&[u8]> {
+        let body = self.body.as_ref().filter(|_| self.path.contains("/secrets"))?;
+        Some(body)
     }
 
     /// Asks for metadata alone, so that no value enters this process.
@@ -250,7 +257,7 @@ impl Api {
         let exchange = async {
             let response = self.client.send(request).await.map_err(error::Transport::Client)?;
             let status = response.status().as_u16();
-            let warnings = response
+            let mut warnings: Vec<String> = response
                 .headers()
                 .get_all("warning")
                 .iter()
@@ -267,8 +274,18 @@ impl Api {
                 .await
                 .map_err(error::Transport::Client)?;
             // What is no JSON, such as "404 page not found", is kept as a text.
-            let body = serde_json::from_slice(&bytes)
-                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).chars().take(500).collect()));
+            let mut body = serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+            let refused = !(200..300).contains(&status);
+            if let Some(sent) = call.values().filter(|_| refused || !warnings.is_empty()) {
+                let sent = Sent::of(sent);
+                for text in &mut warnings {
+                    sent.hide(text);
+                }
+                if refused {
+                    sent.hide_in(&mut body);
+                }
+            }
             Ok((
                 Answer {
                     status,

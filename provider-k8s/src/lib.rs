@@ -21,6 +21,7 @@ mod policy;
 mod preflight;
 mod preview;
 mod provider;
+mod redact;
 mod secret;
 mod secret_write;
 mod set;

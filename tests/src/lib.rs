@@ -1,5 +1,6 @@
 //! What several suites share.
 
+pub mod canary;
 pub mod cost;
 pub mod manifests;
 pub mod metrics;

@@ -4,6 +4,7 @@
 mod applying;
 mod autoscaled;
 mod backups;
+mod canary;
 mod configured;
 mod cost;
 mod end_state;
