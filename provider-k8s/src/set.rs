@@ -3,21 +3,21 @@
 //! Members carry kubectl's part-of label. They and what the set retains carry a label of our own besides, by which one
 //! list a kind finds them all; claims never carry part-of, so that no prune of any tool takes data.
 
+mod scope;
+
+pub(crate) use scope::Scope;
+
 use crate::kind::KubeKind;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use platform_core::Owner;
 use platform_core::value::{Digest, PRODUCT, SetId};
-use platform_core::{Error, ErrorKind, Owner, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::Digest as _;
-use std::collections::BTreeSet;
 
 /// kubectl's label of members.
 pub(crate) const PART_OF: &str = "applyset.kubernetes.io/part-of";
 const ID: &str = "applyset.kubernetes.io/id";
-const TOOLING: &str = "applyset.kubernetes.io/tooling";
-const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
-const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 /// Whose field manager we are.
 pub(crate) const MANAGER: &str = PRODUCT;
 /// Field manager of the parent, as kubectl names its own.
@@ -199,88 +199,11 @@ fn other_tool<'a>(
     ))
 }
 
-/// What the parent says: which kinds and namespaces to look at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Scope {
-    /// `Kind` or `Kind.group`.
-    pub(crate) kinds: BTreeSet<String>,
-    /// Without the parent's own.
-    pub(crate) namespaces: BTreeSet<String>,
-}
-
-impl Scope {
-    /// What a parent says.
-    ///
-    /// # Errors
-    /// `Foreign` when another tool keeps it.
-    pub(crate) fn of_parent(names: &Names, parent: &Value) -> Result<Self> {
-        let annotation = |key: &str| parent["metadata"]["annotations"][key].as_str().unwrap_or_default();
-        let id = parent["metadata"]["labels"][ID].as_str();
-        let tool = annotation(TOOLING).rsplit_once('/').map_or("", |(tool, _)| tool);
-        if tool != PRODUCT || id.is_some_and(|id| id != names.id) {
-            let who = if tool.is_empty() { "nobody that says so" } else { tool };
-            return Err(Error::new(
-                ErrorKind::Foreign,
-                format!(
-                    "ConfigMap {}/{} is the set's name and is kept by {who}",
-                    names.home, names.label
-                ),
-            )
-            .with_operation("read the set")
-            .with_help("choose another platform name or namespace prefix, or remove that ConfigMap"));
-        }
-        let list = |key: &str| {
-            annotation(key)
-                .split(',')
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        Ok(Self {
-            kinds: list(KINDS),
-            namespaces: list(NAMESPACES),
-        })
-    }
-
-    /// The parent that says this.
-    pub(crate) fn parent(&self, names: &Names) -> Value {
-        let joined = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Vec<_>>().join(",");
-        json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {
-                "name": names.label,
-                "namespace": names.home,
-                "labels": { ID: names.id },
-                "annotations": {
-                    TOOLING: concat!("mlplat/v", env!("CARGO_PKG_VERSION")),
-                    KINDS: joined(&self.kinds),
-                    NAMESPACES: joined(&self.namespaces),
-                },
-            },
-        })
-    }
-
-    /// Adds an object's kind and namespace.
-    pub(crate) fn add(&mut self, names: &Names, kind: &str, namespace: Option<&str>) {
-        self.kinds.insert(kind.to_owned());
-        if let Some(namespace) = namespace.filter(|namespace| *namespace != names.home) {
-            self.namespaces.insert(namespace.to_owned());
-        }
-    }
-
-    /// Whether it says so already.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        self.kinds.is_superset(&other.kinds) && self.namespaces.is_superset(&other.namespaces)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{
-        COMPONENT, DESIRED_HASH, FIELDS, HOLDS, HOME_OF, Names, ON_REMOVAL, RECIPES, RETAINED_FROM, SET, Scope,
-        apply_set_id,
+        COMPONENT, DESIRED_HASH, FIELDS, HOLDS, HOME_OF, Names, ON_REMOVAL, RECIPES, RETAINED_FROM, SET, apply_set_id,
     };
     use crate::kind::find;
     use platform_core::Owner;
@@ -417,25 +340,5 @@ mod tests {
             let object = json!({"metadata": {"labels": labels, "annotations": annotations}});
             assert_eq!(names.owner(find(kind).unwrap(), &object), expected, "{kind} {object}");
         }
-    }
-
-    #[test]
-    fn parents_say_what_they_were_told() {
-        let names = Names::new(&SetId::new("mine").unwrap(), Some("home"));
-        let mut scope = Scope::default();
-        scope.add(&names, "StatefulSet.apps", Some("database"));
-        scope.add(&names, "ConfigMap", Some("home"));
-        scope.add(&names, "Namespace", None);
-        let parent = scope.parent(&names);
-        let annotations = &parent["metadata"]["annotations"];
-        assert_eq!(
-            annotations["applyset.kubernetes.io/contains-group-kinds"],
-            "ConfigMap,Namespace,StatefulSet.apps"
-        );
-        assert_eq!(annotations["applyset.kubernetes.io/additional-namespaces"], "database");
-        assert_eq!(Scope::of_parent(&names, &parent).unwrap(), scope);
-        let mut kubectls = parent.clone();
-        kubectls["metadata"]["annotations"]["applyset.kubernetes.io/tooling"] = json!("kubectl/v1.36.3");
-        assert!(Scope::of_parent(&names, &kubectls).is_err());
     }
 }
