@@ -17,7 +17,7 @@ const SHORTEST: usize = 8;
 /// Values that must not show.
 #[derive(Debug, Default)]
 pub struct Canary {
-    names: BTreeSet<String>,
+    values: BTreeSet<(String, Vec<u8>)>,
     /// by their first bytes, so that a text is gone through once
     needles: HashMap<[u8; SHORTEST], Vec<Needle>>,
 }
@@ -36,7 +36,7 @@ impl Canary {
     /// For a value of less than 8 bytes, which would be found by chance.
     pub fn watch(&mut self, name: &str, value: &[u8]) {
         assert!(value.len() >= SHORTEST, "{name} is too short to be looked for");
-        if !self.names.insert(name.to_owned()) {
+        if !self.values.insert((name.to_owned(), value.to_vec())) {
             return;
         }
         let text = String::from_utf8_lossy(value);
@@ -70,7 +70,7 @@ impl Canary {
 
     /// How many values are looked for.
     pub fn values(&self) -> usize {
-        self.names.len()
+        self.values.len()
     }
 
     /// What shows in this text, and in which form.
@@ -102,7 +102,7 @@ impl Canary {
     /// # Panics
     /// Then, naming the value, its form and the place, but not the value; and when there is no value to look for.
     pub fn assert_hidden(&self, shown: &Shown) {
-        assert!(!self.names.is_empty(), "nothing secret was ever made");
+        assert!(!self.values.is_empty(), "nothing secret was ever made");
         let seen = self.sightings(shown);
         assert!(seen.is_empty(), "{seen:#?}");
     }
