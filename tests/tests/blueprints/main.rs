@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod buckets;
+mod data;
 mod exporters;
 mod judges;
+mod limits;
 mod manifests;
 mod monitoring;
 mod pods;
