@@ -4,7 +4,7 @@ use crate::Result;
 use crate::blueprint::{Blueprint, Context};
 use crate::engine::{Approvals, Engine, Plan, PlanRequest, Report};
 use crate::surface::{Capability, Surface};
-use crate::value::{Percent, Span, Supplied};
+use crate::value::{Percent, Size, Span, Supplied};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -91,6 +91,15 @@ pub struct MonitoringSpec {
     pub receivers: BTreeMap<String, Receiver>,
     /// URL of a dead man's switch, called every five minutes while the way from a rule to a receiver works. Default none.
     pub heartbeat: Option<Supplied>,
+    /// Volume of the metrics; the oldest go when it is four fifths full. Kubernetes only. Default 10Gi.
+    pub storage: Size,
+    /// StorageClass of that volume and of Alertmanager's. Kubernetes only. Default: the cluster's.
+    pub storage_class: Option<String>,
+    /// Memory of the metrics server. Kubernetes only. Default 1Gi.
+    pub memory: Size,
+    /// Whether an agent on every node reads CPU, memory, disks and network of the node itself, which takes a namespace
+    /// without Pod Security. Without it the kubelets tell of containers and volumes alone. Kubernetes only. Default on.
+    pub node_exporter: bool,
 }
 
 impl MonitoringSpec {
@@ -104,6 +113,10 @@ impl MonitoringSpec {
             retention: Span::days(15),
             receivers: BTreeMap::new(),
             heartbeat: None,
+            storage: Size::gib(10),
+            storage_class: None,
+            memory: Size::gib(1),
+            node_exporter: true,
         }
     }
     /// Sets how long metrics are kept.
@@ -114,6 +127,26 @@ impl MonitoringSpec {
     /// Adds somebody who is told.
     pub fn with_receiver(mut self, name: impl Into<String>, receiver: Receiver) -> Self {
         self.receivers.insert(name.into(), receiver);
+        self
+    }
+    /// Sets the volume of the metrics.
+    pub fn with_storage(mut self, storage: Size) -> Self {
+        self.storage = storage;
+        self
+    }
+    /// Sets the StorageClass.
+    pub fn with_storage_class(mut self, name: impl Into<String>) -> Self {
+        self.storage_class = Some(name.into());
+        self
+    }
+    /// Sets the memory of the metrics server.
+    pub fn with_memory(mut self, memory: Size) -> Self {
+        self.memory = memory;
+        self
+    }
+    /// Sets whether an agent runs on every node.
+    pub fn with_node_exporter(mut self, wanted: bool) -> Self {
+        self.node_exporter = wanted;
         self
     }
     /// Sets the dead man's switch.
@@ -202,13 +235,18 @@ impl Severity {
 pub struct MonitoringFeatures {
     /// Dashboards as code.
     pub dashboards: bool,
+    /// An agent on every node.
+    pub node_exporter: bool,
 }
 
 /// Where to look.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonitoringOutputs {
     /// Addresses of dashboards, by name.
-    pub dashboards: std::collections::BTreeMap<String, String>,
+    pub dashboards: BTreeMap<String, String>,
+    /// The object with the user and the password that open the dashboards; absent where the cloud account does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
     /// Where alarms go.
     pub alarms: String,
 }

@@ -122,6 +122,13 @@ pub enum Call {
         /// TCP port.
         port: u16,
     },
+    /// The nodes themselves, and pods on their network.
+    Nodes {
+        /// TCP port.
+        port: u16,
+    },
+    /// The port of every scrape, and pods of the namespaces that may use the platform.
+    Scrapes,
 }
 
 /// Metrics to read.
@@ -180,6 +187,11 @@ impl Surfaces {
         self.workloads()
             .map(|(_, workload)| workload)
             .find(|workload| workload.name == name)
+    }
+
+    /// Every scrape of the platform.
+    pub fn scrapes(&self) -> impl Iterator<Item = &Scrape> {
+        self.0.values().flat_map(|surface| &surface.scrapes)
     }
 
     /// The surface of a capability.

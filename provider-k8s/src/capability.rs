@@ -12,5 +12,6 @@ mod storage;
 pub(crate) use backup::KubernetesBackup;
 pub(crate) use cache::KubernetesCache;
 pub(crate) use database::KubernetesDatabase;
+pub(crate) use monitoring::KubernetesMonitoring;
 pub(crate) use security::KubernetesSecurity;
 pub(crate) use storage::KubernetesStorage;

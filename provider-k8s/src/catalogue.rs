@@ -134,6 +134,46 @@ pub const CATALOGUE: &[CatalogueImage] = &[
         None,
         "Apache-2.0",
     ),
+    image(
+        "prometheus",
+        "",
+        "docker.io/prom/prometheus",
+        "v3.15.0",
+        Some("efd719c99d83b060d9daefdcf00360461adf279f45ef5391f8d111892118753e"),
+        "Apache-2.0",
+    ),
+    image(
+        "alertmanager",
+        "",
+        "quay.io/prometheus/alertmanager",
+        "v0.34.0",
+        Some("690c7b525f4367aa91f73e2f91c632206d32e97c6384bdbf2fb7a861b420340d"),
+        "Apache-2.0",
+    ),
+    image(
+        "grafana",
+        "",
+        "docker.io/grafana/grafana",
+        "13.2.3",
+        Some("b28bae15e219c998fb0e0424ed724930cc61b1f61fb404d47c862f9a23f9e572"),
+        "AGPL-3.0",
+    ),
+    image(
+        "kube-state-metrics",
+        "",
+        "registry.k8s.io/kube-state-metrics/kube-state-metrics",
+        "v2.20.0",
+        Some("42cfe3723a5f058171c627537fb57a3ea0f26e4380fa18555a95cb1a1b4cfc5b"),
+        "Apache-2.0",
+    ),
+    image(
+        "node-exporter",
+        "",
+        "docker.io/prom/node-exporter",
+        "v1.12.1",
+        Some("1b4e4438faca4dd7e001dd445d161a4a2091b0fededa84093b3a8dfeae1f1be0"),
+        "Apache-2.0",
+    ),
 ];
 
 const fn image(

@@ -12,12 +12,13 @@ pub(crate) const AUTHORITY: &str = "certificate-authority";
 pub(crate) const CERTIFICATE: &str = "ca-certificate";
 
 /// Capabilities that run in the cluster, each in a namespace of its own.
-const WITH_NAMESPACE: [Capability; 5] = [
+const WITH_NAMESPACE: [Capability; 6] = [
     Capability::Database,
     Capability::Cache,
     Capability::Storage,
     Capability::Security,
     Capability::Backup,
+    Capability::Monitoring,
 ];
 
 /// Namespaces of the wanted capabilities, and the platform's certificate authority in that of Security,

@@ -2,6 +2,7 @@
 
 mod backup;
 mod backup_storage_location;
+mod cluster_role;
 mod cluster_role_binding;
 mod config_map;
 mod custom_resource_definition;
@@ -33,9 +34,10 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// All kinds, in the order of their names.
-pub(crate) static KINDS: [&KubeKind; 24] = [
+pub(crate) static KINDS: [&KubeKind; 25] = [
     &backup::KIND,
     &backup_storage_location::KIND,
+    &cluster_role::KIND,
     &cluster_role_binding::KIND,
     &config_map::KIND,
     &custom_resource_definition::KIND,

@@ -1,6 +1,8 @@
 //! The platform on one cluster.
 
-use crate::capability::{KubernetesBackup, KubernetesCache, KubernetesDatabase, KubernetesSecurity, KubernetesStorage};
+use crate::capability::{
+    KubernetesBackup, KubernetesCache, KubernetesDatabase, KubernetesMonitoring, KubernetesSecurity, KubernetesStorage,
+};
 use crate::catalogue::ImageOptions;
 use crate::flavour::Flavour;
 use crate::foundation;
@@ -176,7 +178,7 @@ impl Stack for Kubernetes {
         Some(Arc::new(KubernetesStorage(Arc::clone(&self.shared))))
     }
     fn monitoring(&self) -> Option<Arc<dyn Monitoring>> {
-        None
+        Some(Arc::new(KubernetesMonitoring(Arc::clone(&self.shared))))
     }
     fn security(&self) -> Option<Arc<dyn Security>> {
         Some(Arc::new(KubernetesSecurity(Arc::clone(&self.shared))))

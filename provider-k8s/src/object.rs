@@ -42,6 +42,17 @@ impl<'a> Scope<'a> {
         })
     }
 
+    /// A namespace beside this one, such as `monitoring-node`, for what its own would not let in.
+    ///
+    /// # Errors
+    /// `Invalid` when the name that results can be no namespace's.
+    pub(crate) fn beside(&self, suffix: &str) -> Result<Self> {
+        Ok(Self {
+            namespace: legal_namespace(format!("{}-{suffix}", self.namespace))?,
+            ..self.clone()
+        })
+    }
+
     /// The same namespace under another heading of the plan.
     pub(crate) fn under(&self, component: &'static str) -> Self {
         Self {
@@ -112,6 +123,22 @@ impl<'a> Scope<'a> {
         Ok(Resource::new(self.id(kind, name)?, self.component, desired).with_after(self.namespace_id()?))
     }
 
+    /// An object of no namespace, `<set>-<name>`: platforms in one cluster don't share it.
+    pub(crate) fn cluster_object(&self, kind: &str, name: &str, body: Value) -> Result<Resource> {
+        let id = ResourceId::new(
+            self.place.clone(),
+            Kind::new(kind)?,
+            Name::new(self.cluster_name(name))?,
+        );
+        let desired = with_metadata(self.context, self.component, name, BTreeMap::new(), body);
+        Ok(Resource::new(id, self.component, desired))
+    }
+
+    /// The name of an object of no namespace.
+    pub(crate) fn cluster_name(&self, name: &str) -> String {
+        format!("{}-{name}", self.context.set)
+    }
+
     /// A Secret made by recipes.
     pub(crate) fn secret(&self, name: &str, app: &str, recipes: &BTreeMap<&str, Recipe>) -> Result<Resource> {
         let data: Map<String, Value> = recipes
@@ -146,16 +173,20 @@ pub(crate) fn namespace_of(context: &Context, default: &str) -> Result<String> {
         None if context.alone => context.set.as_str().to_owned(),
         None => context.namespace(default),
     };
-    if !is_label(&namespace) {
-        return Err(Error::new(
-            ErrorKind::Invalid,
-            format!("{namespace:?} cannot be the name of a namespace"),
-        )
-        .with_help(
-            "a namespace has at most 63 lower-case letters, digits and inner hyphens: shorten the name, the prefix or the override",
-        ));
+    legal_namespace(namespace)
+}
+
+fn legal_namespace(namespace: String) -> Result<String> {
+    if is_label(&namespace) {
+        return Ok(namespace);
     }
-    Ok(namespace)
+    Err(Error::new(
+        ErrorKind::Invalid,
+        format!("{namespace:?} cannot be the name of a namespace"),
+    )
+    .with_help(
+        "a namespace has at most 63 lower-case letters, digits and inner hyphens: shorten the name, the prefix or the override",
+    ))
 }
 
 /// Adds labels and annotations to an object's body and drops what the API server would not keep.

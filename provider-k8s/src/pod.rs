@@ -144,6 +144,14 @@ impl Container {
         self
     }
 
+    /// A mount that sees what the node mounts later.
+    pub(crate) fn mount_of_node(mut self, volume: &str, path: &str) -> Self {
+        self.mounts.push(json!({
+            "name": volume, "mountPath": path, "readOnly": true, "mountPropagation": "HostToContainer",
+        }));
+        self
+    }
+
     pub(crate) fn mount_read_only(mut self, volume: &str, path: &str) -> Self {
         self.mounts
             .push(json!({ "name": volume, "mountPath": path, "readOnly": true }));
@@ -251,6 +259,22 @@ pub(crate) fn secret_volume(name: &str, secret: &str, keys: &[(&str, &str)]) -> 
 /// A scratch directory; in memory where it holds secrets or sockets.
 pub(crate) fn scratch_volume(name: &str, size: Size, in_memory: bool) -> Value {
     json!({ "name": name, "emptyDir": { "sizeLimit": size, "medium": in_memory.then_some("Memory") } })
+}
+
+/// A directory of the node.
+pub(crate) fn node_volume(name: &str, path: &str) -> Value {
+    json!({ "name": name, "hostPath": { "path": path, "type": "" } })
+}
+
+/// The pod's own token and the cluster's CA, where clients look for them; renewed every hour.
+pub(crate) fn token_volume(name: &str) -> Value {
+    json!({ "name": name, "projected": { "defaultMode": 0o440, "sources": [
+        { "serviceAccountToken": { "path": "token", "expirationSeconds": 3600 } },
+        { "configMap": { "name": "kube-root-ca.crt", "items": [{ "key": "ca.crt", "path": "ca.crt" }] } },
+        { "downwardAPI": { "items": [
+            { "path": "namespace", "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" } },
+        ]}},
+    ]}})
 }
 
 fn same_paths(keys: &[&str]) -> Vec<Value> {

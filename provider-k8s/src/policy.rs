@@ -38,7 +38,7 @@ pub(crate) fn of_workloads(
                 "podSelector": { "matchLabels": workload.labels },
                 "policyTypes": ["Ingress", "Egress"],
                 "ingress": ingress(scope, capability, workload, surfaces),
-                "egress": egress(workload, surfaces, options)?,
+                "egress": egress(scope, workload, surfaces, options)?,
             }});
             scope.object(
                 "NetworkPolicy.networking.k8s.io",
@@ -55,10 +55,16 @@ fn ingress(scope: &Scope<'_>, capability: Capability, workload: &Workload, surfa
     let mut rules = BTreeSet::new();
     for (_, caller) in surfaces.workloads() {
         for call in &caller.calls {
-            if let Call::Workload { name, port } = call
-                && *name == workload.name
-                && let Some(port) = workload.ports.get(port)
-            {
+            let called: BTreeSet<&String> = match call {
+                Call::Workload { name, port } if *name == workload.name => BTreeSet::from([port]),
+                Call::Scrapes => surfaces
+                    .scrapes()
+                    .filter(|scrape| scrape.workload == workload.name)
+                    .map(|scrape| &scrape.port)
+                    .collect(),
+                _ => BTreeSet::new(),
+            };
+            for port in called.into_iter().filter_map(|port| workload.ports.get(port)) {
                 let from = peer(&caller.namespace, &caller.labels);
                 rules.insert(rule("from", &from, &[("TCP", *port)]));
             }
@@ -89,7 +95,12 @@ fn ingress(scope: &Scope<'_>, capability: Capability, workload: &Workload, surfa
     parsed(&rules)
 }
 
-fn egress(workload: &Workload, surfaces: &Surfaces, options: &KubernetesOptions) -> Result<Vec<Value>> {
+fn egress(
+    scope: &Scope<'_>,
+    workload: &Workload,
+    surfaces: &Surfaces,
+    options: &KubernetesOptions,
+) -> Result<Vec<Value>> {
     let mut rules = BTreeSet::new();
     for call in &workload.calls {
         match call {
@@ -122,8 +133,23 @@ fn egress(workload: &Workload, surfaces: &Surfaces, options: &KubernetesOptions)
                 };
                 rules.insert(rule("to", &Value::Array(blocks), &[("TCP", 443), ("TCP", 6443)]));
             }
-            Call::Outside { port } => {
+            Call::Outside { port } | Call::Nodes { port } => {
                 rules.insert(rule("to", &Value::Array(anywhere()), &[("TCP", *port)]));
+            }
+            Call::Scrapes => {
+                for scrape in surfaces.scrapes() {
+                    if let Some(callee) = surfaces.workload(&scrape.workload)
+                        && let Some(port) = callee.ports.get(&scrape.port)
+                    {
+                        let to = peer(&callee.namespace, &callee.labels);
+                        rules.insert(rule("to", &to, &[("TCP", *port)]));
+                    }
+                }
+                // Applications say themselves on which port they are read.
+                for allowed in &scope.context().security.allow {
+                    let to = peer(&allowed.namespace, &allowed.labels);
+                    rules.insert(json!({ "to": to, "ports": [{ "protocol": "TCP" }] }).to_string());
+                }
             }
         }
     }

@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use platform_core::testing::{ManualClock, World};
-use platform_core::value::{Place, Recipe, Span, Supplied, gib, mib};
+use platform_core::value::{Percent, Place, Recipe, Span, Supplied, gib, mib};
 use platform_core::{
-    AllowRule, BackupSpec, BackupStore, BucketSpec, CacheEngine, CacheSpec, Capability, Context, DatabaseSpec,
-    Definitions, Environment, PodSecurity, QuotaSpec, Resource, Result, SecuritySpec, Stack, StorageSpec,
+    AllowRule, BackupSpec, BackupStore, BucketSpec, CacheEngine, CacheSpec, Capability, Channel, Context, DatabaseSpec,
+    Definitions, Environment, MonitoringSpec, PodSecurity, QuotaSpec, Receiver, Resource, Result, SecuritySpec,
+    Severity, Stack, StorageSpec,
 };
 use provider_k8s::{ImageOptions, Kubernetes, KubernetesOptions};
 use serde_json::{Value, json};
@@ -25,6 +26,8 @@ pub struct Wanted {
     pub storage: StorageSpec,
     /// Its backups.
     pub backup: BackupSpec,
+    /// Its monitoring.
+    pub monitoring: MonitoringSpec,
     /// How it is put on the cluster.
     pub options: KubernetesOptions,
 }
@@ -40,6 +43,7 @@ impl Wanted {
             cache: CacheSpec::new(name),
             storage: StorageSpec::new(name),
             backup: BackupSpec::new(name, "0 3 * * 0".parse().unwrap(), Span::days(8)),
+            monitoring: MonitoringSpec::new(name, percent(80), percent(5), percent(85)),
             options: KubernetesOptions::default(),
         }
     }
@@ -121,6 +125,40 @@ impl Wanted {
                     revision: 1,
                 },
             });
+        let secret = |name: &str| Supplied {
+            supplied: name.to_owned(),
+            revision: 1,
+        };
+        let receiver = |channel, from| Receiver { channel, from };
+        wanted.monitoring = wanted
+            .monitoring
+            .with_node_exporter(false)
+            .with_storage(gib(50))
+            .with_retention(Span::days(30))
+            .with_heartbeat(secret("HEARTBEAT_URL"))
+            .with_receiver(
+                "everybody",
+                receiver(
+                    Channel::Slack {
+                        url: secret("SLACK_URL"),
+                        channel: "#alarms".to_owned(),
+                    },
+                    Severity::Warning,
+                ),
+            )
+            .with_receiver(
+                "oncall",
+                receiver(
+                    Channel::Email {
+                        to: "oncall@example.com".to_owned(),
+                        from: "platform@example.com".to_owned(),
+                        server: "smtp.example.com:587".to_owned(),
+                        user: "platform".to_owned(),
+                        password: secret("SMTP_PASSWORD"),
+                    },
+                    Severity::Critical,
+                ),
+            );
         wanted.options = KubernetesOptions::default()
             .with_images(
                 ImageOptions::default()
@@ -131,6 +169,10 @@ impl Wanted {
             .with_storage_class("fast");
         wanted
     }
+}
+
+fn percent(n: u8) -> Percent {
+    Percent::new(n).unwrap()
 }
 
 /// A stack over an empty world.
@@ -174,6 +216,10 @@ pub fn context(wanted: &Wanted) -> Result<Context> {
             Capability::Backup,
             stack.backup().unwrap().surface(&wanted.backup, &context)?,
         ),
+        (
+            Capability::Monitoring,
+            stack.monitoring().unwrap().surface(&wanted.monitoring, &context)?,
+        ),
     ];
     context.surfaces.0.extend(surfaces);
     Ok(context)
@@ -192,6 +238,7 @@ pub fn resources(wanted: &Wanted) -> Result<Vec<Resource>> {
         Capability::Storage,
         Capability::Security,
         Capability::Backup,
+        Capability::Monitoring,
     ]);
     let mut resources = stack.foundation(&all, &context)?;
     resources.extend(
@@ -211,6 +258,13 @@ pub fn resources(wanted: &Wanted) -> Result<Vec<Resource>> {
     resources.extend(stack.cache().unwrap().blueprint(&wanted.cache, &context)?.resources);
     resources.extend(stack.storage().unwrap().blueprint(&wanted.storage, &context)?.resources);
     resources.extend(stack.backup().unwrap().blueprint(&wanted.backup, &context)?.resources);
+    resources.extend(
+        stack
+            .monitoring()
+            .unwrap()
+            .blueprint(&wanted.monitoring, &context)?
+            .resources,
+    );
     Ok(resources)
 }
 

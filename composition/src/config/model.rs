@@ -64,8 +64,9 @@ block! {
         /// Kind nodes by name). Default: off for local, on otherwise. A change restarts the pods.
         digests: DigestPolicy = DigestPolicy::On;
         /// Other images than the catalogue's, catalogue name -> reference: `postgres`, `valkey`, `redis`, `rustfs`,
-        /// `minio`, `mc`, `postgres-exporter`, `redis-exporter`, `velero`, `velero-plugin-for-aws`. Neither `registry` nor `digests` touches them. Default:
-        /// none. A change restarts the pods that use it.
+        /// `minio`, `mc`, `postgres-exporter`, `redis-exporter`, `velero`, `velero-plugin-for-aws`, `prometheus`,
+        /// `alertmanager`, `grafana`, `kube-state-metrics`, `node-exporter`. Neither `registry` nor `digests` touches
+        /// them. Default: none. A change restarts the pods that use it.
         overrides: BTreeMap<String, Image>;
     }
 

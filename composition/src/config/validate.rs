@@ -15,9 +15,9 @@ use super::words::{AVAILABLE, PLANNED};
 use super::yaml::{Node, Plain, Value};
 
 /// The longest name that is put behind the namespace prefix.
-const LONGEST_NAMESPACE: &str = "backup-store";
+const LONGEST_NAMESPACE: &str = "monitoring-node";
 /// The catalogue's names of images.
-const IMAGES: [&str; 10] = [
+const IMAGES: [&str; 15] = [
     "postgres",
     "valkey",
     "redis",
@@ -28,6 +28,11 @@ const IMAGES: [&str; 10] = [
     "redis-exporter",
     "velero",
     "velero-plugin-for-aws",
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "kube-state-metrics",
+    "node-exporter",
 ];
 
 /// The capabilities whose data a backup can hold.

@@ -70,6 +70,7 @@ pub fn monitoring_outputs() -> MonitoringOutputs {
             "https://prometheus-grafana.monitoring.svc".to_owned(),
         )]
         .into(),
+        credentials: Some("Secret monitoring/prometheus-grafana-credentials".to_owned()),
         alarms: "alertmanager".to_owned(),
     }
 }

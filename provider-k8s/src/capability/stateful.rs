@@ -64,8 +64,6 @@ impl Server<'_> {
         let context = self.scope.context();
         let surfaces = with_surface(context, self.capability, surface);
         let ports = port_numbers(&surfaces, self.name);
-        let mut resources = self.shared.own_foundation(self.capability, context)?;
-
         let in_jobs: Vec<&Container> = self.jobs.iter().flat_map(|job| &job.containers).collect();
         let (cpu_milli, memory) = sum(self.containers.iter().chain(in_jobs));
         let needs = Needs {
@@ -74,8 +72,8 @@ impl Server<'_> {
             pods: 1 + u32::try_from(self.jobs.len()).unwrap_or(u32::MAX - 20),
             storage: self.volume,
         };
+        let mut resources = self.shared.own_foundation(self.capability, context)?;
         let mut first = foundation::limits(self.scope, self.capability, needs)?;
-        let quota: Vec<ResourceId> = first.iter().map(|one| one.id.clone()).collect();
         let security = self.scope.under(Capability::Security.as_str());
         first.extend(policy::of_workloads(
             &security,
@@ -83,6 +81,18 @@ impl Server<'_> {
             &surfaces,
             &self.shared.options,
         )?);
+        resources.extend(self.into_objects(&ports, first)?);
+        Ok(resources)
+    }
+
+    /// What there is for this server alone, with its pod's `ports`, behind `first`: limits and policies of its namespace.
+    pub(crate) fn into_objects(self, ports: &BTreeMap<String, u16>, mut first: Vec<Resource>) -> Result<Vec<Resource>> {
+        let mut resources = Vec::new();
+        let limits: Vec<ResourceId> = first
+            .iter()
+            .filter(|one| matches!(one.id.kind().as_str(), "ResourceQuota" | "LimitRange"))
+            .map(|one| one.id.clone())
+            .collect();
         first.push(service_account(self.scope, self.name)?);
         let config = self.scope.object(
             "ConfigMap",
@@ -100,7 +110,7 @@ impl Server<'_> {
             .map(|secret| secret.id.clone())
             .collect();
         first.extend(self.secrets);
-        let (service, headless) = services(self.scope, self.name, &self.serves, &ports)?;
+        let (service, headless) = services(self.scope, self.name, &self.serves, ports)?;
         let headless_name = headless.id.name().base().to_owned();
         first.extend([service, headless]);
         first.push(self.scope.object(
@@ -125,7 +135,7 @@ impl Server<'_> {
                 )?
                 .with_on_removal(OnRemoval::Retain)
                 .with_holds(self.holds);
-            claim.after.extend(quota.into_iter().chain(keys));
+            claim.after.extend(limits.into_iter().chain(keys));
             first.push(claim);
             templates.push(json!({
                 "apiVersion": "v1",
@@ -261,14 +271,14 @@ pub(crate) fn with_surface(context: &Context, capability: Capability, surface: S
     surfaces
 }
 
-fn port_numbers(surfaces: &Surfaces, workload: &str) -> BTreeMap<String, u16> {
+pub(crate) fn port_numbers(surfaces: &Surfaces, workload: &str) -> BTreeMap<String, u16> {
     surfaces
         .workload(workload)
         .map(|workload| workload.ports.clone())
         .unwrap_or_default()
 }
 
-fn service_account(scope: &Scope<'_>, name: &str) -> Result<Resource> {
+pub(crate) fn service_account(scope: &Scope<'_>, name: &str) -> Result<Resource> {
     scope.object(
         "ServiceAccount",
         name,

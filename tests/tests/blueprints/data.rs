@@ -9,15 +9,23 @@ fn data_and_its_keys_outlive_their_block() {
     for resource in resources(&Wanted::strict()).unwrap() {
         let kept = match resource.id.kind().as_str() {
             "Namespace" | "PersistentVolumeClaim" | "CustomResourceDefinition.apiextensions.k8s.io" => true,
-            "Secret" => {
-                let name = resource.id.name().base();
-                !name.ends_with("-tls") && !["ca-certificate", "velero-s3", "velero-s3-ca"].contains(&name)
-            }
+            "Secret" => ![
+                "-tls",
+                "-ca",
+                "-receivers",
+                "ca-certificate",
+                "grafana-credentials",
+                "velero-s3",
+            ]
+            .iter()
+            .any(|end| resource.id.name().base().ends_with(end)),
             _ => false,
         };
         assert_eq!(resource.on_removal == OnRemoval::Retain, kept, "{}", resource.id);
         let holds = match (resource.id.kind().as_str(), resource.id.name().base()) {
-            ("PersistentVolumeClaim", "data-redis-0") => Some(Holds::Rebuildable),
+            ("PersistentVolumeClaim", "data-redis-0" | "data-prometheus-0" | "data-alertmanager-0") => {
+                Some(Holds::Rebuildable)
+            }
             ("PersistentVolumeClaim", _) => Some(Holds::Durable),
             ("Secret", _) if kept => Some(Holds::Durable),
             ("Secret", _) => Some(Holds::Nothing),
@@ -49,7 +57,7 @@ fn volumes_are_what_claim_templates_yield() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 3);
+    assert_eq!(checked, 5);
 }
 
 /// A cache in memory alone asks for no volume and claims no data.

@@ -1,6 +1,6 @@
 //! What is refused before any call, and what is not fits.
 
-use platform_core::value::{Supplied, mib};
+use platform_core::value::{Span, Supplied, mib};
 use platform_core::{AllowRule, BucketSpec, Capability, Context, Environment, ErrorKind};
 use platform_tests::manifests::{Wanted, resources};
 use serde_json::Value;
@@ -10,17 +10,26 @@ use std::collections::BTreeMap;
 #[test]
 fn names_stay_within_limits() {
     let longest = "a".repeat(63 - "-prod-12345678".len() - 1);
-    let prefix = format!("{}-", "p".repeat(63 - "backup-store".len() - 1));
+    let prefix = format!("{}-", "p".repeat(63 - "monitoring-node".len() - 1));
     let mut wanted = Wanted::local();
     wanted.context = Context {
         security: wanted.context.security.clone(),
         ..Context::new(&longest, Environment::Prod, &prefix)
     };
-    for name in ["postgres", "redis", "minio"] {
+    for (name, letter) in [
+        ("postgres", "x"),
+        ("redis", "x"),
+        ("minio", "x"),
+        ("prometheus", "x"),
+        ("alertmanager", "x"),
+        ("prometheus-grafana", "y"),
+        ("kube-state-metrics", "x"),
+        ("node-exporter", "x"),
+    ] {
         wanted
             .context
             .names
-            .insert(name.to_owned(), format!("{name}{}", "x".repeat(40 - name.len())));
+            .insert(name.to_owned(), format!("{name}{}", letter.repeat(40 - name.len())));
     }
     wanted.storage.buckets = vec![BucketSpec::new("b".repeat(63))];
     let mut labels = 0;
@@ -56,7 +65,7 @@ fn names_stay_within_limits() {
 #[test]
 fn what_cannot_be_had_is_refused_before_any_call() {
     type Change = fn(&mut Wanted);
-    let cases: [(&str, ErrorKind, Change); 16] = [
+    let cases: [(&str, ErrorKind, Change); 19] = [
         ("PostgreSQL 12", ErrorKind::Unsupported, |w| {
             w.database.version = "12".to_owned();
         }),
@@ -92,6 +101,15 @@ fn what_cannot_be_had_is_refused_before_any_call() {
         }),
         ("expiry of no versions", ErrorKind::Invalid, |w| {
             w.storage.buckets[0].versioning = false;
+        }),
+        ("metrics of an hour", ErrorKind::Invalid, |w| {
+            w.monitoring.retention = Span::hours(1);
+        }),
+        ("metrics in little memory", ErrorKind::Invalid, |w| {
+            w.monitoring.memory = mib(64);
+        }),
+        ("metrics on a small volume", ErrorKind::Invalid, |w| {
+            w.monitoring.storage = mib(512);
         }),
         ("a namespace in upper case", ErrorKind::Invalid, |w| {
             w.context.security.allow.push(AllowRule {

@@ -111,6 +111,8 @@ fn named_objects(spec: &Value) -> Vec<(String, String)> {
                         .or_else(|| child.get("secretName"))
                         .and_then(Value::as_str);
                     match (key.as_str(), name) {
+                        // Kubernetes puts it into every namespace.
+                        ("configMap", Some("kube-root-ca.crt")) => {}
                         ("configMap", Some(name)) => found.push(("ConfigMap".to_owned(), name.to_owned())),
                         ("secret", Some(name)) => found.push(("Secret".to_owned(), name.to_owned())),
                         _ => queue.push(child),
@@ -268,6 +270,26 @@ fn a_capability_used_alone_is_complete() {
     );
     let foundation = stack.foundation(&BTreeSet::new(), &context).unwrap();
     assert!(foundation.is_empty(), "nothing wanted here, nothing made");
+
+    // Agents on the nodes never share a namespace with what Pod Security confines.
+    let context = Context::alone("orders", Capability::Monitoring).unwrap();
+    let monitoring = stack.monitoring().unwrap();
+    let blueprint = monitoring.blueprint(&wanted.monitoring, &context).unwrap();
+    let ids: BTreeSet<_> = blueprint.resources.iter().map(|one| one.id.clone()).collect();
+    for resource in &blueprint.resources {
+        assert!(resource.dependencies().is_subset(&ids), "{}", resource.id);
+    }
+    for (kind, name) in [
+        ("StatefulSet.apps", "orders-monitoring/prometheus"),
+        ("Service", "orders-monitoring/prometheus-grafana"),
+        ("DaemonSet.apps", "orders-monitoring-node/node-exporter"),
+        ("ClusterRole.rbac.authorization.k8s.io", "orders-monitoring-prometheus"),
+    ] {
+        let found = ids
+            .iter()
+            .any(|id| id.kind().as_str() == kind && id.name().as_str() == name);
+        assert!(found, "no {kind} {name}");
+    }
 }
 
 /// Names, tags and prefix of the config arrive where a platform made by others has them.

@@ -49,8 +49,10 @@ fn side(
                     .as_array()
                     .is_none_or(|list| list.iter().any(|one| is_peer(one, subject, peer)));
                 let port_fits = rule["ports"].as_array().is_none_or(|list| {
-                    list.iter()
-                        .any(|one| one["port"] == port && one["protocol"].as_str().unwrap_or("TCP") == protocol)
+                    list.iter().any(|one| {
+                        one.get("port").is_none_or(|open| *open == port)
+                            && one["protocol"].as_str().unwrap_or("TCP") == protocol
+                    })
                 });
                 peer_fits && port_fits
             })
@@ -89,19 +91,22 @@ fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
 fn intended(surfaces: &Surfaces, allow: &[AllowRule], from: &Pod, to: &Pod, port: u16) -> bool {
     let to_workload = surfaces.workloads().find(|(_, workload)| is_pod(workload, to));
     let from_workload = surfaces.workloads().find(|(_, workload)| is_pod(workload, from));
+    let reads_metrics = from_workload.is_some_and(|(_, workload)| workload.calls.contains(&Call::Scrapes));
     let Some((capability, to_workload)) = to_workload else {
-        return false;
+        return reads_metrics && allow.iter().any(|rule| is_of(rule, to));
     };
     match from_workload {
         Some((_, from_workload)) => from_workload.calls.iter().any(|call| {
             matches!(call, Call::Workload { name, port: named } if *name == to_workload.name && to_workload.ports.get(named) == Some(&port))
-        }),
+        }) || reads_metrics
+            && surfaces.scrapes().any(|scrape| {
+                scrape.workload == to_workload.name && to_workload.ports.get(&scrape.port) == Some(&port)
+            }),
         None => {
-            allow.iter().any(|rule| {
-                rule.namespace == from.namespace
-                    && rule.labels.iter().all(|(key, value)| from.labels.get(key) == Some(value))
-                    && rule.to.contains(&capability)
-            }) && surfaces
+            allow
+                .iter()
+                .any(|rule| is_of(rule, from) && rule.to.contains(&capability))
+                && surfaces
                 .get(capability)
                 .unwrap()
                 .endpoints
@@ -109,6 +114,14 @@ fn intended(surfaces: &Surfaces, allow: &[AllowRule], from: &Pod, to: &Pod, port
                 .any(|endpoint| endpoint.workload.as_deref() == Some(&to_workload.name) && to_workload.ports[&endpoint.name] == port)
         }
     }
+}
+
+fn is_of(rule: &AllowRule, pod: &Pod) -> bool {
+    rule.namespace == pod.namespace
+        && rule
+            .labels
+            .iter()
+            .all(|(key, value)| pod.labels.get(key) == Some(value))
 }
 
 fn is_pod(workload: &Workload, pod: &Pod) -> bool {
