@@ -12,6 +12,7 @@ mod growth;
 mod keeping;
 mod kills;
 mod metrics;
+mod monitoring;
 mod neighbours;
 mod proxied;
 mod quotas;
