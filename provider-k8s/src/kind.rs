@@ -156,7 +156,8 @@ fn at_once(_: &Value) -> State {
 }
 
 /// The rights that reads and writes of a resource need; `watched`: also those to wait till it is ready. Where that is at
-/// once nothing is watched, and what is slow to go is looked at by itself.
+/// once nothing is watched, and what is slow to go is looked at by itself. `granting`: its writes give rights away, which
+/// the API server asks a right of its own for.
 macro_rules! calls {
     ($resource:literal, watched) => {
         calls!(
@@ -168,14 +169,17 @@ macro_rules! calls {
             ]
         )
     };
+    ($resource:literal, granting $right:literal) => {
+        calls!($resource, &[concat!("get ", $resource), concat!("list ", $resource)], $right)
+    };
     ($resource:literal) => {
         calls!($resource, &[concat!("get ", $resource), concat!("list ", $resource)])
     };
-    ($resource:literal, $read:expr) => {
+    ($resource:literal, $read:expr $(, $right:literal)?) => {
         platform_core::Calls {
             read: $read,
-            create: &[concat!("create ", $resource)],
-            update: &[concat!("get ", $resource), concat!("patch ", $resource)],
+            create: &[concat!("create ", $resource) $(, $right)?],
+            update: &[concat!("get ", $resource), concat!("patch ", $resource) $(, $right)?],
             delete: &[concat!("get ", $resource), concat!("delete ", $resource)],
         }
     };

@@ -1,5 +1,5 @@
-use super::{KubeKind, PLAIN, at_once};
-use platform_core::{Calls, Charset, Field, KindFacts, NameRule, Risk, RiskRule};
+use super::{KubeKind, PLAIN, at_once, calls};
+use platform_core::{Charset, Field, KindFacts, NameRule, Risk, RiskRule};
 
 /// Rights in every namespace and beyond. Who makes one has to hold its rights or may `escalate`.
 pub(super) static KIND: KubeKind = KubeKind {
@@ -11,25 +11,10 @@ pub(super) static KIND: KubeKind = KubeKind {
             charset: Charset::PathSegment,
         },
         fields: &[Field::new("rules").risk(RiskRule::Widens(Risk::Exposes))],
-        calls: Calls {
-            read: &[
-                "get clusterroles.rbac.authorization.k8s.io",
-                "list clusterroles.rbac.authorization.k8s.io",
-            ],
-            create: &[
-                "create clusterroles.rbac.authorization.k8s.io",
-                "escalate clusterroles.rbac.authorization.k8s.io",
-            ],
-            update: &[
-                "get clusterroles.rbac.authorization.k8s.io",
-                "patch clusterroles.rbac.authorization.k8s.io",
-                "escalate clusterroles.rbac.authorization.k8s.io",
-            ],
-            delete: &[
-                "get clusterroles.rbac.authorization.k8s.io",
-                "delete clusterroles.rbac.authorization.k8s.io",
-            ],
-        },
+        calls: calls!(
+            "clusterroles.rbac.authorization.k8s.io",
+            granting "escalate clusterroles.rbac.authorization.k8s.io"
+        ),
         ..PLAIN
     },
     group: "rbac.authorization.k8s.io",

@@ -1,5 +1,5 @@
-use super::{KubeKind, PLAIN, at_once};
-use platform_core::{Calls, Charset, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule};
+use super::{KubeKind, PLAIN, at_once, calls};
+use platform_core::{Charset, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule};
 
 /// Who has the rights of a role in every namespace. Who makes one has to hold those rights or may `bind`.
 pub(super) static KIND: KubeKind = KubeKind {
@@ -16,25 +16,10 @@ pub(super) static KIND: KubeKind = KubeKind {
                 .changes(FieldChange::Replace)
                 .risk(RiskRule::Always(Risk::Exposes)),
         ],
-        calls: Calls {
-            read: &[
-                "get clusterrolebindings.rbac.authorization.k8s.io",
-                "list clusterrolebindings.rbac.authorization.k8s.io",
-            ],
-            create: &[
-                "create clusterrolebindings.rbac.authorization.k8s.io",
-                "bind clusterroles.rbac.authorization.k8s.io",
-            ],
-            update: &[
-                "get clusterrolebindings.rbac.authorization.k8s.io",
-                "patch clusterrolebindings.rbac.authorization.k8s.io",
-                "bind clusterroles.rbac.authorization.k8s.io",
-            ],
-            delete: &[
-                "get clusterrolebindings.rbac.authorization.k8s.io",
-                "delete clusterrolebindings.rbac.authorization.k8s.io",
-            ],
-        },
+        calls: calls!(
+            "clusterrolebindings.rbac.authorization.k8s.io",
+            granting "bind clusterroles.rbac.authorization.k8s.io"
+        ),
         ..PLAIN
     },
     group: "rbac.authorization.k8s.io",

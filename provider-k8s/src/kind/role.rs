@@ -1,5 +1,5 @@
-use super::{KubeKind, PLAIN, at_once};
-use platform_core::{Calls, Charset, Field, KindFacts, NameRule, Risk, RiskRule};
+use super::{KubeKind, PLAIN, at_once, calls};
+use platform_core::{Charset, Field, KindFacts, NameRule, Risk, RiskRule};
 
 /// Rights within a namespace. Who makes one has to hold its rights or may `escalate`.
 pub(super) static KIND: KubeKind = KubeKind {
@@ -11,25 +11,10 @@ pub(super) static KIND: KubeKind = KubeKind {
             charset: Charset::PathSegment,
         },
         fields: &[Field::new("rules").risk(RiskRule::Widens(Risk::Exposes))],
-        calls: Calls {
-            read: &[
-                "get roles.rbac.authorization.k8s.io",
-                "list roles.rbac.authorization.k8s.io",
-            ],
-            create: &[
-                "create roles.rbac.authorization.k8s.io",
-                "escalate roles.rbac.authorization.k8s.io",
-            ],
-            update: &[
-                "get roles.rbac.authorization.k8s.io",
-                "patch roles.rbac.authorization.k8s.io",
-                "escalate roles.rbac.authorization.k8s.io",
-            ],
-            delete: &[
-                "get roles.rbac.authorization.k8s.io",
-                "delete roles.rbac.authorization.k8s.io",
-            ],
-        },
+        calls: calls!(
+            "roles.rbac.authorization.k8s.io",
+            granting "escalate roles.rbac.authorization.k8s.io"
+        ),
         ..PLAIN
     },
     group: "rbac.authorization.k8s.io",

@@ -1,5 +1,5 @@
-use super::{KubeKind, PLAIN, at_once};
-use platform_core::{Calls, Charset, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule};
+use super::{KubeKind, PLAIN, at_once, calls};
+use platform_core::{Charset, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule};
 
 /// Who has the rights of a role. Who makes one has to hold those rights or may `bind`.
 pub(super) static KIND: KubeKind = KubeKind {
@@ -16,25 +16,10 @@ pub(super) static KIND: KubeKind = KubeKind {
                 .changes(FieldChange::Replace)
                 .risk(RiskRule::Always(Risk::Exposes)),
         ],
-        calls: Calls {
-            read: &[
-                "get rolebindings.rbac.authorization.k8s.io",
-                "list rolebindings.rbac.authorization.k8s.io",
-            ],
-            create: &[
-                "create rolebindings.rbac.authorization.k8s.io",
-                "bind roles.rbac.authorization.k8s.io",
-            ],
-            update: &[
-                "get rolebindings.rbac.authorization.k8s.io",
-                "patch rolebindings.rbac.authorization.k8s.io",
-                "bind roles.rbac.authorization.k8s.io",
-            ],
-            delete: &[
-                "get rolebindings.rbac.authorization.k8s.io",
-                "delete rolebindings.rbac.authorization.k8s.io",
-            ],
-        },
+        calls: calls!(
+            "rolebindings.rbac.authorization.k8s.io",
+            granting "bind roles.rbac.authorization.k8s.io"
+        ),
         ..PLAIN
     },
     group: "rbac.authorization.k8s.io",
