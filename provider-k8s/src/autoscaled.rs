@@ -46,7 +46,7 @@ pub(crate) fn fields(object: &Value, wish: &Value) -> Vec<FieldPath> {
 /// The view with the wish's values in these fields.
 pub(crate) fn as_wished(view: &mut Value, wish: &Value, fields: &[FieldPath]) {
     for path in fields {
-        if let (Some(wished), Some(seen)) = (value_at(wish, path.segments()), slot(view, path.segments())) {
+        if let (Some(wished), Some(seen)) = (path.find(wish), slot(view, path.segments())) {
             seen.clone_from(wished);
         }
     }
@@ -61,14 +61,6 @@ pub(crate) fn left_out(body: &mut Value, fields: &[FieldPath]) {
             map.remove(last);
         }
     }
-}
-
-fn value_at<'a>(value: &'a Value, path: &[Segment]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, segment| match segment {
-        Segment::Key(key) => value.get(key),
-        Segment::Element(name) => value.as_array()?.iter().find(|item| item["name"] == name.as_str()),
-        Segment::Index(index) => value.get(index),
-    })
 }
 
 fn slot<'a>(value: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value> {

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
 
 /// One step into a value.
@@ -43,6 +44,15 @@ impl FieldPath {
     /// The steps.
     pub fn segments(&self) -> &[Segment] {
         &self.0
+    }
+
+    /// The value at this path in a document; `None` where the path leads nowhere.
+    pub fn find<'a>(&self, document: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(document, |value, segment| match segment {
+            Segment::Key(key) => value.get(key),
+            Segment::Element(name) => value.as_array()?.iter().find(|item| item["name"] == name.as_str()),
+            Segment::Index(index) => value.get(index),
+        })
     }
 
     /// Whether `pattern` names this field or one above it. `[*]` in a pattern stands for any element,

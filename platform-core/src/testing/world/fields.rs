@@ -4,7 +4,7 @@
 
 use crate::engine::diff;
 use crate::facts::{FieldChange, KindFacts};
-use crate::value::{FieldPath, Recipe, Segment};
+use crate::value::{Recipe, Segment};
 use serde_json::{Map, Value};
 
 /// The part of `live` that `wanted` asks for: keys, named list elements, whole other lists.
@@ -107,15 +107,6 @@ fn names(items: &[Value]) -> Option<Vec<(&str, &Value)>> {
     Some(named)
 }
 
-/// The value at a path.
-pub(super) fn value_at<'a>(value: &'a Value, path: &FieldPath) -> Option<&'a Value> {
-    path.segments().iter().try_fold(value, |value, segment| match segment {
-        Segment::Key(key) => value.get(key),
-        Segment::Element(name) => value.as_array()?.iter().find(|item| item["name"] == name.as_str()),
-        Segment::Index(index) => value.get(index),
-    })
-}
-
 /// Sets or removes the value at a path, making the maps on the way. Whether the path could be walked.
 pub(super) fn set_value_at(value: &mut Value, path: &[Segment], to: Option<Value>) -> bool {
     let Some((first, rest)) = path.split_first() else {
@@ -175,7 +166,7 @@ pub(super) fn impact(facts: &KindFacts, before: &Value, after: &Value) -> Impact
 
 #[cfg(test)]
 mod tests {
-    use super::{impact, merged, owned_part, set_value_at, value_at, with_defaults};
+    use super::{impact, merged, owned_part, set_value_at, with_defaults};
     use crate::facts::{Equal, Field, FieldChange};
     use crate::testing::kinds;
     use crate::value::FieldPath;
@@ -203,7 +194,7 @@ mod tests {
             owned_part(&drifted, &wanted),
             json!({"spec": {"list": [{"name": "x", "v": 2}], "args": ["p"]}})
         );
-        assert_eq!(value_at(&drifted, &FieldPath::from("spec.list[x].v")), Some(&json!(2)));
+        assert_eq!(FieldPath::from("spec.list[x].v").find(&drifted), Some(&json!(2)));
     }
 
     #[test]

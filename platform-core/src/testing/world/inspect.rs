@@ -1,7 +1,7 @@
 //! What tests ask a world.
 
 use super::state::{Loss, Object};
-use super::{World, fields, lock};
+use super::{World, lock};
 use crate::resource::{Holds, OnRemoval, Owner, State};
 use crate::value::{FieldPath, ResourceId, SetId, Uid};
 use serde_json::Value;
@@ -52,7 +52,7 @@ impl World {
 
     /// A field of the object as the server keeps it.
     pub fn field(&self, id: &ResourceId, path: &FieldPath) -> Option<Value> {
-        fields::value_at(&self.state().object(id)?.fields, path).cloned()
+        path.find(&self.state().object(id)?.fields).cloned()
     }
 
     /// Whether an object is ready.
