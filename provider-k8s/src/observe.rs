@@ -43,6 +43,17 @@ struct Listed {
     unreadable: Option<Error>,
 }
 
+impl Listed {
+    fn of(kind: &'static KubeKind) -> Self {
+        Self {
+            kind,
+            objects: Vec::new(),
+            warnings: Vec::new(),
+            unreadable: None,
+        }
+    }
+}
+
 pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]) -> Result<Observation> {
     let names = inner.names(set);
     let requests = AtomicU32::new(1);
@@ -206,32 +217,17 @@ pub(crate) async fn everything(inner: &Inner, set: &SetId, kind: &Kind, within: 
         names: &names,
         now: inner.api.clock().now(),
     };
-    let path = stamp::collection(kind, Some(within.as_str()));
-    let mut next = String::new();
-    let mut found = Vec::new();
-    loop {
-        let attempt = Attempt::new("list", format!("{} in {within}", kind.resource()));
-        let answer = inner
-            .api
-            .call(Call::get(format!("{path}?limit={PAGE}{next}"), attempt))
-            .await?;
-        if kind.is_custom() && answer.status == 404 {
-            return Ok(found);
-        }
-        let mut page = answer.ok()?;
-        if let Value::Array(items) = page["items"].take() {
-            for object in items {
-                let Some(id) = reader.id(kind, &object) else { continue };
-                let mut live = reader.live(kind, &id, &object, None);
-                live.view = object;
-                found.push(live);
-            }
-        }
-        match page["metadata"]["continue"].as_str() {
-            Some(token) if !token.is_empty() => next = format!("&continue={token}"),
-            _ => return Ok(found),
-        }
-    }
+    let query = format!("{}?", stamp::collection(kind, Some(within.as_str())));
+    let object = format!("{} in {within}", kind.resource());
+    let mut listed = Listed::of(kind);
+    pages(inner, kind, &query, &object, &AtomicU32::new(0), &mut listed).await?;
+    let live = |object| {
+        let id = reader.id(kind, &object)?;
+        let mut live = reader.live(kind, &id, &object, None);
+        live.view = object;
+        Some(live)
+    };
+    Ok(listed.objects.into_iter().filter_map(live).collect())
 }
 
 /// Everything of a kind with the set's label: cluster-wide, or namespace by namespace where only that is allowed.
@@ -242,13 +238,13 @@ async fn list(
     scope: &BTreeSet<String>,
     requests: &AtomicU32,
 ) -> Listed {
-    let mut listed = Listed {
-        kind,
-        objects: Vec::new(),
-        warnings: Vec::new(),
-        unreadable: None,
+    let mut listed = Listed::of(kind);
+    let query = |namespace: Option<&str>| {
+        let path = stamp::collection(kind, namespace);
+        format!("{path}?labelSelector={SET}%3D{}&", names.label)
     };
-    let why = match pages(inner, names, kind, None, requests, &mut listed).await {
+    let object = kind.resource();
+    let why = match pages(inner, kind, &query(None), &object, requests, &mut listed).await {
         Ok(()) => return listed,
         Err(why) => why,
     };
@@ -257,7 +253,7 @@ async fn list(
         return listed;
     }
     for namespace in scope {
-        if let Err(why) = pages(inner, names, kind, Some(namespace), requests, &mut listed).await {
+        if let Err(why) = pages(inner, kind, &query(Some(namespace)), &object, requests, &mut listed).await {
             listed.unreadable = Some(why);
             break;
         }
@@ -265,19 +261,18 @@ async fn list(
     listed
 }
 
+/// Reads a list page by page; `query` says which part of it.
 async fn pages(
     inner: &Inner,
-    names: &Names,
     kind: &KubeKind,
-    namespace: Option<&str>,
+    query: &str,
+    object: &str,
     requests: &AtomicU32,
     listed: &mut Listed,
 ) -> Result<()> {
-    let path = stamp::collection(kind, namespace);
     let mut next = String::new();
     loop {
-        let query = format!("{path}?labelSelector={SET}%3D{}&limit={PAGE}{next}", names.label);
-        let mut call = Call::get(query, Attempt::new("list", kind.resource()));
+        let mut call = Call::get(format!("{query}limit={PAGE}{next}"), Attempt::new("list", object));
         if kind.facts.kind == "Secret" {
             call = call.metadata_only();
         }
