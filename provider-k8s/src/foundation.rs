@@ -3,7 +3,7 @@
 use crate::object::{Scope, cpu, with_metadata};
 use crate::policy;
 use platform_core::value::{Place, Recipe, ResourceId, Size};
-use platform_core::{Capability, Context, Holds, OnRemoval, QuotaSpec, Resource, Result};
+use platform_core::{Capability, Context, OnRemoval, QuotaSpec, Resource, Result};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,15 +53,7 @@ pub(crate) fn resources(place: &Place, wanted: &BTreeSet<Capability>, context: &
                 },
             )]),
         )?);
-        let copy = Recipe::Copy {
-            from: authority(place, context)?.to_string(),
-            key: "ca.crt".to_owned(),
-        };
-        resources.push(
-            scope
-                .secret(CERTIFICATE, CERTIFICATE, &BTreeMap::from([("ca.crt", copy)]))?
-                .with_holds(Holds::Nothing),
-        );
+        resources.push(certificate_of_authority(&scope, CERTIFICATE, CERTIFICATE)?);
     }
     Ok(resources)
 }
@@ -69,6 +61,15 @@ pub(crate) fn resources(place: &Place, wanted: &BTreeSet<Capability>, context: &
 /// The Secret with the authority's key and certificate.
 pub(crate) fn authority(place: &Place, context: &Context) -> Result<ResourceId> {
     shared(place, context)?.id("Secret", AUTHORITY)
+}
+
+/// A Secret with the authority's certificate alone, for clients in this namespace; key `ca.crt`.
+pub(crate) fn certificate_of_authority(scope: &Scope<'_>, name: &str, app: &str) -> Result<Resource> {
+    let copy = Recipe::Copy {
+        from: authority(scope.place(), scope.context())?.to_string(),
+        key: "ca.crt".to_owned(),
+    };
+    scope.remade_secret(name, app, &BTreeMap::from([("ca.crt", copy)]))
 }
 
 /// Where clients find the certificate that they verify servers with.

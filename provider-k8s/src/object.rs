@@ -140,7 +140,7 @@ impl<'a> Scope<'a> {
     }
 
     /// A Secret made by recipes.
-    pub(crate) fn secret(&self, name: &str, app: &str, recipes: &BTreeMap<&str, Recipe>) -> Result<Resource> {
+    fn secret(&self, name: &str, app: &str, recipes: &BTreeMap<&str, Recipe>) -> Result<Resource> {
         let data: Map<String, Value> = recipes
             .iter()
             .map(|(key, recipe)| ((*key).to_owned(), recipe.to_value()))
@@ -152,6 +152,13 @@ impl<'a> Scope<'a> {
             }
         }
         Ok(resource)
+    }
+
+    /// A Secret whose values can be had again from where they came, or open nothing that outlives it.
+    pub(crate) fn remade_secret(&self, name: &str, app: &str, recipes: &BTreeMap<&str, Recipe>) -> Result<Resource> {
+        Ok(self
+            .secret(name, app, recipes)?
+            .with_holds(platform_core::Holds::Nothing))
     }
 
     /// A Secret that outlives the wish for it: what its passwords open outlives it too.

@@ -259,9 +259,7 @@ pub(crate) fn certificate(scope: &Scope<'_>, name: &str) -> Result<Resource> {
         dns: dns_names(scope, name),
         days: CERTIFICATE_DAYS,
     };
-    Ok(scope
-        .secret(&format!("{name}-tls"), name, &BTreeMap::from([("*", recipe)]))?
-        .with_holds(Holds::Nothing))
+    scope.remade_secret(&format!("{name}-tls"), name, &BTreeMap::from([("*", recipe)]))
 }
 
 /// All surfaces, among them this capability's, which is absent when it is used alone.

@@ -4,7 +4,7 @@ use crate::capability::object_store::ObjectStore;
 use crate::foundation;
 use crate::object::{Scope, labels};
 use platform_core::value::{DOMAIN, Recipe, ResourceId, Span};
-use platform_core::{BackupSpec, BackupStore, Capability, Context, Error, ErrorKind, Holds, Resource, Result};
+use platform_core::{BackupSpec, BackupStore, Capability, Context, Error, ErrorKind, Resource, Result};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,20 +89,10 @@ impl Target {
                 app,
                 &BTreeMap::from([("repository-password", Recipe::Generate { length: 32 })]),
             )?,
-            scope
-                .secret(CREDENTIALS, app, &self.credentials)?
-                .with_holds(Holds::Nothing),
+            scope.remade_secret(CREDENTIALS, app, &self.credentials)?,
         ];
         if self.own {
-            let copy = Recipe::Copy {
-                from: foundation::authority(scope.place(), scope.context())?.to_string(),
-                key: "ca.crt".to_owned(),
-            };
-            secrets.push(
-                scope
-                    .secret(AUTHORITY, app, &BTreeMap::from([("ca.crt", copy)]))?
-                    .with_holds(Holds::Nothing),
-            );
+            secrets.push(foundation::certificate_of_authority(scope, AUTHORITY, app)?);
         }
         Ok(secrets)
     }

@@ -112,7 +112,7 @@ pub(super) fn resources(
             scope.object("ConfigMap", &config, name, settings)?,
             scope.object("ConfigMap", &shown, name, json!({ "data": dashboards::files(watched) }))?,
             // Grafana starts with an empty database every time, so no password opens anything that outlives this Secret.
-            site.remade(&secret, name, &recipes)?,
+            scope.remade_secret(&secret, name, &recipes)?,
         ],
         containers: vec![container],
         volumes: vec![

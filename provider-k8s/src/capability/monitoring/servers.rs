@@ -7,7 +7,7 @@ use crate::kubernetes::Shared;
 use crate::object::Scope;
 use crate::pod::{Container, Resources, config_volume, scratch_volume, secret_volume, token_volume};
 use platform_core::value::{Percent, Recipe, Size};
-use platform_core::{Capability, Holds, MonitoringSpec, Resource, Result};
+use platform_core::{Capability, Holds, MonitoringSpec, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -61,10 +61,6 @@ impl<'a> Site<'a> {
             .mount_read_only("rules", scrape::RULES)
             .mount_read_only("ca", "/etc/prometheus/tls")
             .mount_read_only("token", TOKEN);
-        let copy = Recipe::Copy {
-            from: foundation::authority(self.scope.place(), self.scope.context())?.to_string(),
-            key: "ca.crt".to_owned(),
-        };
         Ok(Server {
             scope: self.scope,
             shared: self.shared,
@@ -90,7 +86,7 @@ impl<'a> Site<'a> {
                 scratch_volume("tmp", Size::mib(64), false),
             ],
             pod_annotations: BTreeMap::new(),
-            secrets: vec![self.remade(&authority, name, &BTreeMap::from([("ca.crt", copy)]))?],
+            secrets: vec![foundation::certificate_of_authority(self.scope, &authority, name)?],
             jobs: Vec::new(),
         })
     }
@@ -125,7 +121,7 @@ impl<'a> Site<'a> {
                 .iter()
                 .map(|(file, supplied)| (file.as_str(), Recipe::Supplied(supplied.clone())))
                 .collect();
-            secrets.push(self.remade(&secret, name, &recipes)?);
+            secrets.push(self.scope.remade_secret(&secret, name, &recipes)?);
             volumes.push(secret_volume("receivers", &secret, &[]));
             // Read anew for every message, so that a new value counts without a restart.
             container = container.mount_read_only("receivers", alertmanager::SECRETS);
@@ -148,11 +144,6 @@ impl<'a> Site<'a> {
             secrets,
             jobs: Vec::new(),
         })
-    }
-
-    /// A Secret whose values can be had again from where they came.
-    pub(super) fn remade(&self, name: &str, app: &str, recipes: &BTreeMap<&str, Recipe>) -> Result<Resource> {
-        Ok(self.scope.secret(name, app, recipes)?.with_holds(Holds::Nothing))
     }
 }
 
