@@ -36,8 +36,8 @@ mod yaml;
 pub use load::Layers;
 pub use model::{
     AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu, CredentialsConfig, CustomStorage,
-    DatabaseConfig, DefinitionsFrom, DigestPolicy, ImagesConfig, InvalidCpu, PeerConfig, PlatformConfig, ProviderName,
-    QuotaConfig, SecurityConfig, StorageConfig, StorageFlavour, SuppliedConfig, TlsIssuer,
+    DatabaseConfig, DefinitionsFrom, DigestPolicy, ImagesConfig, InvalidCpu, LimitConfig, PeerConfig, PlatformConfig,
+    ProviderName, QuotaConfig, SecurityConfig, StorageConfig, StorageFlavour, SuppliedConfig, TlsIssuer,
 };
 pub use problem::{ConfigErrors, Problem, Rule};
 pub use schema::schema;

@@ -2,12 +2,12 @@
 
 use crate::config::{
     AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, DatabaseConfig, DefinitionsFrom,
-    PlatformConfig, QuotaConfig, SecurityConfig, StorageConfig,
+    LimitConfig, PlatformConfig, QuotaConfig, SecurityConfig, StorageConfig,
 };
 use platform_core::value::Supplied;
 use platform_core::{
     AllowRule, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Context, DatabaseSpec, Definitions,
-    QuotaSpec, SecuritySpec, StorageSpec,
+    LimitSpec, QuotaSpec, SecuritySpec, StorageSpec,
 };
 
 /// What a config asks for, capability by capability; an absent one is not wanted.
@@ -128,6 +128,14 @@ fn security(name: &str, block: &SecurityConfig) -> SecuritySpec {
         .iter()
         .map(|(namespace, block)| (namespace.clone(), quota(block)))
         .collect();
+    spec.pod_security_overrides.clone_from(&block.pod_security_overrides);
+    spec.quota_factor = block.quota_factor;
+    spec.default_limits = limits(&block.default_limits);
+    spec.limits = block
+        .limits
+        .iter()
+        .map(|(namespace, block)| (namespace.clone(), limits(block)))
+        .collect();
     for secret in &block.secrets {
         let supplied = Supplied {
             supplied: secret.supplied.clone(),
@@ -188,6 +196,15 @@ fn allow(block: &AllowConfig) -> AllowRule {
     }
 }
 
+fn limits(block: &LimitConfig) -> LimitSpec {
+    LimitSpec {
+        cpu_milli: block.cpu.map(crate::config::Cpu::milli),
+        memory: block.memory,
+        max_cpu_milli: block.max_cpu.map(crate::config::Cpu::milli),
+        max_memory: block.max_memory,
+    }
+}
+
 fn quota(block: &QuotaConfig) -> QuotaSpec {
     QuotaSpec {
         cpu_milli: block.cpu.map(crate::config::Cpu::milli),
@@ -203,7 +220,7 @@ mod tests {
     use super::{context, specs};
     use crate::config::PlatformConfig;
     use platform_core::value::{Size, Span, Supplied};
-    use platform_core::{BackupStore, CacheEngine, Capability, Definitions, Environment, PodSecurity};
+    use platform_core::{BackupStore, CacheEngine, Capability, Definitions, Environment, LimitSpec, PodSecurity};
 
     const EVERYTHING: &str = "
 name: demo
@@ -221,7 +238,11 @@ storage:
 security:
   pod_security: restricted
   allow: [{ from: { namespace: apps, labels: { app: web } }, to: [database] }]
+  pod_security_overrides: { cache: baseline }
   quotas: { database: { cpu: 4, memory: 8Gi, pods: 20, storage: 100Gi } }
+  quota_factor: 4
+  limits: { cache: { cpu: 200m, memory: 96Mi, max_cpu: 2, max_memory: 1Gi } }
+  default_limits: { cpu: 300m, memory: 128Mi, max_cpu: 3, max_memory: 3Gi }
   secrets: [{ name: smtp, supplied: vault-smtp, revision: 3 }]
 backup:
   schedule: 0 4 * * *
@@ -268,6 +289,17 @@ backup:
             ("apps", &[Capability::Database][..])
         );
         assert_eq!(security.allow[0].labels["app"], "web");
+        assert_eq!(security.pod_security_of("cache"), PodSecurity::Baseline);
+        assert_eq!(security.pod_security_of("database"), PodSecurity::Restricted);
+        let limits = |cpu, memory, max_cpu, max_memory| LimitSpec {
+            cpu_milli: Some(cpu),
+            memory: Some(memory),
+            max_cpu_milli: Some(max_cpu),
+            max_memory: Some(max_memory),
+        };
+        assert_eq!(security.limits["cache"], limits(200, Size::mib(96), 2000, Size::gib(1)));
+        assert_eq!(security.default_limits, limits(300, Size::mib(128), 3000, Size::gib(3)));
+        assert_eq!(security.quota_factor, 4);
         let quota = &security.quotas["database"];
         assert_eq!((quota.cpu_milli, quota.pods), (Some(4000), Some(20)));
         assert_eq!(

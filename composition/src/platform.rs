@@ -115,9 +115,10 @@ impl Platform {
     /// Everything that the config asks for, as data. Reads nothing.
     ///
     /// # Errors
-    /// When a provider refuses a wish.
+    /// When a provider refuses a wish; located in the config where the wish stands there.
     pub fn request(&self) -> Result<PlanRequest> {
         wire::request(&self.config, &self.specs, &self.context, &self.stacks)
+            .map_err(|error| located(&self.config, error))
     }
 
     /// What making the config true would do. Reads only.
@@ -418,6 +419,16 @@ fn provider_of(stack: &dyn Stack) -> Result<ProviderName> {
             ErrorKind::Invalid,
             format!("{} is neither a cluster nor an account", stack.place()),
         )),
+    }
+}
+
+/// A provider's refusal that names a key of the config, shown at that key.
+fn located(config: &PlatformConfig, error: Error) -> Error {
+    match error.context().iter().find(|(name, _)| *name == "config") {
+        Some((_, key)) => config
+            .problem(Rule::Quota, key, error.message(), error.help().unwrap_or_default())
+            .into(),
+        None => error,
     }
 }
 

@@ -37,7 +37,9 @@ pub use provider::{
     ProviderFeatures, Verb, Write,
 };
 pub use resource::{Actor, Holds, Live, Notes, Observation, OnRemoval, OpenCreate, Owner, Resolved, Resource, State};
-pub use security::{AllowRule, PodSecurity, QuotaSpec, Security, SecurityFeatures, SecurityOutputs, SecuritySpec};
+pub use security::{
+    AllowRule, LimitSpec, PodSecurity, QuotaSpec, Security, SecurityFeatures, SecurityOutputs, SecuritySpec,
+};
 pub use storage::{BucketSpec, Storage, StorageFeatures, StorageOutputs, StorageSpec};
 pub use surface::{AlarmSubject, Call, Capability, DataAsset, Endpoint, Scrape, Surface, Surfaces, Workload};
 

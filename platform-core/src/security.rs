@@ -101,19 +101,49 @@ impl PodSecurity {
 }
 
 /// Wanted security.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SecuritySpec {
     /// Name of the platform.
     pub name: String,
-    /// Pod Security Standard of the platform's namespaces. Default baseline. Lowering it exposes.
+    /// Pod Security Standard of the platform's namespaces. Default baseline. Lowering it needs an approval.
     pub pod_security: PodSecurity,
+    /// Namespaces under another standard, by their name without the platform's prefix.
+    pub pod_security_overrides: BTreeMap<String, PodSecurity>,
     /// Who else may connect. Everything not listed is denied.
     pub allow: Vec<AllowRule>,
-    /// Quotas by capability (`database`) or namespace.
+    /// How often a namespace's own pods fit into its quota where `quotas` says nothing. Default 2: a replacement
+    /// starts beside the old one, a Job beside both.
+    pub quota_factor: u32,
+    /// Quotas by namespace, without the platform's prefix (`database`).
     pub quotas: BTreeMap<String, QuotaSpec>,
+    /// What containers get that state nothing, and may state at most, where `limits` says nothing. Default half a core
+    /// and 256Mi, and no most.
+    pub default_limits: LimitSpec,
+    /// Limits of containers by namespace, without the platform's prefix.
+    pub limits: BTreeMap<String, LimitSpec>,
     /// Secrets that the caller supplies, by the name they get.
     pub secrets: BTreeMap<String, Supplied>,
+}
+
+impl Default for SecuritySpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            pod_security: PodSecurity::default(),
+            pod_security_overrides: BTreeMap::new(),
+            allow: Vec::new(),
+            quota_factor: 2,
+            quotas: BTreeMap::new(),
+            default_limits: LimitSpec {
+                cpu_milli: Some(500),
+                memory: Some(Size::mib(256)),
+                ..LimitSpec::default()
+            },
+            limits: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+        }
+    }
 }
 
 impl SecuritySpec {
@@ -129,6 +159,18 @@ impl SecuritySpec {
         self.pod_security = level;
         self
     }
+    /// Puts a namespace, named without the platform's prefix, under another Pod Security Standard.
+    pub fn with_pod_security_of(mut self, namespace: impl Into<String>, level: PodSecurity) -> Self {
+        self.pod_security_overrides.insert(namespace.into(), level);
+        self
+    }
+    /// The Pod Security Standard of a namespace, named without the platform's prefix.
+    pub fn pod_security_of(&self, namespace: &str) -> PodSecurity {
+        self.pod_security_overrides
+            .get(namespace)
+            .copied()
+            .unwrap_or(self.pod_security)
+    }
     /// Lets somebody in.
     pub fn with_allow(mut self, rule: AllowRule) -> Self {
         self.allow.push(rule);
@@ -137,6 +179,11 @@ impl SecuritySpec {
     /// Sets a quota.
     pub fn with_quota(mut self, namespace: impl Into<String>, quota: QuotaSpec) -> Self {
         self.quotas.insert(namespace.into(), quota);
+        self
+    }
+    /// Sets the limits of a namespace's containers.
+    pub fn with_limits(mut self, namespace: impl Into<String>, limits: LimitSpec) -> Self {
+        self.limits.insert(namespace.into(), limits);
         self
     }
     /// Adds a supplied secret.
@@ -169,6 +216,31 @@ pub struct QuotaSpec {
     pub pods: Option<u32>,
     /// Volume requests.
     pub storage: Option<Size>,
+}
+
+/// Limits of the containers of a namespace, each on its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitSpec {
+    /// CPU limit of a container that states none, in thousandths of a core. A tenth of it is requested.
+    pub cpu_milli: Option<u32>,
+    /// Memory limit of a container that states none. A quarter of it is requested.
+    pub memory: Option<Size>,
+    /// The most CPU that a container may state, in thousandths of a core.
+    pub max_cpu_milli: Option<u32>,
+    /// The most memory that a container may state.
+    pub max_memory: Option<Size>,
+}
+
+impl LimitSpec {
+    /// These, and where they say nothing, `others`.
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            cpu_milli: self.cpu_milli.or(others.cpu_milli),
+            memory: self.memory.or(others.memory),
+            max_cpu_milli: self.max_cpu_milli.or(others.max_cpu_milli),
+            max_memory: self.max_memory.or(others.max_memory),
+        }
+    }
 }
 
 /// What a Security provider can do.

@@ -1,9 +1,9 @@
-//! What the capabilities share: namespaces, the certificate authority, default-deny, limits.
+//! What the capabilities share: namespaces, the certificate authority, default-deny.
 
-use crate::object::{Scope, cpu, with_metadata};
+use crate::object::{Scope, with_metadata};
 use crate::policy;
-use platform_core::value::{Place, Recipe, ResourceId, Size};
-use platform_core::{Capability, Context, OnRemoval, QuotaSpec, Resource, Result};
+use platform_core::value::{Place, Recipe, ResourceId};
+use platform_core::{Capability, Context, OnRemoval, Resource, Result};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ pub(crate) fn resources(place: &Place, wanted: &BTreeSet<Capability>, context: &
         // The node agent reads every pod's volumes as root, which no other level allows.
         let level = match capability {
             Capability::Backup => "privileged",
-            _ => context.security.pod_security.as_str(),
+            _ => context.security.pod_security_of(scope.base()).as_str(),
         };
         resources.push(namespace(&scope, capability.as_str(), level)?);
         resources.push(policy::default_deny(&scope)?);
@@ -100,63 +100,4 @@ pub(crate) fn namespace(scope: &Scope<'_>, app: &str, level: &str) -> Result<Res
     let desired = with_metadata(scope.context(), COMPONENT, app, BTreeMap::new(), body);
     // Its removal would take the volumes in it along.
     Ok(Resource::new(scope.namespace_id()?, COMPONENT, desired).with_on_removal(OnRemoval::Retain))
-}
-
-/// What the pods of a namespace need at most.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Needs {
-    pub(crate) cpu_milli: u32,
-    pub(crate) memory: Size,
-    pub(crate) pods: u32,
-    /// Volumes; absent where there is none.
-    pub(crate) storage: Option<Size>,
-}
-
-/// The namespace's quota and the limits of containers that state none.
-///
-/// The quota is twice what the capability's own pods need (a replacement starts beside the old one, a
-/// Job beside both), with room for ten pods more; the wishes of the security block go before it.
-pub(crate) fn limits(scope: &Scope<'_>, capability: Capability, needs: Needs) -> Result<Vec<Resource>> {
-    let scope = scope.under(Capability::Security.as_str());
-    let quotas = &scope.context().security.quotas;
-    let wanted = quotas
-        .get(capability.as_str())
-        .or_else(|| quotas.get(scope.namespace()))
-        .cloned()
-        .unwrap_or_default();
-    let QuotaSpec {
-        cpu_milli,
-        memory,
-        pods,
-        storage,
-    } = wanted;
-    let cpu_limit = cpu(cpu_milli.unwrap_or(needs.cpu_milli.saturating_mul(2)));
-    let memory_limit = memory.unwrap_or(Size::mib(needs.memory.as_mib().saturating_mul(2)));
-    let mut hard = json!({
-        "limits.cpu": cpu_limit,
-        "limits.memory": memory_limit,
-        "requests.cpu": cpu_limit,
-        "requests.memory": memory_limit,
-        "pods": (pods.unwrap_or(needs.pods + 10)).to_string(),
-        // No Service of the platform opens the cluster to the outside.
-        "services.loadbalancers": "0",
-        "services.nodeports": "0",
-    });
-    let twice = |size: Size| Size::mib(size.as_mib().saturating_mul(2));
-    if let Some(storage) = storage.or(needs.storage.map(twice)) {
-        hard["requests.storage"] = json!(storage);
-    }
-    Ok(vec![
-        scope.object("ResourceQuota", "quota", "quota", json!({ "spec": { "hard": hard } }))?,
-        scope.object(
-            "LimitRange",
-            "limits",
-            "limits",
-            json!({ "spec": { "limits": [{
-                "type": "Container",
-                "default": { "cpu": "500m", "memory": "256Mi" },
-                "defaultRequest": { "cpu": "50m", "memory": "64Mi" },
-            }]}}),
-        )?,
-    ])
 }

@@ -11,6 +11,7 @@ mod follow;
 mod foundation;
 mod kind;
 mod kubernetes;
+mod limits;
 mod lock;
 mod matcher;
 mod object;

@@ -16,6 +16,8 @@ pub(crate) const NAME_LABEL: &str = "app.kubernetes.io/name";
 pub(crate) struct Scope<'a> {
     place: &'a Place,
     context: &'a Context,
+    /// Name of the namespace in configs: without the platform's prefix, and before any override.
+    base: String,
     namespace: String,
     component: &'static str,
 }
@@ -28,15 +30,11 @@ impl<'a> Scope<'a> {
     }
 
     /// [`Scope::new`] for a namespace that no capability is named after.
-    pub(crate) fn of(
-        place: &'a Place,
-        context: &'a Context,
-        default: &'static str,
-        component: &'static str,
-    ) -> Result<Self> {
+    pub(crate) fn of(place: &'a Place, context: &'a Context, default: &str, component: &'static str) -> Result<Self> {
         Ok(Self {
             place,
             context,
+            base: default.to_owned(),
             namespace: namespace_of(context, default)?,
             component,
         })
@@ -48,6 +46,7 @@ impl<'a> Scope<'a> {
     /// `Invalid` when the name that results can be no namespace's.
     pub(crate) fn beside(&self, suffix: &str) -> Result<Self> {
         Ok(Self {
+            base: format!("{}-{suffix}", self.base),
             namespace: legal_namespace(format!("{}-{suffix}", self.namespace))?,
             ..self.clone()
         })
@@ -63,6 +62,11 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// What configs call the namespace.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
     pub(crate) fn context(&self) -> &'a Context {

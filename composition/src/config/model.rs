@@ -193,11 +193,24 @@ block! {
         /// Pod Security Standard of the platform's namespaces: `baseline` or `restricted`. Default: baseline for local
         /// and dev, restricted for staging and prod. Lowering it needs an approval.
         pod_security: PodSecurity;
+        /// Namespaces under another Pod Security Standard, namespace -> `baseline` or `restricted`, without the prefix:
+        /// `database`, `cache`, `storage`, `monitoring`, `security`, `backup-store`. Default: none. Lowering one needs an
+        /// approval.
+        pod_security_overrides: BTreeMap<String, PodSecurity>;
         /// Who may connect to what; everything not listed is denied. Default: nobody. A new rule needs an approval.
         allow: Vec<AllowConfig>;
-        /// Limits by namespace, or by capability for its own namespace. Default: what the platform's pods need, and a
-        /// half more.
+        /// What a namespace may use, namespace -> limits; the same namespaces. Default: `quota_factor` times what the
+        /// platform's own pods in it need, and ten pods more. Less than once that is refused. Changes in place.
         quotas: BTreeMap<String, QuotaConfig>;
+        /// How often the platform's own pods fit into the quota of their namespace where `quotas` says nothing, 1 to 10.
+        /// Default: 2 for local and dev, 3 for staging and prod. Changes in place.
+        quota_factor: u32;
+        /// What a container may use, namespace -> limits; the same namespaces. Default: `default_limits`. Counts for pods
+        /// yet to be made.
+        limits: BTreeMap<String, LimitConfig>;
+        /// What a container may use where `limits` says nothing. Default: 500m and 256Mi for a container that states
+        /// nothing, and no most for local and dev; 1 and 512Mi for staging and prod.
+        default_limits: LimitConfig;
         /// Who signs certificates inside the cluster: `own`, an authority that the platform makes. Default: own.
         tls: TlsIssuer = TlsIssuer::Own;
         /// Secrets that the caller supplies through a `SecretSource`. Default: none.
@@ -278,6 +291,22 @@ block! {
         storage: Option<Size>;
     }
 
+    /// Limits of each container of a namespace.
+    LimitConfig {
+        /// CPU limit of a container that states none; a tenth of it is requested. Default: the environment's, at most
+        /// `max_cpu`.
+        cpu: Option<Cpu>;
+        /// Memory limit of a container that states none; a quarter of it is requested. Default: the environment's, at
+        /// most `max_memory`.
+        memory: Option<Size>;
+        /// The most CPU that a container may state. Default: no limit. Less than the platform's own containers state is
+        /// refused.
+        max_cpu: Option<Cpu>;
+        /// The most memory that a container may state. Default: no limit. Less than the platform's own containers state
+        /// is refused.
+        max_memory: Option<Size>;
+    }
+
     /// A secret that the caller supplies; its value is never in a config file.
     SuppliedConfig {
         /// Name of the Secret that is made.
@@ -321,6 +350,13 @@ impl PlatformConfig {
         .into_iter()
         .filter_map(|(capability, wanted)| wanted.then_some(capability))
         .collect()
+    }
+}
+
+impl BackupConfig {
+    /// Whether backups go into an S3 server of the platform's own.
+    pub(super) fn keeps_its_own_store(&self) -> bool {
+        self.store.as_ref().is_none_or(|store| store.endpoint.is_none())
     }
 }
 

@@ -9,7 +9,7 @@ use platform_core::{Capability, Environment};
 
 use self::syntax::{LABEL, NAME_HELP, is_label, is_label_value, is_object_name, is_qualified};
 use super::block::Reader;
-use super::model::{ImagesConfig, PlatformConfig, ProviderName};
+use super::model::{BackupConfig, ImagesConfig, PlatformConfig, ProviderName};
 use super::problem::Rule;
 use super::words::{AVAILABLE, PLANNED};
 use super::yaml::{Node, Plain, Value};
@@ -142,14 +142,7 @@ impl PlatformConfig {
                 }
             }
         }
-        for capability in AVAILABLE.iter().chain(&PLANNED) {
-            let absent = !self.wanted().iter().any(|wanted| wanted.as_str() == *capability);
-            if absent && security.quotas.contains_key(*capability) {
-                let key = format!("security.quotas.{capability}");
-                let message = format!("there is no `{capability}` block to limit");
-                reader.refuse_key(node, Rule::Quota, &key, message, "remove it, or add the block");
-            }
-        }
+        self.check_namespaces(node, reader);
         for (index, rule) in security.allow.iter().enumerate() {
             for (to, capability) in rule.to.iter().enumerate() {
                 if !self.wanted().contains(capability) && !PLANNED.contains(&capability.as_str()) {
@@ -159,6 +152,57 @@ impl PlatformConfig {
                 }
             }
         }
+    }
+
+    /// Refuses limits and levels of namespaces that are none of this platform's.
+    fn check_namespaces(&self, node: &Node, reader: &mut Reader) {
+        let Some(security) = &self.security else { return };
+        let maps: [(&str, Rule, Vec<&String>); 3] = [
+            ("quotas", Rule::Quota, security.quotas.keys().collect()),
+            ("limits", Rule::Quota, security.limits.keys().collect()),
+            (
+                "pod_security_overrides",
+                Rule::PodSecurity,
+                security.pod_security_overrides.keys().collect(),
+            ),
+        ];
+        let known = self.limited();
+        for (map, rule, keys) in maps {
+            for key in keys.into_iter().filter(|key| !known.contains(&key.as_str())) {
+                let (message, help) = if key == "backup" {
+                    let message = "Velero runs an agent on every node there, as root".to_owned();
+                    (
+                        message,
+                        "leave it out; the store's namespace is `backup-store`".to_owned(),
+                    )
+                } else if AVAILABLE.iter().chain(&PLANNED).any(|capability| capability == key) {
+                    let message = format!("there is no `{key}` block to limit");
+                    (message, "remove it, or add the block".to_owned())
+                } else {
+                    let message = match super::suggest::closest(key, &known) {
+                        Some(close) => format!("no namespace of this platform; did you mean `{close}`?"),
+                        None => "no namespace of this platform".to_owned(),
+                    };
+                    (message, format!("known here: {}", known.join(", ")))
+                };
+                let at = format!("security.{map}");
+                refuse_entry(node, &at, key, rule, &message, &help, reader);
+            }
+        }
+    }
+
+    /// The namespaces that limits and levels can be set for, without the prefix.
+    fn limited(&self) -> Vec<&'static str> {
+        let mut known: Vec<_> = self
+            .wanted()
+            .into_iter()
+            .filter(|capability| *capability != Capability::Backup)
+            .map(Capability::as_str)
+            .collect();
+        if self.backup.as_ref().is_some_and(BackupConfig::keeps_its_own_store) {
+            known.push("backup-store");
+        }
+        known
     }
 
     fn check_backup_scope(&self, node: &Node, reader: &mut Reader) {
@@ -345,7 +389,7 @@ fn check_overrides(names: &BTreeMap<String, String>, node: &Node, reader: &mut R
 
 /// Refuses an entry of a mapping whose key itself is wrong, at the key.
 fn refuse_entry(node: &Node, map: &str, key: &str, rule: Rule, message: &str, help: &str, reader: &mut Reader) {
-    let at = match node.get(map).map(|n| &n.value) {
+    let at = match node.find(map).map(|n| &n.value) {
         Some(Value::Map(entries)) => entries.iter().find(|e| e.key == key).map(|e| e.at),
         _ => None,
     };

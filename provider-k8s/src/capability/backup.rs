@@ -123,7 +123,7 @@ impl Backup for KubernetesBackup {
             resources.push(foundation::namespace(
                 &store.scope,
                 STORE,
-                context.security.pod_security.as_str(),
+                context.security.pod_security_of(STORE).as_str(),
             )?);
             resources.push(crate::policy::default_deny(
                 &store.scope.under(Capability::Security.as_str()),

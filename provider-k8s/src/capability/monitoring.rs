@@ -17,10 +17,9 @@ pub use watched::{Watched, job};
 pub use yaml::document;
 
 use super::stateful::{claim, port_numbers, selector, with_surface};
-use crate::foundation::{self, Needs};
 use crate::kubernetes::Shared;
+use crate::limits::{self, Needs};
 use crate::object::Scope;
-use crate::pod::sum;
 use crate::policy;
 use async_trait::async_trait;
 use exporters::{NODE_PORT, STATE_PORT, STATE_TELEMETRY};
@@ -154,17 +153,12 @@ impl Monitoring for KubernetesMonitoring {
         ];
         let grafana = grafana::container(&site)?;
         let state = exporters::state_container(&site)?;
-        let (cpu_milli, memory) = sum(servers
+        let running = servers
             .iter()
             .flat_map(|server| &server.containers)
-            .chain([&grafana, &state]));
-        let needs = Needs {
-            cpu_milli,
-            memory,
-            pods: 4,
-            storage: Some(servers::volumes(spec)),
-        };
-        let mut first = foundation::limits(&scope, Capability::Monitoring, needs)?;
+            .chain([&grafana, &state]);
+        let needs = Needs::of(running, 4, Some(servers::volumes(spec)));
+        let mut first = limits::of_platform(&scope, needs)?;
         first.extend(policy::of_workloads(
             &scope.under(Capability::Security.as_str()),
             Capability::Monitoring,

@@ -5,12 +5,13 @@
 //! the heading `security` where they are no part of the workload itself: so `--only database` brings them
 //! along, and removing a block removes them.
 
-use crate::foundation::{self, Needs};
+use crate::foundation;
 use crate::kubernetes::Shared;
+use crate::limits::{self, Needs};
 use crate::object::{Scope, is_label};
 use async_trait::async_trait;
 use platform_core::engine::Engine;
-use platform_core::value::{Recipe, Size};
+use platform_core::value::Recipe;
 use platform_core::{
     Blueprint, Capability, Context, Error, ErrorKind, Result, Security, SecurityFeatures, SecurityOutputs,
     SecuritySpec, Surface,
@@ -39,14 +40,7 @@ impl Security for KubernetesSecurity {
         check(spec)?;
         let scope = Scope::new(self.0.place(), context, Capability::Security)?;
         let mut resources = self.0.own_foundation(Capability::Security, context)?;
-        // Nothing runs here, so nothing may.
-        let needs = Needs {
-            cpu_milli: 500,
-            memory: Size::mib(256),
-            pods: 0,
-            storage: None,
-        };
-        resources.extend(foundation::limits(&scope, Capability::Security, needs)?);
+        resources.extend(limits::of_platform(&scope, Needs::nothing())?);
         let mut secrets = BTreeMap::new();
         for (name, supplied) in &spec.secrets {
             let secret = scope.kept_secret(

@@ -1,9 +1,10 @@
 //! One server with at most one volume, and Jobs that set it up: the shape that database, cache and storage share.
 
-use crate::foundation::{self, Needs};
+use crate::foundation;
 use crate::kubernetes::Shared;
+use crate::limits::{self, Needs};
 use crate::object::{Labels, NAME_LABEL, Scope, tidy};
-use crate::pod::{Container, Pod, scratch_volume, sum};
+use crate::pod::{Container, Pod, scratch_volume};
 use crate::policy;
 use platform_core::value::{DOMAIN, Digest, Recipe, ResourceId, Size};
 use platform_core::{Capability, Context, Holds, OnRemoval, Resource, Result, Surface, Surfaces};
@@ -64,16 +65,10 @@ impl Server<'_> {
         let context = self.scope.context();
         let surfaces = with_surface(context, self.capability, surface);
         let ports = port_numbers(&surfaces, self.name);
-        let in_jobs: Vec<&Container> = self.jobs.iter().flat_map(|job| &job.containers).collect();
-        let (cpu_milli, memory) = sum(self.containers.iter().chain(in_jobs));
-        let needs = Needs {
-            cpu_milli,
-            memory,
-            pods: 1 + u32::try_from(self.jobs.len()).unwrap_or(u32::MAX - 20),
-            storage: self.volume,
-        };
+        let in_jobs = self.jobs.iter().flat_map(|job| &job.containers);
+        let needs = Needs::of(self.containers.iter().chain(in_jobs), 1 + self.jobs.len(), self.volume);
         let mut resources = self.shared.own_foundation(self.capability, context)?;
-        let mut first = foundation::limits(self.scope, self.capability, needs)?;
+        let mut first = limits::of_platform(self.scope, needs)?;
         let security = self.scope.under(Capability::Security.as_str());
         first.extend(policy::of_workloads(
             &security,

@@ -34,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "platform::another_major_version_moves_beside_its_data",
             another_major_version,
         ),
+        crate::trial("platform::what_does_not_fit_is_shown_in_the_file", what_does_not_fit),
     ]
 }
 
@@ -175,6 +176,13 @@ fn another_major_version() {
     stage.settle(&request(EXAMPLE), &other_peer).unwrap();
     assert_eq!(stage.world.data(&volume).as_ref(), Some(&row));
     assert_eq!(stage.secrets().remove(&password), Some(before));
+}
+
+/// Only the provider knows what its pods need; the config is still what the refusal points at.
+fn what_does_not_fit() {
+    let text = "name: demo\nenvironment: local\ndatabase: {}\nsecurity: { quotas: { database: { memory: 1Gi } } }\n";
+    let refused = platform(text).request().unwrap_err();
+    assert_eq!(refused.report(), "x");
 }
 
 fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest, consent: fn(&Plan) -> Approvals) -> Scenario {

@@ -13,7 +13,7 @@ use super::{HOLD_DATA, refuse_entry};
 use crate::config::block::Reader;
 use crate::config::model::{
     AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig, CustomStorage,
-    DatabaseConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
+    DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
 };
 use crate::config::problem::Rule;
 use crate::config::words::PLANNED;
@@ -236,17 +236,7 @@ impl SecurityConfig {
                 );
             }
         }
-        for namespace in self.quotas.keys().filter(|n| !is_label(n) || n.len() > LABEL) {
-            refuse_entry(
-                node,
-                "quotas",
-                namespace,
-                Rule::NameSyntax,
-                "this is not a name of a namespace",
-                NAME_HELP,
-                reader,
-            );
-        }
+        range(self.quota_factor, 1, 10, "quota_factor", node, reader);
         for (index, rule) in self.allow.iter().enumerate() {
             if self.allow.iter().take(index).any(|earlier| earlier == rule) {
                 reader.refuse_key(
@@ -434,6 +424,33 @@ impl PeerConfig {
                 let help = "write letters, digits, dots, hyphens and underscores, at most 63";
                 reader.refuse_key(node, Rule::Label, &format!("labels.{key}"), message, help);
             }
+        }
+    }
+}
+
+impl LimitConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if self.cpu.is_none() && self.memory.is_none() && self.max_cpu.is_none() && self.max_memory.is_none() {
+            let help = "write cpu, memory, max_cpu or max_memory";
+            reader.refuse(Rule::Quota, node.at, "", "limits that limit nothing", help);
+        }
+        let too_much = |most: String| {
+            (
+                format!("more than the {most} that a container may state"),
+                format!("write at most {most}"),
+            )
+        };
+        if let (Some(cpu), Some(most)) = (self.cpu, self.max_cpu)
+            && cpu > most
+        {
+            let (message, help) = too_much(most.to_string());
+            reader.refuse_pair(node, Rule::Quota, ["cpu", "max_cpu"], message, help);
+        }
+        if let (Some(memory), Some(most)) = (self.memory, self.max_memory)
+            && memory > most
+        {
+            let (message, help) = too_much(most.to_string());
+            reader.refuse_pair(node, Rule::Quota, ["memory", "max_memory"], message, help);
         }
     }
 }

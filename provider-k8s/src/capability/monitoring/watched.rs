@@ -1,7 +1,9 @@
 //! What there is to watch.
 
 use crate::object::namespace_of;
-use platform_core::{AlarmSubject, Capability, Context, Endpoint, MonitoringSpec, Result, Scrape, Workload};
+use platform_core::{
+    AlarmSubject, Capability, Context, Endpoint, MonitoringSpec, PodSecurity, Result, Scrape, Workload,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Jobs of what monitoring runs itself. Its surface states its scrapes under these names, so that rules know what
@@ -74,14 +76,17 @@ impl<'a> Watched<'a> {
             .collect()
     }
 
-    /// Namespaces whose pods pass the wanted Pod Security Standard: all but those of agents that reach into the node,
-    /// which are Velero's and any namespace that belongs to no capability.
-    pub fn confined_namespaces(&self) -> BTreeSet<&str> {
-        self.namespaces
-            .iter()
-            .filter(|(capability, _)| **capability != Capability::Backup)
-            .map(|(_, namespace)| namespace.as_str())
-            .collect()
+    /// Namespaces by the Pod Security Standard that they have to enforce: all but those of agents that reach into the
+    /// node, which are Velero's and any namespace that belongs to no capability.
+    pub fn confined_namespaces(&self) -> BTreeMap<PodSecurity, BTreeSet<&str>> {
+        let mut levels: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+        for (capability, namespace) in &self.namespaces {
+            if *capability != Capability::Backup {
+                let level = self.context.security.pod_security_of(capability.as_str());
+                levels.entry(level).or_default().insert(namespace);
+            }
+        }
+        levels
     }
 
     /// Namespaces of applications that may use the platform.

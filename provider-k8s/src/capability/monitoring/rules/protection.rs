@@ -147,27 +147,25 @@ pub(super) fn security(watched: &Watched<'_>) -> Vec<Rule> {
             job::KUBE_STATE
         )
     };
-    let wanted = watched.context.security.pod_security;
-    let levels = match wanted {
-        PodSecurity::Baseline => "baseline|restricted",
-        PodSecurity::Restricted => "restricted",
-    };
-    rules.push(
-        critical(
-            "NamespaceUnconfined",
-            "5m",
+    let unconfined: Vec<String> = watched
+        .confined_namespaces()
+        .into_iter()
+        .map(|(wanted, namespaces)| {
+            let levels = match wanted {
+                PodSecurity::Baseline => "baseline|restricted",
+                PodSecurity::Restricted => "restricted",
+            };
             format!(
                 "{} unless on (namespace) kube_namespace_labels{{job=\"{}\", label_pod_security_kubernetes_io_enforce=~\"{levels}\"}}",
-                active(&any_of(watched.confined_namespaces())),
+                active(&any_of(namespaces)),
                 job::KUBE_STATE
-            ),
-        )
-        .says(
+            )
+        })
+        .collect();
+    rules.push(
+        critical("NamespaceUnconfined", "5m", unconfined.join(" or ")).says(
             "A namespace of the platform enforces no Pod Security Standard",
-            format!(
-                "Namespace {{{{ $labels.namespace }}}} does not enforce the Pod Security Standard {}: its label was changed or removed.",
-                wanted.as_str()
-            ),
+            "Namespace {{ $labels.namespace }} does not enforce its Pod Security Standard: its label was changed or removed.",
         ),
     );
     rules.push(
