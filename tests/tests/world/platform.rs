@@ -182,7 +182,12 @@ fn another_major_version() {
 fn what_does_not_fit() {
     let text = "name: demo\nenvironment: local\ndatabase: {}\nsecurity: { quotas: { database: { memory: 1Gi } } }\n";
     let refused = platform(text).request().unwrap_err();
-    assert_eq!(refused.report(), "x");
+    assert_eq!(
+        refused.report(),
+        "load config: 1 problem in local.yaml\n\n  x security.quotas.database.memory: 1Gi is less than the 1152Mi that the \
+         platform's own pods in `database` need\n     ,-[local.yaml:4:43]\n   4 | security: { quotas: { database: { memory: 1Gi \
+         } } }\n     .                                           ^^^ write at least 1152Mi\n"
+    );
 }
 
 fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest, consent: fn(&Plan) -> Approvals) -> Scenario {
