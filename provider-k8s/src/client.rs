@@ -304,7 +304,7 @@ impl Api {
     }
 
     fn request(call: &Call) -> Result<Request<Body>, error::Transport> {
-        let accept = match (call.metadata_only, call.path.contains("labelSelector=")) {
+        let accept = match (call.metadata_only, call.path.contains("Selector=")) {
             (false, _) => JSON,
             (true, true) => METADATA_LIST,
             (true, false) => METADATA,

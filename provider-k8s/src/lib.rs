@@ -9,6 +9,7 @@ mod error;
 mod flavour;
 mod follow;
 mod foundation;
+mod helm;
 mod kind;
 mod kubernetes;
 mod limits;

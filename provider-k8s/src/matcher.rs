@@ -62,12 +62,7 @@ pub(crate) fn walk(fields: &Value, wish: &Value, live: &Value, path: &FieldPath,
             .and_then(|keys| serde_json::from_str::<Map<String, Value>>(keys).ok())
         {
             below = true;
-            let fits = |item: &&Value| {
-                keys.iter().all(|(key, value)| {
-                    item.get(key)
-                        .map_or(key == "protocol" && value == "TCP", |have| have == value)
-                })
-            };
+            let fits = |item: &&Value| has_key(item, &keys);
             let Some(wished) = wish.as_array().and_then(|items| items.iter().find(fits)) else {
                 continue;
             };
@@ -92,26 +87,46 @@ pub(crate) fn walk(fields: &Value, wish: &Value, live: &Value, path: &FieldPath,
     }
 }
 
+/// Whether an element of a list has these keys; the protocol of a port that names none is TCP.
+fn has_key(item: &Value, keys: &Map<String, Value>) -> bool {
+    keys.iter().all(|(key, value)| {
+        item.get(key)
+            .map_or(key == "protocol" && value == "TCP", |have| have == value)
+    })
+}
+
 /// The managedFields that make our own entry an Apply entry, so that server-side apply removes what the wish drops.
 ///
-/// A create leaves an Update entry of ours, with which an apply of ours would conflict. `migrate` takes the entries of
-/// other managers over too, for adoptions. `None`: nothing to do.
-pub(crate) fn handed_over(object: &Value, manager: &str, api_version: &str, migrate: bool) -> Option<Vec<Value>> {
+/// A create leaves an Update entry of ours, with which an apply of ours would conflict. An adoption of what is
+/// `adopted_as` takes the entries of the tool that made it away too: what the wish names becomes ours, the rest nobody's.
+/// Nothing changes its value by that. Were the rest left to the tool, a field of ours could never go later: its defaults
+/// (a probe's period, a port's protocol), which the tool's create owns, would hold on to it. `None`: nothing to do.
+pub(crate) fn handed_over(
+    object: &Value,
+    manager: &str,
+    api_version: &str,
+    adopted_as: Option<&Value>,
+) -> Option<Vec<Value>> {
     let is_main = |entry: &Value| entry["subresource"].as_str().is_none_or(str::is_empty);
-    let taken = |entry: &Value| {
-        is_main(entry)
-            && ((entry["manager"] == manager && entry["operation"] == "Update")
-                || (migrate && entry["manager"].as_str().is_some_and(is_person)))
-    };
-    if !entries(object).iter().any(taken) {
+    let is_ours = |entry: &Value| is_main(entry) && entry["manager"] == manager;
+    let made_it = |entry: &Value| is_main(entry) && entry["manager"].as_str().is_some_and(is_person);
+    let mut fields = Value::Object(Map::new());
+    if let Some(wish) = adopted_as {
+        for entry in entries(object).iter().filter(|entry| made_it(entry)) {
+            merge(&mut fields, &shared(&entry["fieldsV1"], wish));
+        }
+    }
+    // An object must not be left without any entry: the server would make one that owns everything.
+    let takes = fields.as_object().is_some_and(|shared| !shared.is_empty());
+    let updated = |entry: &Value| is_ours(entry) && entry["operation"] == "Update";
+    if !takes && !entries(object).iter().any(updated) {
         return None;
     }
-    let mut fields = Value::Object(Map::new());
     let mut kept = Vec::new();
     for entry in entries(object) {
-        if taken(entry) || (is_main(entry) && entry["manager"] == manager) {
+        if is_ours(entry) {
             merge(&mut fields, &entry["fieldsV1"]);
-        } else {
+        } else if !(takes && made_it(entry)) {
             kept.push(entry.clone());
         }
     }
@@ -123,6 +138,36 @@ pub(crate) fn handed_over(object: &Value, manager: &str, api_version: &str, migr
         "fieldsV1": fields,
     }));
     Some(kept)
+}
+
+/// The owned fields that the wish names too.
+fn shared(fields: &Value, wish: &Value) -> Value {
+    let mut found = Map::new();
+    for (key, inner) in fields.as_object().into_iter().flatten() {
+        let (sort, name) = key.split_once(':').unwrap_or((key, ""));
+        let items = || wish.as_array().into_iter().flatten();
+        let wished = match sort {
+            "f" => wish.get(name),
+            "k" => serde_json::from_str(name)
+                .ok()
+                .and_then(|keys| items().find(|item| has_key(item, &keys))),
+            "v" => serde_json::from_str::<Value>(name)
+                .ok()
+                .and_then(|value| items().find(|item| **item == value)),
+            "." => Some(wish),
+            _ => None,
+        };
+        let Some(wished) = wished else { continue };
+        if inner.as_object().is_none_or(Map::is_empty) {
+            found.insert(key.clone(), inner.clone());
+            continue;
+        }
+        let below = shared(inner, wished);
+        if below.as_object().is_some_and(|below| !below.is_empty()) {
+            found.insert(key.clone(), below);
+        }
+    }
+    Value::Object(found)
 }
 
 /// Managers that stand for a person or a tool which made the object, not for a controller that keeps working on it.
@@ -138,6 +183,20 @@ fn is_person(manager: &str) -> bool {
     ]
     .iter()
     .any(|prefix| manager.to_lowercase().starts_with(&prefix.to_lowercase()))
+}
+
+/// Whether Terraform's provider wrote an object: typed resources under the one name, manifests under the other.
+pub(crate) fn is_of_terraform(object: &Value) -> bool {
+    let by = |name: &str| name.starts_with("HashiCorp") || name.starts_with("Terraform");
+    entries(object)
+        .iter()
+        .any(|entry| entry["manager"].as_str().is_some_and(by))
+}
+
+/// Whether somebody owns a field, which is there then.
+pub(crate) fn has_field(object: &Value, path: &[&str]) -> bool {
+    let is_below = |fields: &Value| path.iter().try_fold(fields, |fields, key| fields.get(*key)).is_some();
+    entries(object).iter().any(|entry| is_below(&entry["fieldsV1"]))
 }
 
 fn merge(into: &mut Value, from: &Value) {
@@ -157,7 +216,7 @@ fn merge(into: &mut Value, from: &Value) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{handed_over, touched};
+    use super::{handed_over, shared, touched};
     use serde_json::{Value, json};
 
     fn object(entries: &Value) -> Value {
@@ -200,12 +259,37 @@ mod tests {
     }
 
     #[test]
+    fn an_adoption_takes_what_the_wish_names() {
+        let owned = json!({
+            "f:metadata": {"f:annotations": {".": {}, "f:old": {}}, "f:finalizers": {".": {}, "v:\"a\"": {}, "v:\"b\"": {}}},
+            "f:spec": {"f:selector": {}, "f:dnsPolicy": {}, "f:ports": {
+                "k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}, "f:targetPort": {}},
+                "k:{\"port\":81,\"protocol\":\"UDP\"}": {".": {}, "f:port": {}},
+            }},
+        });
+        let wish = json!({
+            "metadata": {"finalizers": ["a"]},
+            "spec": {"selector": {"app": "x"}, "ports": [{"port": 80, "name": "http"}]},
+        });
+        assert_eq!(
+            shared(&owned, &wish),
+            json!({
+                "f:metadata": {"f:finalizers": {".": {}, "v:\"a\"": {}}},
+                "f:spec": {"f:selector": {}, "f:ports": {
+                    "k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}},
+                }},
+            })
+        );
+    }
+
+    #[test]
     fn our_entries_become_one_apply_entry() {
         let ours = |operation: &str, field: &str| json!({"manager": "mlplat", "operation": operation, "fieldsV1": {"f:spec": {field: {}}}});
         let kubectl =
             json!({"manager": "kubectl-client-side-apply", "operation": "Update", "fieldsV1": {"f:spec": {"f:c": {}}}});
         let controller = json!({"manager": "hpa", "operation": "Update", "fieldsV1": {"f:spec": {"f:d": {}}}});
-        for (entries, migrate, expected) in [
+        let elsewhere = json!({"manager": "helm", "operation": "Apply", "fieldsV1": {"f:spec": {"f:x": {}}}});
+        for (entries, adopts, expected) in [
             (json!([ours("Apply", "f:a")]), false, None),
             (json!([ours("Apply", "f:a"), kubectl]), false, None),
             (
@@ -223,8 +307,15 @@ mod tests {
                 true,
                 Some((2, json!({"f:spec": {"f:c": {}}}))),
             ),
+            (
+                json!([kubectl, elsewhere]),
+                true,
+                Some((1, json!({"f:spec": {"f:c": {}}}))),
+            ),
+            (json!([elsewhere]), true, None),
         ] {
-            let result = handed_over(&object(&entries), "mlplat", "apps/v1", migrate);
+            let wish = json!({ "spec": { "c": 1 } });
+            let result = handed_over(&object(&entries), "mlplat", "apps/v1", adopts.then_some(&wish));
             let result = result.map(|list| (list.len(), list.last().unwrap()["fieldsV1"].clone()));
             assert_eq!(result, expected, "{entries}");
         }

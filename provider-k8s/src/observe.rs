@@ -30,6 +30,8 @@ pub(crate) struct Seen {
     pub(crate) objects: HashMap<ResourceId, Value>,
     /// Namespaces that the wish itself makes.
     pub(crate) wished_namespaces: BTreeSet<String>,
+    /// Those of them that stand already and are not the set's: what lies in them may be to adopt.
+    pub(crate) strange_namespaces: BTreeSet<String>,
     /// Everything that is wished.
     pub(crate) wished: BTreeSet<ResourceId>,
     /// Quotas that the plan changes or makes.
@@ -123,6 +125,7 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
             .filter(|wish| wish.id.kind().as_str() == "Namespace")
             .map(|wish| wish.id.name().to_string())
             .collect(),
+        strange_namespaces: BTreeSet::new(),
         wished: wanted.iter().map(|wish| wish.id.clone()).collect(),
         changed_quotas: wanted
             .iter()
@@ -169,6 +172,25 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
             }
         }
     }
+    let listed: BTreeSet<&str> = seen
+        .objects
+        .keys()
+        .filter(|id| id.kind().as_str() == "Namespace")
+        .map(|id| id.name().as_str())
+        .collect();
+    let mut asked = Vec::new();
+    for namespace in seen
+        .wished_namespaces
+        .iter()
+        .filter(|name| !listed.contains(name.as_str()))
+    {
+        asked.push(stands(inner, namespace, &requests).boxed());
+    }
+    seen.strange_namespaces = iter(asked)
+        .buffered(PARALLEL)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
     let mut sets = inner.sets.lock().await;
     if let Some(before) = sets.get(set) {
         known.planned = before.planned.clone();
@@ -178,6 +200,15 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
     observation.requests = requests.load(Ordering::Relaxed);
     observation.notes = platform_core::Notes::new(seen);
     Ok(observation)
+}
+
+/// The namespace, if it is there. One that may not be read says so at its own step.
+async fn stands(inner: &Inner, namespace: &str, requests: &AtomicU32) -> Option<String> {
+    requests.fetch_add(1, Ordering::Relaxed);
+    let path = format!("/api/v1/namespaces/{namespace}");
+    let call = Call::get(path, Attempt::new("get", format!("namespaces {namespace}")));
+    let there = inner.api.call(call.metadata_only()).await.ok()?.found().ok()?;
+    there.map(|_| namespace.to_owned())
 }
 
 /// Controllers and restores copy labels: what they made is shown, never deleted.

@@ -10,9 +10,9 @@ use crate::shape;
 use crate::stamp::{self, Reader};
 use crate::{autoscaled, matcher};
 use http::Method;
-use platform_core::value::{ResourceId, references};
+use platform_core::value::{Recipe, ResourceId, references};
 use platform_core::{Error, ErrorKind, Live, Observation, Owner, Preview, Resource, Result, State};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Refusals that the facts of the kind explain better than the server does.
 const IMMUTABLE: [&str; 6] = [
@@ -133,7 +133,7 @@ impl Asker<'_> {
                 .seen
                 .objects
                 .get(&self.wish.id)
-                .is_some_and(|there| matcher::handed_over(there, MANAGER, &self.kind.api_version(), false).is_some())
+                .is_some_and(|there| matcher::handed_over(there, MANAGER, &self.kind.api_version(), None).is_some())
     }
 
     async fn dry_apply(&self) -> Result<Answer> {
@@ -159,7 +159,8 @@ impl Asker<'_> {
                 .seen
                 .objects
                 .keys()
-                .any(|id| id.kind().as_str() == "Namespace" && id.name().as_str() == namespace);
+                .any(|id| id.kind().as_str() == "Namespace" && id.name().as_str() == namespace)
+                || self.seen.strange_namespaces.contains(namespace);
             if self.seen.wished_namespaces.contains(namespace) && !there {
                 // It may exist and be somebody's; then its own step says so.
                 return Ok(self.change(Some(format!("namespace {namespace} does not exist yet"))));
@@ -236,18 +237,73 @@ impl Asker<'_> {
         if self.seen.names.is_bare_home(self.kind, &object) {
             return Ok(self.change(None));
         }
-        let live = self
+        let mut live = self
             .reader
             .live(self.kind, &self.wish.id, &object, Some(&self.wish.desired));
-        if self.is_secret() || matches!(live.owner, Owner::Other(_)) {
-            return Ok(Preview::Change {
+        if let Some(release) = self.seen.names.release(self.kind, &object) {
+            if let Some(why) = release.refusal(self.inner, self.kind, &object).await? {
+                return Ok(Preview::Refused { why });
+            }
+            live.owner = Owner::Nobody;
+        }
+        let mut preview = if self.is_secret() || matches!(live.owner, Owner::Other(_)) {
+            if self.is_secret() && live.owner == Owner::Nobody {
+                self.show_values_to_keep(&mut live, &object).await?;
+            }
+            Preview::Change {
                 after: shape::cleaned(&self.wish.desired),
                 unverified: None,
                 warnings: Vec::new(),
                 found: Some(Box::new(live)),
-            });
+            }
+        } else {
+            self.predicted(Some(live)).await?
+        };
+        if let (true, Preview::Change { warnings, .. }) = (matcher::is_of_terraform(&object), &mut preview) {
+            warnings.push(
+                "Terraform made it: take it out of its state (terraform state rm), or its next apply or destroy acts on it"
+                    .to_owned(),
+            );
         }
-        self.predicted(Some(live)).await
+        Ok(preview)
+    }
+
+    /// What an adoption leaves of a Secret: its type, and the values that would be generated if they were not there. No
+    /// value is read: managedFields name the keys, and the type is asked for by a selector.
+    async fn show_values_to_keep(&self, live: &mut Live, object: &Value) -> Result<()> {
+        let wish = &self.wish.desired;
+        let mut kept = Map::new();
+        for (key, recipe) in wish["data"].as_object().into_iter().flatten() {
+            let generated = matches!(
+                Recipe::of_value(recipe),
+                Some(Recipe::Generate { .. } | Recipe::GenerateBytes { .. })
+            );
+            if generated && matcher::has_field(object, &["f:data", &format!("f:{key}")]) {
+                kept.insert(key.clone(), recipe.clone());
+            }
+        }
+        if !kept.is_empty() {
+            live.view["data"] = Value::Object(kept);
+        }
+        if let Some(sort) = wish["type"].as_str() {
+            let id = &self.wish.id;
+            let path = stamp::collection(self.kind, id.name().namespace());
+            let path = format!(
+                "{path}?fieldSelector=metadata.name%3D{},type%3D{}",
+                id.name().base(),
+                sort.replace('/', "%2F")
+            );
+            let attempt = Attempt::new("list", stamp::what(self.kind, id));
+            let list = self
+                .inner
+                .api
+                .call(Call::get(path, attempt).metadata_only())
+                .await?
+                .ok()?;
+            let same = list["items"].as_array().is_some_and(|items| !items.is_empty());
+            live.view["type"] = if same { json!(sort) } else { json!("another") };
+        }
+        Ok(())
     }
 
     fn refused(&self, answer: Answer) -> Result<Preview> {

@@ -8,7 +8,7 @@ use crate::set::{
     DESIRED_HASH, EXPIRES, FIELDS, HOLDS, MANAGER, Names, ON_REMOVAL, RECIPES, RETAINED_FROM, SECRET_TYPE,
 };
 use crate::stamp;
-use crate::write::Writer;
+use crate::write::{Writer, old_marks};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -53,7 +53,7 @@ fn stamped(inner: &Inner, names: &Names, wish: &Resource, recipes: &BTreeMap<Str
 
 /// Changes a Secret in place: labels and stamps, keys that are new or gone, supplied values of a new revision, leaves
 /// that are due. Generated values that exist are kept, whatever their recipe says now.
-pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value) -> Result<Live> {
+pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value, adopt: bool) -> Result<Live> {
     let inner = writer.inner;
     let recipes = recipes(wish)?;
     let metadata = &there["metadata"];
@@ -80,6 +80,11 @@ pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value) 
         "annotations": object["metadata"]["annotations"].take(),
     }});
     forget_old_metadata(&mut patch, there);
+    if adopt {
+        for mark in old_marks(there, &json!({})) {
+            patch["metadata"]["annotations"][mark] = Value::Null;
+        }
+    }
     if same && !due {
         if let Some(expires) = annotation(EXPIRES) {
             patch["metadata"]["annotations"][EXPIRES] = json!(expires);
@@ -107,8 +112,14 @@ pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value) 
         }
         let made = make(inner, &anew, kept).await?;
         let mut data = encoded(&made);
-        for key in full.keys().filter(|key| !made.has(key)) {
-            data[key] = Value::Null;
+        // Keys that were never of a wish belong to whoever put them there.
+        let were_ours = before
+            .iter()
+            .filter_map(|(key, recipe)| Some((key, Recipe::of_value(recipe)?)));
+        for (key, recipe) in were_ours {
+            for name in keys_of(key, &recipe).into_iter().filter(|name| !made.has(name)) {
+                data[name] = Value::Null;
+            }
         }
         patch["data"] = data;
     }

@@ -7,6 +7,7 @@ mod scope;
 
 pub(crate) use scope::Scope;
 
+use crate::helm::Release;
 use crate::kind::KubeKind;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -112,7 +113,16 @@ impl Names {
                 Owner::Other(format!("set {set}"))
             };
         }
-        other_tool(&label, &annotation, metadata).map_or(Owner::Nobody, Owner::Other)
+        let helm = || Release::of(object).map(|release| release.to_string());
+        other_tool(&label, &annotation, metadata)
+            .or_else(helm)
+            .map_or(Owner::Nobody, Owner::Other)
+    }
+
+    /// The release of Helm whose an object is, by its marks: nobody else claims it.
+    pub(crate) fn release(&self, kind: &KubeKind, object: &Value) -> Option<Release> {
+        let release = Release::of(object)?;
+        (self.owner(kind, object) == Owner::Other(release.to_string())).then_some(release)
     }
 
     /// The labels of a member.
@@ -170,9 +180,6 @@ fn other_tool<'a>(
     annotation: &dyn Fn(&str) -> Option<&'a str>,
     metadata: &Value,
 ) -> Option<String> {
-    if let Some(release) = annotation("meta.helm.sh/release-name") {
-        return Some(format!("Helm release {release}"));
-    }
     for (key, tool) in [
         ("kapp.k14s.io/app", "kapp app"),
         ("kustomize.toolkit.fluxcd.io/name", "Flux Kustomization"),

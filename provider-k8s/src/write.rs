@@ -8,7 +8,7 @@ use crate::kind::KubeKind;
 use crate::provider::Inner;
 use crate::set::{MANAGER, Names};
 use crate::stamp::{self, Reader};
-use crate::{autoscaled, matcher, parent, secret_write};
+use crate::{autoscaled, helm, matcher, parent, secret_write};
 use http::Method;
 use platform_core::engine::Permit;
 use platform_core::value::{Digest, FieldPath, ResourceId, SetId};
@@ -216,7 +216,7 @@ impl Writer<'_> {
                     .error(verb, ErrorKind::Conflict, "it is gone")
                     .with_help("plan again"));
             };
-            let now = self.live(&there, Some(wish));
+            let mut now = self.live(&there, Some(wish));
             if now.uid != seen.uid {
                 return Err(self
                     .error(
@@ -230,6 +230,12 @@ impl Writer<'_> {
                 return Err(self
                     .error(verb, ErrorKind::Conflict, "it is being deleted")
                     .with_help("plan again when it is gone"));
+            }
+            if let (true, Some(release)) = (adopt, self.names.release(self.kind, &there)) {
+                if let Some(why) = release.refusal(self.inner, self.kind, &there).await? {
+                    return Err(why);
+                }
+                now.owner = Owner::Nobody;
             }
             match (&now.owner, adopt) {
                 (Owner::ThisSet, _) | (Owner::Nobody | Owner::Retained, true) => {}
@@ -253,7 +259,7 @@ impl Writer<'_> {
                     .with_help("plan again"));
             }
             let outcome = if self.is_secret() {
-                secret_write::update(self, wish, &there).await
+                secret_write::update(self, wish, &there, adopt).await
             } else if self.grows_claims() {
                 self.orphan_and_create(wish, &there).await
             } else {
@@ -272,18 +278,25 @@ impl Writer<'_> {
     /// Server-side apply over exactly this incarnation and version.
     async fn apply(&self, wish: &Resolved, there: &Value, adopt: bool) -> Result<Live> {
         let mut version = there["metadata"]["resourceVersion"].clone();
-        if let Some(entries) = matcher::handed_over(there, MANAGER, &self.kind.api_version(), adopt) {
-            let patch = json!([
-                { "op": "replace", "path": "/metadata/managedFields", "value": entries },
-                { "op": "replace", "path": "/metadata/resourceVersion", "value": version },
-            ]);
+        let mut body = stamp::body(self.kind, &self.names, wish);
+        let mut patch = Vec::new();
+        if let Some(entries) = matcher::handed_over(there, MANAGER, &self.kind.api_version(), adopt.then_some(&body)) {
+            patch.push(json!({ "op": "replace", "path": "/metadata/managedFields", "value": entries }));
+        }
+        if adopt {
+            patch.extend(old_marks(there, &body).map(|mark| {
+                let key = mark.replace('/', "~1");
+                json!({ "op": "remove", "path": format!("/metadata/annotations/{key}") })
+            }));
+        }
+        if !patch.is_empty() {
+            patch.push(json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": version }));
             let handed = self
-                .send(Method::PATCH, "", JSON_PATCH, &patch, "take over")
+                .send(Method::PATCH, "", JSON_PATCH, &Value::Array(patch), "take over")
                 .await?
                 .ok()?;
             version = handed["metadata"]["resourceVersion"].clone();
         }
-        let mut body = stamp::body(self.kind, &self.names, wish);
         autoscaled::left_out(&mut body, &autoscaled::fields(there, &wish.desired));
         body["metadata"]["uid"] = there["metadata"]["uid"].clone();
         body["metadata"]["resourceVersion"] = version;
@@ -359,6 +372,15 @@ impl Writer<'_> {
         }
         self.create(wish).await
     }
+}
+
+/// Annotations by which the tool that made an object would take it back, or merge over what is ours now.
+pub(crate) fn old_marks<'a>(there: &'a Value, wish: &'a Value) -> impl Iterator<Item = &'static str> + 'a {
+    let has = |object: &Value, mark: &str| !object["metadata"]["annotations"][mark].is_null();
+    helm::MARKS
+        .into_iter()
+        .chain(["kubectl.kubernetes.io/last-applied-configuration"])
+        .filter(move |mark| has(there, mark) && !has(wish, mark))
 }
 
 /// Whether a conflict, named as the server names it, is about a planned change or something above or below it.

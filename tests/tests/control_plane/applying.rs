@@ -165,16 +165,16 @@ async fn somebody_elses_object_is_refused_and_nobodys_adopted_when_named() {
             "data": { "mode": "theirs", "other": "y" },
         })
     };
-    apply(&[theirs(json!({}), json!({ "meta.helm.sh/release-name": "chart" }))]);
+    apply(&[theirs(json!({ "kapp.k14s.io/app": "1" }), json!({}))]);
     assert_eq!(
         told(&stage.plan(wanted.clone()).await),
-        ["Blocked ConfigMap (the name is taken by Helm release chart)"]
+        ["Blocked ConfigMap (the name is taken by kapp app 1)"]
     );
     kubectl(&[
-        "annotate",
+        "label",
         "configmap",
         "settings",
-        "meta.helm.sh/release-name-",
+        "kapp.k14s.io/app-",
         "--namespace",
         &space,
     ]);
@@ -188,10 +188,10 @@ async fn somebody_elses_object_is_refused_and_nobodys_adopted_when_named() {
     let plan = stage.engine.plan(&request).await.unwrap();
     assert_eq!(told(&plan), ["Adopt ConfigMap data.mode data.more"]);
     stage.apply_plan(&plan).await;
-    // What kubectl had set and the wish does not name goes: the object is ours alone now.
+    // What kubectl had set and the wish does not name stays: the plan did not say that it goes.
     assert_eq!(
         stage.live("configmap", "settings").unwrap()["data"],
-        json!({ "mode": "a", "more": "x" })
+        json!({ "mode": "a", "more": "x", "other": "y" })
     );
     assert_eq!(told(&stage.plan(wanted).await), Vec::<String>::new());
 }

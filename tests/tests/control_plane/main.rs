@@ -1,6 +1,7 @@
 //! Everything that is proved on a real API server. One binary, one control plane, a namespace prefix a test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adoption;
 mod applying;
 mod autoscaled;
 mod backups;

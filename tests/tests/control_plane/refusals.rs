@@ -250,7 +250,7 @@ async fn refusals_name_the_rule_and_what_to_do() {
 
     apply(&[json!({
         "apiVersion": "v1", "kind": "Service", "spec": { "ports": [{ "port": 80 }] },
-        "metadata": { "name": "theirs", "namespace": format!("{}theirs", stage.prefix), "annotations": { "meta.helm.sh/release-name": "chart" } },
+        "metadata": { "name": "theirs", "namespace": format!("{}theirs", stage.prefix), "labels": { "kapp.k14s.io/app": "chart" } },
     })]);
     let theirs = Resource::new(
         format!("{}:Service/{}theirs/theirs", stage.place(), stage.prefix)

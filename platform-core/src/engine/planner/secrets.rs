@@ -38,7 +38,10 @@ pub(super) fn block_lost_partners(steps: &mut [Step], request: &PlanRequest) {
             "it is gone while {} survives: a new one would lock you out of the data",
             survivor.label()
         );
-        let help = "restore the secret from a backup, or release the data first".to_owned();
+        let help =
+            "restore the secret from a backup, make it by hand with the passwords that the data knows and --adopt \
+                    it, or release the data first"
+                .to_owned();
         step.action = Action::Blocked;
         step.blocked = Some(Blocked { why, help });
     }

@@ -1,4 +1,4 @@
-//! The kinds that Velero brings, as it ships them. The only file of this crate that knows the YAML crate.
+//! The kinds that Velero brings, as it ships them.
 
 use crate::object::{NAME_LABEL, tidy};
 use platform_core::value::{Kind, Name, PRODUCT, Place, ResourceId};
