@@ -6,6 +6,7 @@ mod approve;
 mod diff;
 mod event;
 mod graph;
+mod later;
 mod lease;
 mod plan;
 mod planner;
@@ -26,9 +27,10 @@ pub use plan::{Action, Blocked, Cause, Change, Counts, Origin, Plan, PlanRequest
 pub use render::{Outputs, OutputsText, PlanText, RenderOptions, ReportText};
 pub use report::{Outcome, Report};
 
+use self::later::Later;
 use crate::facts::KindFacts;
-use crate::provider::Provider;
-use crate::value::{Clock, Place, ResourceId};
+use crate::provider::{Connect, Provider};
+use crate::value::{Clock, Kind, Place, ResourceId};
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Engine {
     places: BTreeMap<Place, Arc<dyn Provider>>,
+    later: BTreeMap<Place, Later>,
     clock: Arc<dyn Clock>,
     policy: Policy,
     holder: String,
@@ -51,6 +54,7 @@ impl Engine {
         EngineBuilder {
             engine: Self {
                 places: BTreeMap::new(),
+                later: BTreeMap::new(),
                 clock,
                 policy: Policy::default(),
                 holder: "unnamed".to_owned(),
@@ -81,14 +85,18 @@ impl Engine {
         })
     }
 
-    /// All places, sorted.
+    /// All places that are reached now, sorted; later ones are not among them.
     pub fn places(&self) -> impl Iterator<Item = (&Place, &Arc<dyn Provider>)> {
         self.places.iter()
     }
 
     pub(crate) fn facts(&self, id: &ResourceId) -> Result<&'static KindFacts> {
         let (place, kind) = (id.place(), id.kind());
-        self.provider(place)?.facts(kind).ok_or_else(|| {
+        let facts = match self.later.get(place) {
+            Some(later) => (later.facts)(kind),
+            None => self.provider(place)?.facts(kind),
+        };
+        facts.ok_or_else(|| {
             Error::new(
                 ErrorKind::Unsupported,
                 format!("the provider of {place} knows no kind {kind}"),
@@ -107,6 +115,25 @@ impl EngineBuilder {
     /// Adds a place.
     pub fn provider(mut self, provider: Arc<dyn Provider>) -> Self {
         self.engine.places.insert(provider.place().clone(), provider);
+        self
+    }
+    /// Adds a place that comes to be within a plan: `cluster`, a resource at another place, makes it.
+    ///
+    /// While the cluster is not there, all steps at the place are unverified creates, planned by `facts`; they start once
+    /// the cluster is ready and `connect` has reached it. When it is there, the place is one like any other.
+    pub fn later(
+        mut self,
+        place: Place,
+        cluster: ResourceId,
+        facts: fn(&Kind) -> Option<&'static KindFacts>,
+        connect: Arc<dyn Connect>,
+    ) -> Self {
+        let later = Later {
+            cluster,
+            facts,
+            connect,
+        };
+        self.engine.later.insert(place, later);
         self
     }
     /// Sets which risks need an approval. Default: all but downtime.

@@ -33,7 +33,7 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use facts::{Calls, Charset, Creation, Equal, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule, Updating};
 pub use monitoring::{Channel, Monitoring, MonitoringFeatures, MonitoringOutputs, MonitoringSpec, Receiver, Severity};
 pub use provider::{
-    Acquired, Finding, Interest, Lease, LeaseRequest, LeaseSeen, Lock, PlannedWrite, Preview, Provider,
+    Acquired, Connect, Finding, Interest, Lease, LeaseRequest, LeaseSeen, Lock, PlannedWrite, Preview, Provider,
     ProviderFeatures, Verb, Write,
 };
 pub use resource::{Actor, Holds, Live, Notes, Observation, OnRemoval, OpenCreate, Owner, Resolved, Resource, State};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -81,6 +81,16 @@ pub trait Provider: Debug + Send + Sync {
 
     /// The lease of a set here.
     fn lock(&self) -> &dyn Lock;
+}
+
+/// Reaches a place that another object makes, such as what runs in a cluster.
+#[async_trait]
+pub trait Connect: Debug + Send + Sync {
+    /// A provider of the place, from the outputs of the object that makes it (endpoint, CA). Harmless to repeat.
+    ///
+    /// # Errors
+    /// When the place cannot be reached yet (with an advice to retry), or not with these credentials.
+    async fn connect(&self, outputs: &BTreeMap<String, Value>) -> Result<Arc<dyn Provider>>;
 }
 
 /// What a provider can do.

@@ -1,6 +1,7 @@
 //! Applying: verifies by planning again, takes the lease, verifies once more, then runs the schedule.
 
 use super::approve::ApprovedPlan;
+use super::later::refuse;
 use super::lease::Leases;
 use super::plan::{Action, Plan, Step};
 use super::planner::Survey;
@@ -12,10 +13,10 @@ use crate::facts::Creation;
 use crate::provider::PlannedWrite;
 use crate::provider::Verb;
 use crate::resource::{Observation, Owner};
-use crate::value::{Digest, Place, ResourceId, Timestamp};
+use crate::value::{Digest, Place, PlaceIdentity, ResourceId, Timestamp};
 use crate::{Error, ErrorKind, Result};
 use futures::future::try_join_all;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -95,14 +96,16 @@ impl Engine {
         let original = plan.digest();
         let verify = |fresh| self.verify_approvals(fresh, plan, &original, approvals);
         let approved = verify(survey.plan.clone())?;
-        self.preflight(&approved).await?;
+        // From here on the later places that are there are places like any other.
+        let near = survey.engine.clone();
+        near.preflight(&approved).await?;
         drop(survey);
 
-        let places = self.places_to_lock(&approved);
-        let mut leases = self.lease(&plan.request.set, places, events).await?;
+        let places = near.places_to_lock(&approved);
+        let mut leases = near.lease(&plan.request.set, places, events).await?;
         self.wait_out_open_creates(&mut leases).await;
         let ready = async {
-            let survey = self.verify_world(plan).await?;
+            let survey = near.verify_world(plan).await?;
             let approved = verify(survey.plan.clone())?;
             Ok((survey, approved))
         };
@@ -114,11 +117,11 @@ impl Engine {
             }
         };
         settle_found(&survey, &mut leases);
-        let mut report = Run::new(self, &approved, &survey, &mut leases, options.stop.clone())?
+        let mut report = Run::new(&survey.engine, &approved, &survey, &mut leases, options.stop.clone())?
             .finish(events)
             .await;
         if plan.request.resources.is_empty() {
-            self.sweep(&plan.request.set, &mut report).await;
+            survey.engine.sweep(&plan.request.set, &mut report).await;
         }
         let last = plan.request.resources.is_empty()
             && report.is_success()
@@ -132,24 +135,9 @@ impl Engine {
     /// Identity first, then the same plan again; anything else refuses.
     async fn verify_world(&self, plan: &Plan) -> Result<Survey> {
         let identities = self.identities().await?;
-        for (place, planned) in &plan.places {
-            let now = identities.get(place).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::WrongPlace,
-                    format!("the plan is for {place}, which this engine does not have"),
-                )
-            })?;
-            if now != planned {
-                return Err(Error::new(
-                    ErrorKind::WrongPlace,
-                    format!("{place} is another one than the plan was made for"),
-                )
-                .with_context("planned", planned)
-                .with_context("found", now)
-                .with_help("check --context or --profile; a plan belongs to one cluster or account"));
-            }
-        }
+        self.refuse_other_places(plan, &identities)?;
         let survey = self.survey(&plan.request, identities, plan.as_of).await?;
+        self.refuse_other_places(plan, &survey.plan.places)?;
         refuse_stale(plan, &survey.plan, self.clock().now())?;
         let blocked: Vec<String> = survey
             .plan
@@ -166,6 +154,30 @@ impl Engine {
         } else {
             Err(Error::new(ErrorKind::Blocked, blocked.join("; ")).with_help("see the plan for what to do about each"))
         }
+    }
+
+    fn refuse_other_places(&self, plan: &Plan, found: &BTreeMap<Place, PlaceIdentity>) -> Result<()> {
+        for (place, planned) in &plan.places {
+            let now = match found.get(place) {
+                Some(now) => now,
+                // Not connected yet, or gone with its cluster, which the steps tell.
+                None if self.cluster_of(place).is_some() => continue,
+                None => {
+                    let message = format!("the plan is for {place}, which this engine does not have");
+                    return Err(Error::new(ErrorKind::WrongPlace, message));
+                }
+            };
+            if now != planned {
+                return Err(Error::new(
+                    ErrorKind::WrongPlace,
+                    format!("{place} is another one than the plan was made for"),
+                )
+                .with_context("planned", planned)
+                .with_context("found", now)
+                .with_help("check --context or --profile; a plan belongs to one cluster or account"));
+            }
+        }
+        Ok(())
     }
 
     fn verify_approvals(
@@ -203,18 +215,12 @@ impl Engine {
             }));
         }
         let mut asked = Vec::new();
-        for (place, writes) in writes.iter().filter(|(_, writes)| !writes.is_empty()) {
+        let now = |(place, writes): &(&&Place, &Vec<PlannedWrite>)| !writes.is_empty() && self.is_connected(place);
+        for (place, writes) in writes.iter().filter(now) {
             asked.push(self.provider(place)?.preflight(&approved.plan().request.set, writes));
         }
         let findings: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
-        if findings.is_empty() {
-            return Ok(());
-        }
-        let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
-        let helps: BTreeSet<&str> = findings.iter().map(|finding| finding.help.as_str()).collect();
-        Err(Error::new(ErrorKind::Forbidden, messages.join("; "))
-            .with_operation("pre-flight")
-            .with_help(helps.into_iter().collect::<Vec<_>>().join("; ")))
+        refuse(&findings)
     }
 
     /// Places with something to write, and those whose open creates have to be settled.
@@ -226,6 +232,7 @@ impl Engine {
             .iter()
             .filter(|step| step.writes() || !step.ready)
             .map(|step| step.id.place().clone())
+            .filter(|place| self.is_connected(place))
             .collect();
         if busy.is_empty() || all_gone {
             self.places().map(|(place, _)| place.clone()).collect()
@@ -257,7 +264,12 @@ impl Engine {
 
     /// What a destroy left: released objects are in the report already, anything else of the set is a failure to see.
     async fn sweep(&self, set: &crate::value::SetId, report: &mut Report) {
-        for (place, provider) in self.places() {
+        let gone = |place: &Place| {
+            let end = self.cluster_of(place).and_then(|cluster| report.outcomes.get(cluster));
+            matches!(end, Some(Outcome::Done(Action::Delete)))
+        };
+        let left: Vec<_> = self.places().filter(|(place, _)| !gone(place)).collect();
+        for (place, provider) in left {
             match provider.observe(set, &[]).await {
                 Ok(seen) => {
                     report.unseen.extend(
@@ -311,6 +323,7 @@ fn settled(survey: &Survey, took: Duration) -> Report {
             .values()
             .flat_map(|seen| seen.extra.values().cloned())
             .collect(),
+        places: BTreeMap::new(),
         unseen: Vec::new(),
         took,
         writes: 0,

@@ -1,11 +1,12 @@
 //! Taking the leases of all places that a run writes to, in sorted order, and keeping them.
 
 use super::{Engine, Event};
-use crate::provider::{Acquired, Lease, LeaseRequest, LeaseSeen};
+use crate::provider::{Acquired, Lease, LeaseRequest, LeaseSeen, Provider};
 use crate::resource::OpenCreate;
 use crate::value::{Place, SetId};
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long after the time to live an unmoved lease is taken over.
@@ -15,9 +16,16 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Leases {
     engine: Engine,
-    held: BTreeMap<Place, Lease>,
+    held: BTreeMap<Place, Held>,
     renewed: Duration,
     lost: Option<Error>,
+}
+
+/// A lease and who keeps it.
+#[derive(Debug)]
+struct Held {
+    provider: Arc<dyn Provider>,
+    lease: Lease,
 }
 
 impl Engine {
@@ -35,10 +43,9 @@ impl Engine {
             lost: None,
         };
         for place in places {
-            match self.lease_at(set, &place, events).await {
-                Ok(lease) => {
-                    leases.held.insert(place, lease);
-                }
+            let provider = Arc::clone(self.provider(&place)?);
+            match self.lease_at(set, &provider, events).await {
+                Ok(lease) => leases.hold(place, provider, lease),
                 Err(why) => {
                     leases.release(false, events).await;
                     return Err(why);
@@ -49,8 +56,13 @@ impl Engine {
         Ok(leases)
     }
 
-    async fn lease_at(&self, set: &SetId, place: &Place, events: &mut (dyn FnMut(Event) + Send)) -> Result<Lease> {
-        let lock = self.provider(place)?.lock();
+    pub(super) async fn lease_at(
+        &self,
+        set: &SetId,
+        provider: &Arc<dyn Provider>,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Lease> {
+        let (place, lock) = (provider.place(), provider.lock());
         lock.prepare(set).await?;
         let start = self.clock().elapsed();
         let mut seen: Option<(LeaseSeen, Duration)> = None;
@@ -110,7 +122,7 @@ impl Engine {
 impl Leases {
     /// Creates that earlier runs left open at a place.
     pub(super) fn open(&self) -> impl Iterator<Item = &OpenCreate> {
-        self.held.values().flat_map(|lease| lease.open.iter())
+        self.held.values().flat_map(|held| held.lease.open.iter())
     }
 
     /// When the next heartbeat is due, by the clock's `elapsed`; a lost lease needs none.
@@ -130,10 +142,7 @@ impl Leases {
     /// Renews all. A lost lease is remembered, not returned: writes in flight still finish.
     pub(super) async fn beat(&mut self) {
         let mut good = true;
-        for (place, lease) in &mut self.held {
-            let Ok(provider) = self.engine.provider(place) else {
-                continue;
-            };
+        for (place, Held { provider, lease }) in &mut self.held {
             if let Err(why) = provider.lock().renew(lease).await {
                 good = false;
                 let expired = self.engine.clock().elapsed() >= self.renewed + self.engine.lease_ttl * 2 / 3;
@@ -156,15 +165,15 @@ impl Leases {
         let mut places = std::collections::BTreeSet::new();
         for create in open {
             let place = create.id.place().clone();
-            if let Some(lease) = self.held.get_mut(&place) {
+            if let Some(Held { lease, .. }) = self.held.get_mut(&place) {
                 lease.open.retain(|other| other.id != create.id);
                 lease.open.push(create);
                 places.insert(place);
             }
         }
         for place in places {
-            if let Some(lease) = self.held.get_mut(&place) {
-                self.engine.provider(&place)?.lock().renew(lease).await?;
+            if let Some(Held { provider, lease }) = self.held.get_mut(&place) {
+                provider.lock().renew(lease).await?;
             }
         }
         Ok(())
@@ -172,22 +181,32 @@ impl Leases {
 
     /// Forgets an open create; stored with the next heartbeat or release.
     pub(super) fn settle(&mut self, id: &crate::value::ResourceId) {
-        if let Some(lease) = self.held.get_mut(id.place()) {
+        if let Some(Held { lease, .. }) = self.held.get_mut(id.place()) {
             lease.open.retain(|open| &open.id != id);
         }
     }
 
-    /// Gives all back. What fails runs out by itself.
-    pub(super) async fn release(self, last: bool, events: &mut (dyn FnMut(Event) + Send)) {
-        for (place, lease) in self.held {
-            let Ok(provider) = self.engine.provider(&place) else {
-                continue;
-            };
-            if let Err(why) = provider.lock().release(lease, last).await {
-                events(Event::Warning {
-                    text: format!("the lease at {place} was not given back and runs out: {why}"),
-                });
-            }
+    /// Keeps a lease that was taken.
+    pub(super) fn hold(&mut self, place: Place, provider: Arc<dyn Provider>, lease: Lease) {
+        self.held.insert(place, Held { provider, lease });
+    }
+
+    /// Gives one back. What fails runs out by itself.
+    pub(super) async fn give_back(&mut self, place: &Place, last: bool, events: &mut (dyn FnMut(Event) + Send)) {
+        let Some(Held { provider, lease }) = self.held.remove(place) else {
+            return;
+        };
+        if let Err(why) = provider.lock().release(lease, last).await {
+            events(Event::Warning {
+                text: format!("the lease at {place} was not given back and runs out: {why}"),
+            });
+        }
+    }
+
+    /// Gives all back.
+    pub(super) async fn release(mut self, last: bool, events: &mut (dyn FnMut(Event) + Send)) {
+        while let Some(place) = self.held.keys().next().cloned() {
+            self.give_back(&place, last, events).await;
         }
     }
 }

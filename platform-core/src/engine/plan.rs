@@ -64,8 +64,8 @@ impl PlanRequest {
         self
     }
 
-    /// The resources that the request is about: all, or those of `only` and their dependencies.
-    pub(crate) fn selected(&self) -> Vec<&Resource> {
+    /// The resources that the request is about: all, or those of `only` and what they need.
+    pub(crate) fn selected(&self, needs: &dyn Fn(&Resource) -> BTreeSet<ResourceId>) -> Vec<&Resource> {
         let Some(only) = &self.only else {
             return self.resources.iter().collect();
         };
@@ -78,7 +78,7 @@ impl PlanRequest {
             .collect();
         while let Some(resource) = queue.pop() {
             if chosen.insert(&resource.id) {
-                queue.extend(resource.dependencies().iter().filter_map(|id| by_id.get(id).copied()));
+                queue.extend(needs(resource).iter().filter_map(|id| by_id.get(id).copied()));
             }
         }
         self.resources
@@ -254,7 +254,7 @@ pub struct Plan {
     pub request: PlanRequest,
     /// Which risks need an approval; the engine that applies it may ask for more, never for less.
     pub policy: Policy,
-    /// Proved identities of the places.
+    /// Proved identities of the places; a place whose cluster is yet to be made has none.
     pub places: BTreeMap<Place, PlaceIdentity>,
     /// Steps in the order of their components and ids; also those that change nothing.
     pub steps: Vec<Step>,

@@ -8,20 +8,25 @@ mod verdict;
 use self::removal::{keep_homes, removal};
 use self::rename::rename;
 use self::secrets::block_lost_partners;
-use self::verdict::{blocked, decide, step};
+pub(super) use self::verdict::blocked;
+use self::verdict::{decide, step};
 use super::Engine;
 use super::graph::Graph;
-use super::plan::{LIBRARY, Plan, PlanRequest, SCHEMA, Step};
+use super::plan::{Action, Cause, LIBRARY, Plan, PlanRequest, SCHEMA, Step};
+use crate::provider::Provider;
 use crate::resource::{Live, Observation, Owner, Resource};
-use crate::value::{Place, PlaceIdentity, Reference, ResourceId, Timestamp, resolve};
+use crate::value::{Place, PlaceIdentity, Reference, ResourceId, SetId, Timestamp, resolve};
 use crate::{Error, ErrorKind, Result};
 use futures::future::try_join_all;
 use futures::stream::{FuturesOrdered, StreamExt};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// A plan together with what was seen while making it, which an apply goes on from.
 #[derive(Debug)]
 pub(super) struct Survey {
+    /// Reaches the later places that are there.
+    pub(super) engine: Engine,
     pub(super) plan: Plan,
     pub(super) observations: BTreeMap<Place, Observation>,
     /// Objects that previews met beside the observations.
@@ -59,7 +64,7 @@ impl Engine {
     pub(super) async fn survey(
         &self,
         request: &PlanRequest,
-        identities: BTreeMap<Place, PlaceIdentity>,
+        mut identities: BTreeMap<Place, PlaceIdentity>,
         as_of: Timestamp,
     ) -> Result<Survey> {
         // Everything is checked, also what a targeted run leaves alone: a contradiction anywhere is one.
@@ -67,9 +72,9 @@ impl Engine {
             request
                 .resources
                 .iter()
-                .map(|resource| (resource.id.clone(), resource.dependencies())),
+                .map(|resource| (resource.id.clone(), self.needs(resource))),
         )?;
-        let wanted = request.selected();
+        let wanted = request.selected(&|resource| self.needs(resource));
         for resource in &request.resources {
             self.facts(&resource.id)?.name.check(&resource.id)?;
         }
@@ -77,7 +82,7 @@ impl Engine {
             Graph::new(
                 wanted
                     .iter()
-                    .map(|resource| (resource.id.clone(), resource.dependencies())),
+                    .map(|resource| (resource.id.clone(), self.needs(resource))),
             )?
         } else {
             whole
@@ -87,19 +92,14 @@ impl Engine {
         for resource in &request.resources {
             by_place.entry(resource.id.place()).or_default().push(resource.clone());
         }
-        let wishes: Vec<(&Place, Vec<Resource>)> = self
-            .places()
-            .map(|(place, _)| (place, by_place.remove(place).unwrap_or_default()))
-            .collect();
-        let mut reads = Vec::with_capacity(wishes.len());
-        for (place, here) in &wishes {
-            reads.push(self.provider(place)?.observe(&request.set, here));
-        }
         let mut observations = BTreeMap::new();
-        for ((place, _), mut seen) in wishes.iter().zip(try_join_all(reads).await?) {
-            seen.at = as_of;
-            observations.insert(Place::clone(place), seen);
-        }
+        self.look(&request.set, as_of, &mut by_place, &mut observations).await?;
+        let reached = self.reach(&observations).await?;
+        let engine = reached.engine;
+        engine
+            .look(&request.set, as_of, &mut by_place, &mut observations)
+            .await?;
+        identities.extend(reached.identities);
         let outputs = |reference: &Reference| {
             observations
                 .get(reference.id.place())?
@@ -109,7 +109,7 @@ impl Engine {
                 .get(&reference.output)
                 .cloned()
         };
-        let parallel = self
+        let parallel = engine
             .places()
             .map(|(_, provider)| provider.features().parallel)
             .max()
@@ -123,7 +123,7 @@ impl Engine {
             while asked.len() < parallel {
                 let Some(resource) = wanted.next() else { break };
                 let known = resource.resolved(resolve(&resource.desired, &outputs));
-                asked.push_back(self.consider(request, known, &observations));
+                asked.push_back(engine.consider(request, known, &observations, &reached.unreached));
             }
             let Some(decided) = asked.next().await else { break };
             let (step, found) = decided?;
@@ -141,6 +141,7 @@ impl Engine {
         rename(&mut steps, request, &observations, &|id| self.facts(id).ok());
         block_lost_partners(&mut steps, request);
         keep_homes(&mut steps, &observations);
+        self.keep_clusters(&mut steps, &observations, &reached.unreached);
         let plan = Plan {
             schema: SCHEMA,
             library: LIBRARY.to_owned(),
@@ -157,11 +158,33 @@ impl Engine {
             steps,
         };
         Ok(Survey {
+            engine,
             plan,
             observations,
             met,
             graph,
         })
+    }
+
+    /// Observes every place that is reached and was not observed yet.
+    async fn look(
+        &self,
+        set: &SetId,
+        as_of: Timestamp,
+        wanted: &mut BTreeMap<&Place, Vec<Resource>>,
+        observations: &mut BTreeMap<Place, Observation>,
+    ) -> Result<()> {
+        let wishes: Vec<(&Place, &Arc<dyn Provider>, Vec<Resource>)> = self
+            .places()
+            .filter(|(place, _)| !observations.contains_key(*place))
+            .map(|(place, provider)| (place, provider, wanted.remove(place).unwrap_or_default()))
+            .collect();
+        let reads = wishes.iter().map(|(_, provider, here)| provider.observe(set, here));
+        for ((place, ..), mut seen) in wishes.iter().zip(try_join_all(reads).await?) {
+            seen.at = as_of;
+            observations.insert(Place::clone(place), seen);
+        }
+        Ok(())
     }
 
     /// Previews and decides one resource; also what the preview met, if the observation did not hold it.
@@ -170,9 +193,29 @@ impl Engine {
         request: &PlanRequest,
         resource: Resource,
         observations: &BTreeMap<Place, Observation>,
+        unreached: &BTreeMap<Place, Error>,
     ) -> Result<(Step, Option<Live>)> {
-        let provider = self.provider(resource.id.place())?;
         let facts = self.facts(&resource.id)?;
+        if let Some(why) = unreached.get(resource.id.place()) {
+            let why = format!("its place cannot be reached, so it is not known whether it exists: {why}");
+            let step = blocked(
+                step(&resource, facts, None),
+                &why,
+                "mend the way to it, then plan again",
+            );
+            return Ok((step, None));
+        }
+        if let (false, Some(cluster)) = (
+            self.is_connected(resource.id.place()),
+            self.cluster_of(resource.id.place()),
+        ) {
+            let mut step = step(&resource, facts, None);
+            step.action = Action::Create;
+            step.cause = Cause::Wish;
+            step.unverified = Some(format!("{} does not exist yet", cluster.label()));
+            return Ok((step, None));
+        }
+        let provider = self.provider(resource.id.place())?;
         let Some(seen) = observations.get(resource.id.place()) else {
             return Err(
                 Error::new(ErrorKind::Internal, "place was not observed").with_context("resource", &resource.id)

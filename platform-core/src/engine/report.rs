@@ -1,6 +1,6 @@
 use super::plan::{Action, typed_outputs};
 use crate::resource::Live;
-use crate::value::{ResourceId, SetId};
+use crate::value::{Place, PlaceIdentity, ResourceId, SetId};
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -33,6 +33,8 @@ pub struct Report {
     pub left: Vec<Live>,
     /// What the sweep could not see.
     pub unseen: Vec<String>,
+    /// Proved identities of the places that this run connected to once their clusters were ready.
+    pub places: BTreeMap<Place, PlaceIdentity>,
     /// How long it took.
     pub took: Duration,
     /// Writes that went out.

@@ -4,11 +4,13 @@
 //! heartbeat. Nothing is spawned, so dropping it stops everything at the next await, as a kill would.
 
 mod job;
+mod open;
 mod order;
 mod outcome;
 mod wait;
 
 use self::job::Job;
+use self::open::Connected;
 use super::apply::Stop;
 use super::approve::ApprovedPlan;
 use super::lease::Leases;
@@ -17,7 +19,7 @@ use super::planner::Survey;
 use super::report::{Outcome, Report};
 use super::{Engine, Event};
 use crate::facts::{Creation, KindFacts, Updating};
-use crate::provider::Interest;
+use crate::provider::{Interest, Provider};
 use crate::resource::{Live, OpenCreate, Resolved, Resource, State};
 use crate::value::{Digest, Place, Reference, ResourceId, resolve};
 use crate::{Error, ErrorKind, Result};
@@ -112,6 +114,11 @@ pub(super) struct Run<'a> {
     again: BTreeSet<(Duration, usize)>,
     followed: Followed,
     interests: BTreeMap<Place, Interest>,
+    /// Later places that are being connected, the nodes that wait for them, and what came of it.
+    opening: FuturesUnordered<BoxFuture<'a, Connected>>,
+    parked: BTreeMap<Place, Vec<usize>>,
+    opened: BTreeMap<Place, Arc<dyn Provider>>,
+    unreachable: BTreeMap<Place, Error>,
     outputs: HashMap<ResourceId, BTreeMap<String, Value>>,
     report: Report,
     limit: usize,
@@ -146,12 +153,17 @@ impl<'a> Run<'a> {
             again: BTreeSet::new(),
             followed: Followed::new(),
             interests: BTreeMap::new(),
+            opening: FuturesUnordered::new(),
+            parked: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            unreachable: BTreeMap::new(),
             outputs: HashMap::new(),
             report: Report {
                 set: plan.request.set.clone(),
                 outcomes: BTreeMap::new(),
                 outputs: Value::Null,
                 left: Vec::new(),
+                places: BTreeMap::new(),
                 unseen: Vec::new(),
                 took: Duration::ZERO,
                 writes: 0,
@@ -200,7 +212,7 @@ impl<'a> Run<'a> {
         self.follow_places();
         loop {
             self.start_ready(events).await;
-            let waiting = !self.deadlines.is_empty() || !self.again.is_empty();
+            let waiting = !self.deadlines.is_empty() || !self.again.is_empty() || !self.opening.is_empty();
             if self.writes.is_empty() && !waiting {
                 break;
             }
@@ -213,6 +225,7 @@ impl<'a> Run<'a> {
             tokio::select! {
                 biased;
                 Some(written) = self.writes.next(), if !self.writes.is_empty() => self.written(written, events),
+                Some(connected) = self.opening.next(), if !self.opening.is_empty() => self.connected(connected, events),
                 Some(news) = self.followed.next(), if !self.followed.is_empty() => self.news(news, events),
                 () = pause => {
                     let now = self.engine.clock().elapsed();
@@ -222,7 +235,7 @@ impl<'a> Run<'a> {
                     self.expire(now, events);
                 }
             }
-            if self.stop.is_raised() && self.writes.is_empty() {
+            if self.stop.is_raised() && self.writes.is_empty() && self.opening.is_empty() {
                 break;
             }
         }
@@ -258,6 +271,17 @@ impl<'a> Run<'a> {
                 let why = lost.clone();
                 self.fail(node, why, events);
                 continue;
+            }
+            if let Some(why) = self.unreachable(node) {
+                self.fail(node, why, events);
+                continue;
+            }
+            if self.parks(node) {
+                continue;
+            }
+            if self.nodes[node].action == Action::Delete {
+                let step = self.nodes[node].step;
+                self.leave(&step.id, events).await;
             }
             batch.push(node);
         }
@@ -346,12 +370,12 @@ impl<'a> Run<'a> {
                 return self.fail(position, why, events);
             }
         };
-        let provider = match self.engine.provider(node.step.id.place()) {
+        let provider = match self.provider(node.step.id.place()) {
             Ok(provider) => provider,
             Err(why) => return self.fail(position, why, events),
         };
         let job = Job {
-            provider: &**provider,
+            provider,
             set: &self.approved.plan().request.set,
             step: node.step,
             action: if node.action == Action::Replace && node.cleared {

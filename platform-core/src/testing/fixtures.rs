@@ -139,6 +139,7 @@ pub fn report(set: &SetId) -> Report {
         outcomes: BTreeMap::new(),
         outputs: Value::Null,
         left: Vec::new(),
+        places: BTreeMap::new(),
         unseen: Vec::new(),
         took: Duration::ZERO,
         writes: 0,

@@ -7,6 +7,7 @@ mod configs;
 mod conformance;
 mod crash;
 mod golden;
+mod later;
 mod platform;
 mod recorded;
 mod rules;
@@ -21,6 +22,7 @@ fn main() {
     let mut trials = conformance::trials();
     trials.extend(rules::trials());
     trials.extend(crash::trials());
+    trials.extend(later::trials());
     trials.extend(platform::trials());
     trials.extend(stories::trials());
     trials.extend(configs::trials());

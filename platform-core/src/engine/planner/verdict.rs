@@ -225,7 +225,7 @@ fn holds(resource: &Resource, facts: &KindFacts, live: Option<&Live>) -> Holds {
     live.map_or(wished, |live| live.holds.unwrap_or(wished.max(facts.holds)))
 }
 
-pub(super) fn blocked(mut step: Step, why: &str, help: &str) -> Step {
+pub(in crate::engine) fn blocked(mut step: Step, why: &str, help: &str) -> Step {
     step.action = Action::Blocked;
     step.blocked = Some(Blocked {
         why: why.to_owned(),

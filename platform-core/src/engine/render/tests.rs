@@ -384,6 +384,7 @@ fn a_report_ends_with_what_to_do_and_what_is_kept() {
             written_from: None,
             touched: Vec::new(),
         }],
+        places: BTreeMap::new(),
         unseen: Vec::new(),
         took: Duration::from_secs(38),
         writes: 3,

@@ -8,10 +8,11 @@ use crate::provider::{Preview, Provider, Write};
 use crate::resource::{Live, Observation, OnRemoval, Resolved, Resource};
 use crate::value::SetId;
 use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
 
 /// One write with all it needs.
 pub(super) struct Job<'a> {
-    pub(super) provider: &'a dyn Provider,
+    pub(super) provider: Arc<dyn Provider>,
     pub(super) set: &'a SetId,
     pub(super) step: &'a Step,
     pub(super) action: Action,

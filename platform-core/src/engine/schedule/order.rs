@@ -8,11 +8,16 @@ impl Run<'_> {
     /// Edges of the plan's graph among what makes; what removes comes after all of that, rank by rank.
     pub(super) fn connect(&mut self) {
         let removes = |node: &Node| matches!(node.action, Action::Delete | Action::Release);
-        let mut ranks: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+        let mut ranks: BTreeMap<(bool, u16), Vec<usize>> = BTreeMap::new();
         let mut makers = Vec::new();
         for position in 0..self.nodes.len() {
             if removes(&self.nodes[position]) {
-                ranks.entry(self.nodes[position].facts.rank).or_default().push(position);
+                // What lies in a cluster goes before the cluster.
+                let inner = self.engine.cluster_of(self.nodes[position].step.id.place()).is_some();
+                ranks
+                    .entry((inner, self.nodes[position].facts.rank))
+                    .or_default()
+                    .push(position);
                 continue;
             }
             makers.push(position);
