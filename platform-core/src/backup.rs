@@ -390,6 +390,12 @@ impl BackupStatus {
         }
     }
 
+    /// Adds what else is wrong, before what is wrong with single backups.
+    pub fn with_problems(mut self, more: Vec<String>) -> Self {
+        self.problems.splice(0..0, more);
+        self
+    }
+
     /// The newest backup that can be counted on.
     pub fn newest_good(&self, now: Timestamp) -> Option<&BackupRecord> {
         self.backups.iter().find(|backup| backup.is_good(now))

@@ -25,6 +25,8 @@ pub struct KindFacts {
     pub patience: Duration,
     /// How long it usually takes, for progress displays.
     pub usually: Duration,
+    /// What to do where another set has made the object already; empty: what helps with any kind.
+    pub taken: &'static str,
     /// Outputs that its live objects have.
     pub outputs: &'static [&'static str],
     /// Facts of fields; a field without an entry changes in place, compares exactly and risks nothing.

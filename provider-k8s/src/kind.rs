@@ -1,6 +1,7 @@
 //! How each kind behaves: one file a kind, one line here.
 
 mod backup;
+mod backup_repository;
 mod backup_storage_location;
 mod cluster_role;
 mod cluster_role_binding;
@@ -34,8 +35,9 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// All kinds, in the order of their names.
-pub(crate) static KINDS: [&KubeKind; 25] = [
+pub(crate) static KINDS: [&KubeKind; 26] = [
     &backup::KIND,
+    &backup_repository::KIND,
     &backup_storage_location::KIND,
     &cluster_role::KIND,
     &cluster_role_binding::KIND,
@@ -134,6 +136,7 @@ const PLAIN: KindFacts = KindFacts {
     update: Updating::AtOnce,
     patience: Duration::from_mins(1),
     usually: Duration::ZERO,
+    taken: "",
     outputs: &[],
     fields: &[],
     calls: Calls {

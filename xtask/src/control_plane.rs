@@ -5,6 +5,7 @@
 //! files - as soon as its owner drops it or dies.
 
 mod audit;
+mod beside;
 mod build;
 pub(crate) mod client;
 mod components;
@@ -16,7 +17,10 @@ use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,6 +35,7 @@ use self::{
 };
 pub use self::{
     audit::{AuditEvent, AuditMark},
+    beside::Beside,
     build::{Binaries, ETCD_VERSION, KUBERNETES_VERSION, build},
     keys::CONTEXT,
 };
@@ -78,7 +83,7 @@ impl Options {
 pub struct ControlPlane {
     // order of drop: the kubelet's task first, then the processes with the folder, then the lock on the folder
     background: Background,
-    supervisor: Supervisor,
+    supervisor: Mutex<Supervisor>,
     folder: WorkFolder,
     binaries: Binaries,
     authority: Authority,
@@ -146,7 +151,7 @@ impl ControlPlane {
         };
         let mut plane = Self {
             background,
-            supervisor,
+            supervisor: Mutex::new(supervisor),
             folder,
             binaries: binaries.clone(),
             authority,
@@ -260,14 +265,18 @@ impl ControlPlane {
     ///
     /// # Errors
     /// The files could not be removed.
-    pub fn stop(mut self) -> Result<()> {
-        self.supervisor.stop()
+    pub fn stop(self) -> Result<()> {
+        self.supervisor().stop()
+    }
+
+    fn supervisor(&self) -> MutexGuard<'_, Supervisor> {
+        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&mut self, component: Component) -> Result<()> {
         let program = component.program(&self.binaries);
         let arguments = component.arguments(&self.folder.path, &self.server);
-        let pid = self.supervisor.spawn(program, &arguments, &self.log(component))?;
+        let pid = self.supervisor().spawn(program, &arguments, &self.log(component))?;
         self.processes.push((component, pid));
         Ok(())
     }
@@ -351,7 +360,8 @@ fn write_user(folder: &Path, server: &str, authority: &Authority, name: &str, gr
     })
 }
 
-fn free_port() -> Result<u16> {
+/// A port of 127.0.0.1 that nobody listens on just now.
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("look for a free port")?;
     Ok(listener.local_addr().context("look for a free port")?.port())
 }

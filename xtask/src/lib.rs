@@ -4,6 +4,7 @@
 //! * [`fake_kubelet`] plays the nodes: pods become Ready, jobs complete, volumes bind and grow;
 //! * [`peer`] makes emulators, judges and servers ready that others wrote;
 //! * [`proxy`] stands in front of an API server or an emulator and counts, delays, drops, repeats or answers calls;
+//! * [`velero`] runs the real Velero and a store for it beside a control plane;
 //! * [`cache`] is the per-user folder where built peers lie.
 //!
 //! Everything binds loopback addresses or unix sockets only, reads no kubeconfig and no credential of the machine, and
@@ -16,3 +17,4 @@ pub mod fake_kubelet;
 pub mod peer;
 mod product;
 pub mod proxy;
+pub mod velero;

@@ -8,6 +8,7 @@ mod exporters;
 mod object_store;
 mod python;
 mod tool;
+mod velero;
 
 pub use self::{
     debian::{Debian, Unpacked},
@@ -15,4 +16,5 @@ pub use self::{
     object_store::{ObjectStore, object_store},
     python::Python,
     tool::cargo_deny,
+    velero::{VeleroPrograms, velero},
 };

@@ -22,6 +22,8 @@ pub(crate) struct Product {
     pub(crate) packages: &'static [(&'static str, &'static str)],
     /// packages whose version variables are set at link time
     pub(crate) stamps: &'static [&'static str],
+    /// further variables that are set at link time
+    pub(crate) sets: &'static [(&'static str, &'static str)],
 }
 
 impl Product {
@@ -76,6 +78,11 @@ impl Product {
                 flags.push(format!("-X {package}.{name}={value}"));
             }
         }
+        flags.extend(
+            self.sets
+                .iter()
+                .map(|(variable, value)| format!("-X {variable}={value}")),
+        );
         flags.join(" ")
     }
 

@@ -38,6 +38,7 @@ enum Peer {
     Debian(Debian),
     ObjectStore,
     Exporters,
+    Velero,
 }
 
 /// A test binary, or the part of it that `filter` picks, that is more than unit tests.
@@ -57,7 +58,7 @@ const SUITES: &[Suite] = &[
         binary: "control_plane",
         filter: &[],
         part: Part::Integration,
-        peers: &[Peer::ControlPlane, Peer::Exporters],
+        peers: &[Peer::ControlPlane, Peer::Exporters, Peer::Velero],
     },
     Suite {
         name: "AWS provider on emulators",
@@ -260,6 +261,7 @@ impl fmt::Display for Peer {
             Self::Debian(package) => f.write_str(package.package()),
             Self::ObjectStore => f.write_str("S3 server"),
             Self::Exporters => f.write_str("exporters"),
+            Self::Velero => f.write_str("Velero"),
         }
     }
 }
@@ -272,6 +274,7 @@ impl Peer {
             Self::Debian(package) => package.ready().map(|_| ()),
             Self::ObjectStore => peer::object_store().map(|_| ()),
             Self::Exporters => peer::exporters().map(|_| ()),
+            Self::Velero => peer::velero().map(|_| ()),
         }
     }
 }

@@ -19,6 +19,7 @@ const PLAIN: KindFacts = KindFacts {
     update: Updating::AtOnce,
     patience: Duration::from_mins(1),
     usually: Duration::ZERO,
+    taken: "",
     outputs: &[],
     fields: &[],
     calls: Calls {

@@ -44,6 +44,7 @@ static FACTS: KindFacts = KindFacts {
     update: Updating::WhenSettled,
     patience: Duration::from_mins(1),
     usually: Duration::from_secs(1),
+    taken: "",
     outputs: &["arn", "name"],
     fields: &[
         Field::new("data.*.$secret.supplied"),

@@ -135,7 +135,7 @@ impl Backup for KubernetesBackup {
             .filter(|one| matches!(one.id.kind().as_str(), "StatefulSet.apps" | "Job.batch"))
             .map(|one| one.id.clone())
             .collect();
-        let target = location::Target::new(spec, context, own.as_ref().map(|store| store.object_store(&self.0)))?;
+        let target = target(&self.0, spec, context)?;
         let mut server = server::resources(&self.0, &scope, surface, &target)?;
         for one in &mut server {
             if matches!(one.id.kind().as_str(), "Deployment.apps" | "DaemonSet.apps") {
@@ -225,6 +225,15 @@ fn refuse(spec: &BackupSpec, context: &Context) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Where the backups go.
+fn target(shared: &Shared, spec: &BackupSpec, context: &Context) -> Result<location::Target> {
+    let own = match &spec.store {
+        BackupStore::Own { .. } => Some(OwnStore::new(shared, spec, context)?),
+        BackupStore::External { .. } => None,
+    };
+    location::Target::new(spec, context, own.as_ref().map(|store| store.object_store(shared)))
 }
 
 /// The platform's own backup store: an S3 server of its own, in a namespace of its own.

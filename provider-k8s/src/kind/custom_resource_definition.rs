@@ -18,6 +18,8 @@ pub(super) static KIND: KubeKind = KubeKind {
             Field::new("spec.names").changes(FieldChange::Never),
         ],
         calls: calls!("customresourcedefinitions.apiextensions.k8s.io", watched),
+        // The only ones that a platform makes are Velero's.
+        taken: "one platform of a cluster makes them for all: write backup: { definitions: existing } in this one",
         ..PLAIN
     },
     group: "apiextensions.k8s.io",

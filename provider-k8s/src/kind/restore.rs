@@ -24,5 +24,11 @@ pub(super) static KIND: KubeKind = KubeKind {
 };
 
 fn state(object: &Value) -> State {
-    velero::run(object, "itemsRestored", "totalItems")
+    match velero::run(object, "itemsRestored", "totalItems") {
+        // It counts its items as soon as it has read the backup.
+        State::Failed { why } if !object["status"]["progress"]["totalItems"].is_u64() => State::Failed {
+            why: format!("{why}: the backup cannot be read from the store; the log of Velero says why"),
+        },
+        state => state,
+    }
 }

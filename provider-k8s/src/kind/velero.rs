@@ -39,8 +39,18 @@ fn reasons(status: &Value, phase: &str, errors: u64) -> String {
         1 => " with 1 error".to_owned(),
         many => format!(" with {many} errors"),
     };
-    let mut reasons: Vec<&str> = status["failureReason"].as_str().into_iter().collect();
-    reasons.extend(texts(&status["validationErrors"]));
+    let mut reasons: Vec<String> = status["failureReason"]
+        .as_str()
+        .map(str::to_owned)
+        .into_iter()
+        .collect();
+    reasons.extend(texts(&status["validationErrors"]).map(str::to_owned));
+    let hooks = &status["hookStatus"];
+    if let (Some(failed @ 1..), Some(all)) = (hooks["hooksFailed"].as_u64(), hooks["hooksAttempted"].as_u64()) {
+        reasons.push(format!(
+            "{failed} of {all} hooks failed, so what they should have written is not in it"
+        ));
+    }
     if reasons.is_empty() {
         format!("{phase}{errors}")
     } else {

@@ -27,3 +27,4 @@ mod stage;
 mod standing;
 mod stored_plans;
 mod upgrades;
+mod velero;

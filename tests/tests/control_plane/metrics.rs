@@ -84,7 +84,7 @@ fn free_port() -> u16 {
 }
 
 /// What a loopback server answers, if it does.
-fn loopback(port: u16) -> Option<String> {
+pub(crate) fn loopback(port: u16) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream
         .write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")

@@ -34,6 +34,7 @@ const ETCD: Product = Product {
     go_sum: include_str!("../../go/etcd/go.sum"),
     packages: &[("go.etcd.io/etcd/server/v3", "etcd")],
     stamps: &[],
+    sets: &[],
 };
 
 const KUBERNETES: Product = Product {
@@ -51,6 +52,7 @@ const KUBERNETES: Product = Product {
         ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
     ],
     stamps: &["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"],
+    sets: &[],
 };
 
 /// Builds what is missing in the cache folder and says where it lies.

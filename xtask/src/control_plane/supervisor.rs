@@ -66,6 +66,23 @@ impl Supervisor {
             "{words} </dev/null >>{log} 2>&1 & pids=\"$pids $!\"; echo $!
 "
         );
+        let answer = self.ask(&line)?;
+        answer
+            .trim()
+            .parse()
+            .with_context(|| format!("start {}: no pid but {answer:?}", program.display()))
+    }
+
+    /// Kills one of the processes and waits until it is gone.
+    pub(super) fn end(&mut self, pid: u32) -> Result<()> {
+        // its pid is anybody's from now on
+        self.ask(&format!(
+            "kill -KILL {pid}; wait {pid}; pids=\" $pids \"; pids=\"${{pids%% {pid} *}} ${{pids#* {pid} }}\"; echo ended\n"
+        ))?;
+        Ok(())
+    }
+
+    fn ask(&mut self, line: &str) -> Result<String> {
         let commands = self.commands.as_mut().context("the supervisor has been stopped")?;
         commands
             .write_all(line.as_bytes())
@@ -74,10 +91,7 @@ impl Supervisor {
         self.answers
             .read_line(&mut answer)
             .context("read the supervisor's answer")?;
-        answer
-            .trim()
-            .parse()
-            .with_context(|| format!("start {}: no pid but {answer:?}", program.display()))
+        Ok(answer)
     }
 
     /// Kills all processes, removes the folder and waits until both are done.

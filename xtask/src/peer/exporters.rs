@@ -26,6 +26,7 @@ const EXPORTERS: Product = Product {
         ("github.com/prometheus/node_exporter", "node_exporter"),
     ],
     stamps: &[],
+    sets: &[],
 };
 
 /// Builds them if they are missing, once.

@@ -25,6 +25,7 @@ const OBJECT_STORE: Product = Product {
     go_sum: include_str!("../../go/object-store/go.sum"),
     packages: &[("github.com/minio/minio", "minio"), ("github.com/minio/mc", "mc")],
     stamps: &[],
+    sets: &[],
 };
 
 /// Builds both if they are missing, once.

@@ -57,11 +57,11 @@ fn decide_existing(
     match &live.owner {
         Owner::Other(who) => {
             let why = format!("the name is taken by {who}");
-            return blocked(
-                step,
-                &why,
-                "choose another name in the config (names:), or remove it there first",
-            );
+            let help = match facts.taken {
+                "" => "choose another name in the config (names:), or remove it there first",
+                taken => taken,
+            };
+            return blocked(step, &why, help);
         }
         Owner::Nobody if !request.adopt.contains(&resource.id) => {
             let help = format!(

@@ -18,6 +18,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
     update: Updating::WhenSettled,
     patience: Duration::from_mins(2),
     usually: Duration::from_secs(2),
+    taken: "",
     outputs: &["arn", "key_id", "alias"],
     fields: &[
         Field::new("multi_region").changes(FieldChange::Never),

@@ -17,6 +17,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
     update: Updating::WhenSettled,
     patience: Duration::from_mins(5),
     usually: Duration::from_secs(4),
+    taken: "",
     outputs: &["arn", "name", "region"],
     fields: &[
         Field::new("encryption.kms_key").risk(RiskRule::Removed(Risk::LowersProtection)),

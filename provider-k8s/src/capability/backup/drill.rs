@@ -242,9 +242,11 @@ fn service(scope: &Scope<'_>, subject: &Subject<'_>) -> Result<Resource> {
 fn modifiers(context: &Context, backup: &str) -> Result<Value> {
     let set = set::label(context.one_off("drill", backup)?.as_str());
     let marks = json!({ "metadata": { "labels": { set::SET: set, set::PART_OF: null } } });
-    let scratch = json!({ "spec": { "volumes": [
-        { "name": "data", "persistentVolumeClaim": null, "emptyDir": {} },
-    ]}});
+    let scratch = json!({ "spec": {
+        "volumes": [{ "name": "data", "persistentVolumeClaim": null, "emptyDir": {} }],
+        // Nothing in it is anybody's data, and a namespace goes no sooner than its pods.
+        "terminationGracePeriodSeconds": 1,
+    }});
     Ok(json!({ "version": "v1", "resourceModifierRules": [
         {
             "conditions": { "groupResource": format!("{{{}}}", RESTORED.join(",")) },

@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const BACKUP_NAME: &str = "velero.io/backup-name";
 /// The label of backups that a schedule made.
 const SCHEDULE_NAME: &str = "velero.io/schedule-name";
+const SCHEDULE: &str = "Schedule.velero.io";
+const REPOSITORY: &str = "BackupRepository.velero.io";
 
 pub(super) async fn status(shared: &Shared, spec: &BackupSpec, context: &Context) -> Result<BackupStatus> {
     let scope = Scope::new(shared.place(), context, Capability::Backup)?;
@@ -41,21 +43,45 @@ pub(super) async fn status(shared: &Shared, spec: &BackupSpec, context: &Context
     } else {
         None
     };
-    let store = stores
-        .into_iter()
-        .find(|live| live.id.name().base() == location::LOCATION)
-        .map_or_else(
-            || State::Failed {
-                why: "there is none: apply the platform first".to_owned(),
-            },
-            |live| live.state,
-        );
+    let mut problems = Vec::new();
+    let store = match stores.iter().find(|live| live.id.name().base() == location::LOCATION) {
+        Some(live) => {
+            problems.extend(super::target(shared, spec, context)?.strays(&live.view));
+            live.state.clone()
+        }
+        None => State::Failed {
+            why: "there is none: apply the platform first".to_owned(),
+        },
+    };
+    let schedules = here.list(SCHEDULE, namespace).await?;
+    let schedule = schedules.iter().find(|live| live.id.name().base() == context.name);
+    problems.extend(schedule_fault(schedule));
+    for repository in here.list(REPOSITORY, namespace).await? {
+        if let State::Failed { why } = &repository.state {
+            let volumes = repository.view["spec"]["volumeNamespace"].as_str().unwrap_or_default();
+            problems.push(format!("the copies of the volumes of {volumes} cannot be read: {why}"));
+        }
+    }
     let expected = volumes(spec, context);
     let records = backups
         .iter()
         .map(|live| record(live, &proofs, copied.as_deref(), &expected))
         .collect();
-    Ok(BackupStatus::new(spec, store, records, shared.engine.clock().now()))
+    Ok(BackupStatus::new(spec, store, records, shared.engine.clock().now()).with_problems(problems))
+}
+
+/// Why no further backup will be taken.
+fn schedule_fault(schedule: Option<&Live>) -> Option<String> {
+    let Some(live) = schedule else {
+        return Some("there is no schedule: no backup will be taken; apply the platform".to_owned());
+    };
+    if live.view["spec"]["paused"] == true {
+        return Some("the schedule is paused: no backup will be taken".to_owned());
+    }
+    match &live.state {
+        State::Failed { why } => Some(format!("the schedule is refused, so no backup will be taken: {why}")),
+        _ => None,
+    }
 }
 
 /// Workloads with data that are still there: Velero restores a volume only into pods that it makes.
@@ -128,8 +154,16 @@ fn record(
         .filter(|proof| proof.backup == name)
         .max_by_key(|proof| proof.at)
         .cloned();
-    if let Some(copied) = copied.filter(|_| live.state == State::Ready) {
+    let ended = matches!(live.state, State::Ready | State::Failed { .. });
+    if let Some(copied) = copied.filter(|_| ended && record.started.is_some()) {
         record.problems = left_out(name, copied, expected);
+    }
+    let warnings = live.view["status"]["warnings"].as_u64().unwrap_or(0);
+    if warnings > 0 && live.state == State::Ready {
+        record.problems.push(format!(
+            "it ended with {warnings} warning{}: something was passed over; see the log of Velero",
+            if warnings == 1 { "" } else { "s" }
+        ));
     }
     record
 }

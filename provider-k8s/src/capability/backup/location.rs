@@ -97,6 +97,25 @@ impl Target {
         Ok(secrets)
     }
 
+    /// Where else a live location leads than it should: what is kept here is not seen there.
+    pub(super) fn strays(&self, live: &Value) -> Option<String> {
+        let spec = &live["spec"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let storage = &spec["objectStorage"];
+        let there = format!(
+            "{}/{}/{}",
+            text(&spec["config"]["s3Url"]),
+            text(&storage["bucket"]),
+            text(&storage["prefix"])
+        );
+        (there != self.shown()).then(|| {
+            format!(
+                "backups go to {there}, not to {} as the config says; apply the platform",
+                self.shown()
+            )
+        })
+    }
+
     pub(super) fn location(&self, scope: &Scope<'_>) -> Result<Resource> {
         let authority = self.own.then(|| json!({ "name": AUTHORITY, "key": "ca.crt" }));
         scope.object(

@@ -54,6 +54,7 @@ const INSTANCE: &KindFacts = &KindFacts {
     kind: "test.Instance",
     update: Updating::WhenSettled,
     usually: Duration::from_secs(3),
+    taken: "",
     ..*kinds::CONFIG
 };
 
