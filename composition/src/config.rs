@@ -35,9 +35,10 @@ mod yaml;
 
 pub use load::Layers;
 pub use model::{
-    AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu, CredentialsConfig, CustomStorage,
-    DatabaseConfig, DefinitionsFrom, DigestPolicy, ImagesConfig, InvalidCpu, LimitConfig, PeerConfig, PlatformConfig,
-    ProviderName, QuotaConfig, SecurityConfig, StorageConfig, StorageFlavour, SuppliedConfig, TlsIssuer,
+    AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu, CredentialsConfig,
+    CustomStorage, DatabaseConfig, DefinitionsFrom, DigestPolicy, ImagesConfig, InvalidCpu, LimitConfig, PeerConfig,
+    PlatformConfig, ProviderName, QuotaConfig, SecurityConfig, StorageConfig, StorageFlavour, SuppliedConfig,
+    TlsIssuer,
 };
 pub use problem::{ConfigErrors, Problem, Rule};
 pub use schema::schema;

@@ -1,13 +1,13 @@
 //! From the text shape to what providers take: specs and the context. Pure.
 
 use crate::config::{
-    AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, DatabaseConfig, DefinitionsFrom,
-    LimitConfig, PlatformConfig, QuotaConfig, SecurityConfig, StorageConfig,
+    AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, DatabaseConfig,
+    DefinitionsFrom, LimitConfig, PlatformConfig, QuotaConfig, SecurityConfig, StorageConfig,
 };
 use platform_core::value::Supplied;
 use platform_core::{
-    AllowRule, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Context, DatabaseSpec, Definitions,
-    LimitSpec, QuotaSpec, SecuritySpec, StorageSpec,
+    AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Context, DatabaseSpec,
+    Definitions, LimitSpec, QuotaSpec, SecuritySpec, StorageSpec,
 };
 
 /// What a config asks for, capability by capability; an absent one is not wanted.
@@ -136,6 +136,8 @@ fn security(name: &str, block: &SecurityConfig) -> SecuritySpec {
         .iter()
         .map(|(namespace, block)| (namespace.clone(), limits(block)))
         .collect();
+    spec.default_quota = quota(&block.default_quota);
+    spec.applications = block.applications.iter().map(application).collect();
     for secret in &block.secrets {
         let supplied = Supplied {
             supplied: secret.supplied.clone(),
@@ -196,6 +198,19 @@ fn allow(block: &AllowConfig) -> AllowRule {
     }
 }
 
+fn application(block: &ApplicationConfig) -> ApplicationSpec {
+    // The range of ports is checked.
+    let port = |port: u32| u16::try_from(port).unwrap_or(u16::MAX);
+    let mut spec = ApplicationSpec::new(block.name.as_str());
+    spec.pod_security = block.pod_security;
+    spec.uses = block.uses.iter().copied().collect();
+    spec.outside = block.outside.iter().copied().map(port).collect();
+    spec.metrics = block.metrics.map(port);
+    spec.quota = block.quota.as_ref().map(quota).unwrap_or_default();
+    spec.limits = block.limits.as_ref().map(limits).unwrap_or_default();
+    spec
+}
+
 fn limits(block: &LimitConfig) -> LimitSpec {
     LimitSpec {
         cpu_milli: block.cpu.map(crate::config::Cpu::milli),
@@ -241,6 +256,15 @@ security:
   pod_security_overrides: { cache: baseline }
   quotas: { database: { cpu: 4, memory: 8Gi, pods: 20, storage: 100Gi } }
   quota_factor: 4
+  default_quota: { cpu: 3, pods: 30 }
+  applications:
+    - name: ml-apps
+      pod_security: baseline
+      uses: [storage, database]
+      outside: [443]
+      metrics: 8080
+      quota: { pods: 9 }
+      limits: { memory: 96Mi }
   limits: { cache: { cpu: 200m, memory: 96Mi, max_cpu: 2, max_memory: 1Gi } }
   default_limits: { cpu: 300m, memory: 128Mi, max_cpu: 3, max_memory: 3Gi }
   secrets: [{ name: smtp, supplied: vault-smtp, revision: 3 }]
@@ -300,6 +324,18 @@ backup:
         assert_eq!(security.limits["cache"], limits(200, Size::mib(96), 2000, Size::gib(1)));
         assert_eq!(security.default_limits, limits(300, Size::mib(128), 3000, Size::gib(3)));
         assert_eq!(security.quota_factor, 4);
+        assert_eq!(security.default_quota.pods, Some(30));
+        let application = &security.applications[0];
+        assert_eq!(
+            (application.name.as_str(), application.pod_security, application.metrics),
+            ("ml-apps", Some(PodSecurity::Baseline), Some(8080))
+        );
+        assert_eq!(application.uses, [Capability::Database, Capability::Storage].into());
+        assert_eq!(application.outside, [443].into());
+        assert_eq!(
+            (application.quota.pods, application.limits.memory),
+            (Some(9), Some(Size::mib(96)))
+        );
         let quota = &security.quotas["database"];
         assert_eq!((quota.cpu_milli, quota.pods), (Some(4000), Some(20)));
         assert_eq!(

@@ -68,6 +68,7 @@ fn surfaces(config: &PlatformConfig, specs: &Specs, context: &Context, stacks: &
             let Some(stack) = stacks.get(&provider) else { continue };
             let Surface {
                 endpoints,
+                client,
                 workloads,
                 scrapes,
                 data,
@@ -75,6 +76,7 @@ fn surfaces(config: &PlatformConfig, specs: &Specs, context: &Context, stacks: &
                 backs_up,
             } = surface(capability, specs, context, stack.as_ref())?;
             merged.endpoints.extend(endpoints);
+            merged.client = merged.client.take().or(client);
             merged.workloads.extend(workloads);
             merged.scrapes.extend(scrapes);
             merged.data.extend(data);

@@ -38,10 +38,13 @@ pub use provider::{
 };
 pub use resource::{Actor, Holds, Live, Notes, Observation, OnRemoval, OpenCreate, Owner, Resolved, Resource, State};
 pub use security::{
-    AllowRule, LimitSpec, PodSecurity, QuotaSpec, Security, SecurityFeatures, SecurityOutputs, SecuritySpec,
+    AllowRule, ApplicationSpec, LimitSpec, PodSecurity, QuotaSpec, Security, SecurityFeatures, SecurityOutputs,
+    SecuritySpec,
 };
 pub use storage::{BucketSpec, Storage, StorageFeatures, StorageOutputs, StorageSpec};
-pub use surface::{AlarmSubject, Call, Capability, DataAsset, Endpoint, Scrape, Surface, Surfaces, Workload};
+pub use surface::{
+    AlarmSubject, Call, Capability, ClientSecret, DataAsset, Endpoint, Scrape, Surface, Surfaces, Workload,
+};
 
 #[cfg(feature = "mock")]
 pub use {

@@ -7,7 +7,7 @@ use crate::surface::{Capability, Surface};
 use crate::value::{Size, Supplied};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 /// Policies, quotas, keys, generated and supplied secrets.
@@ -122,6 +122,10 @@ pub struct SecuritySpec {
     pub default_limits: LimitSpec,
     /// Limits of containers by namespace, without the platform's prefix.
     pub limits: BTreeMap<String, LimitSpec>,
+    /// What the namespace of an application may use where its own quota says nothing. Default no limit.
+    pub default_quota: QuotaSpec,
+    /// Namespaces for applications that use the platform.
+    pub applications: Vec<ApplicationSpec>,
     /// Secrets that the caller supplies, by the name they get.
     pub secrets: BTreeMap<String, Supplied>,
 }
@@ -141,6 +145,8 @@ impl Default for SecuritySpec {
                 ..LimitSpec::default()
             },
             limits: BTreeMap::new(),
+            default_quota: QuotaSpec::default(),
+            applications: Vec::new(),
             secrets: BTreeMap::new(),
         }
     }
@@ -186,6 +192,11 @@ impl SecuritySpec {
         self.limits.insert(namespace.into(), limits);
         self
     }
+    /// Makes a namespace for an application.
+    pub fn with_application(mut self, application: ApplicationSpec) -> Self {
+        self.applications.push(application);
+        self
+    }
     /// Adds a supplied secret.
     pub fn with_secret(mut self, name: impl Into<String>, supplied: Supplied) -> Self {
         self.secrets.insert(name.into(), supplied);
@@ -216,6 +227,53 @@ pub struct QuotaSpec {
     pub pods: Option<u32>,
     /// Volume requests.
     pub storage: Option<Size>,
+}
+
+impl QuotaSpec {
+    /// This, and where it says nothing, `others`.
+    pub fn or(self, others: &Self) -> Self {
+        Self {
+            cpu_milli: self.cpu_milli.or(others.cpu_milli),
+            memory: self.memory.or(others.memory),
+            pods: self.pods.or(others.pods),
+            storage: self.storage.or(others.storage),
+        }
+    }
+}
+
+/// A namespace for an application that uses the platform: closed but for what is said here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ApplicationSpec {
+    /// Name of the namespace, without the platform's prefix.
+    pub name: String,
+    /// Its Pod Security Standard. Default: the platform's.
+    pub pod_security: Option<PodSecurity>,
+    /// The capabilities whose endpoints its pods may call; credentials for them are put into the namespace.
+    pub uses: BTreeSet<Capability>,
+    /// TCP ports on which its pods may call any host outside of the cluster.
+    pub outside: BTreeSet<u16>,
+    /// The TCP port on which Prometheus may read its pods' metrics.
+    pub metrics: Option<u16>,
+    /// What the namespace may use.
+    pub quota: QuotaSpec,
+    /// What each of its containers may use.
+    pub limits: LimitSpec,
+}
+
+impl ApplicationSpec {
+    /// A namespace that uses nothing yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
+    }
+    /// Lets its pods use a capability.
+    pub fn with_use(mut self, capability: Capability) -> Self {
+        self.uses.insert(capability);
+        self
+    }
 }
 
 /// Limits of the containers of a namespace, each on its own.

@@ -59,6 +59,9 @@ impl fmt::Display for Capability {
 pub struct Surface {
     /// What clients connect to.
     pub endpoints: Vec<Endpoint>,
+    /// What its clients log in with; absent where nothing can be handed to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientSecret>,
     /// What runs, and whom it calls.
     pub workloads: Vec<Workload>,
     /// Metrics to read.
@@ -87,6 +90,15 @@ pub struct Endpoint {
     pub workload: Option<String>,
 }
 
+/// What clients log in with: where it is, never its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSecret {
+    /// The Secret.
+    pub secret: ResourceId,
+    /// The keys that clients need, such as `username` and `password`.
+    pub keys: BTreeSet<String>,
+}
+
 /// What runs in a cluster: the unit of micro-segmentation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
@@ -94,7 +106,7 @@ pub struct Workload {
     pub name: String,
     /// Where its pods run.
     pub namespace: String,
-    /// Labels that select its pods and no others in the namespace.
+    /// Labels that select its pods and no others in the namespace; empty for every pod of it.
     pub labels: BTreeMap<String, String>,
     /// TCP ports that it serves, by name.
     pub ports: BTreeMap<String, u16>,
@@ -113,6 +125,8 @@ pub enum Call {
         /// The port's name.
         port: String,
     },
+    /// The endpoints of a capability.
+    Endpoints(Capability),
     /// Cluster DNS.
     Dns,
     /// The Kubernetes API server.
@@ -127,7 +141,7 @@ pub enum Call {
         /// TCP port.
         port: u16,
     },
-    /// The port of every scrape, and pods of the namespaces that may use the platform.
+    /// The port of every scrape, the port `metrics` of applications, and pods of other namespaces that may use the platform.
     Scrapes,
 }
 
@@ -192,6 +206,12 @@ impl Surfaces {
     /// Every scrape of the platform.
     pub fn scrapes(&self) -> impl Iterator<Item = &Scrape> {
         self.0.values().flat_map(|surface| &surface.scrapes)
+    }
+
+    /// The workloads that stand for applications: whatever pods run in the namespaces that Security made for them.
+    pub fn applications(&self) -> &[Workload] {
+        self.get(Capability::Security)
+            .map_or(&[][..], |surface| &surface.workloads)
     }
 
     /// The surface of a capability.

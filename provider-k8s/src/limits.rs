@@ -3,7 +3,7 @@
 use crate::object::{Scope, cpu};
 use crate::pod::{Container, sum};
 use platform_core::value::Size;
-use platform_core::{Capability, Error, ErrorKind, QuotaSpec, Resource, Result};
+use platform_core::{Capability, Error, ErrorKind, LimitSpec, QuotaSpec, Resource, Result};
 use serde_json::{Map, Value, json};
 
 /// What the platform's own pods of a namespace need.
@@ -83,7 +83,10 @@ pub(crate) fn of_platform(scope: &Scope<'_>, needs: Needs) -> Result<Vec<Resourc
         fits(scope.base(), &wanted, needs)?;
     }
     let mut resources = vec![quota(&scope, &wanted)?];
-    resources.extend(containers(&scope, Some(needs.largest))?);
+    let own = security.limits.get(scope.base()).copied().unwrap_or_default();
+    let limits = own.or(security.default_limits);
+    leaves_room(scope.base(), own, limits, needs.largest)?;
+    resources.extend(containers(&scope, limits)?);
     Ok(resources)
 }
 
@@ -117,44 +120,36 @@ pub(crate) fn quota(scope: &Scope<'_>, wanted: &QuotaSpec) -> Result<Resource> {
     )
 }
 
-/// What each container of a namespace gets that states nothing, and may state at most; `largest` is the platform's own.
-pub(crate) fn containers(scope: &Scope<'_>, largest: Option<(u32, Size)>) -> Result<Option<Resource>> {
-    let security = &scope.context().security;
-    let own = security.limits.get(scope.base()).copied().unwrap_or_default();
-    let limits = own.or(security.default_limits);
-    if let Some((most_cpu, most_memory)) = largest {
-        let too_small = [
-            (
-                "max_cpu",
-                limits.max_cpu_milli.filter(|most| *most < most_cpu).map(cpu),
-                cpu(most_cpu),
-            ),
-            (
-                "max_memory",
-                limits
-                    .max_memory
-                    .filter(|most| *most < most_memory)
-                    .map(|most| most.to_string()),
-                most_memory.to_string(),
-            ),
-        ];
-        for (key, limit, need) in too_small {
-            if let Some(limit) = limit {
-                let block = match (key, own.max_cpu_milli, own.max_memory) {
-                    ("max_cpu", None, _) | ("max_memory", _, None) => "default_limits".to_owned(),
-                    _ => format!("limits.{}", scope.base()),
-                };
-                return Err(too_little(
-                    &format!("security.{block}.{key}"),
-                    &format!(
-                        "a container of the platform in `{}` has a limit of {need}, more than {limit}",
-                        scope.base()
-                    ),
-                    &need,
-                ));
-            }
-        }
+/// Refuses a most of containers that is less than the platform's own have.
+fn leaves_room(namespace: &str, own: LimitSpec, limits: LimitSpec, (most_cpu, most_memory): (u32, Size)) -> Result<()> {
+    let refuse = |key: &str, is_own: bool, limit: String, need: String| {
+        let block = if is_own {
+            format!("limits.{namespace}")
+        } else {
+            "default_limits".to_owned()
+        };
+        Err(too_little(
+            &format!("security.{block}.{key}"),
+            &format!("a container of the platform in `{namespace}` has a limit of {need}, more than {limit}"),
+            &need,
+        ))
+    };
+    if let Some(limit) = limits.max_cpu_milli.filter(|limit| *limit < most_cpu) {
+        return refuse("max_cpu", own.max_cpu_milli.is_some(), cpu(limit), cpu(most_cpu));
     }
+    if let Some(limit) = limits.max_memory.filter(|limit| *limit < most_memory) {
+        return refuse(
+            "max_memory",
+            own.max_memory.is_some(),
+            limit.to_string(),
+            most_memory.to_string(),
+        );
+    }
+    Ok(())
+}
+
+/// What each container of a namespace gets that states nothing, and may state at most; `None` where that is nothing.
+pub(crate) fn containers(scope: &Scope<'_>, limits: LimitSpec) -> Result<Option<Resource>> {
     let set = |of_cpu: Option<u32>, of_memory: Option<Size>| {
         let values = [
             ("cpu", of_cpu.map(|milli| json!(cpu(milli)))),

@@ -5,9 +5,12 @@
 
 use crate::kubernetes::KubernetesOptions;
 use crate::object::{Scope, tidy};
-use platform_core::{Call, Capability, Error, ErrorKind, Resource, Result, Surfaces, Workload};
+use platform_core::{Call, Capability, Endpoint, Error, ErrorKind, Resource, Result, Surfaces, Workload};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+/// The port of an application on which it is read.
+pub(crate) const METRICS: &str = "metrics";
 
 /// The policy under which nothing moves.
 pub(crate) const DEFAULT_DENY: &str = "default-deny";
@@ -57,10 +60,15 @@ fn ingress(scope: &Scope<'_>, capability: Capability, workload: &Workload, surfa
         for call in &caller.calls {
             let called: BTreeSet<&String> = match call {
                 Call::Workload { name, port } if *name == workload.name => BTreeSet::from([port]),
+                Call::Endpoints(called) if *called == capability => endpoints(surfaces, capability)
+                    .filter(|endpoint| endpoint.workload.as_ref() == Some(&workload.name))
+                    .map(|endpoint| &endpoint.name)
+                    .collect(),
                 Call::Scrapes => surfaces
                     .scrapes()
                     .filter(|scrape| scrape.workload == workload.name)
                     .map(|scrape| &scrape.port)
+                    .chain(application_metrics(surfaces).filter_map(|(one, port)| (one == workload).then_some(port)))
                     .collect(),
                 _ => BTreeSet::new(),
             };
@@ -77,9 +85,7 @@ fn ingress(scope: &Scope<'_>, capability: Capability, workload: &Workload, surfa
         .iter()
         .filter(|rule| rule.to.contains(&capability))
     {
-        let endpoints = surfaces.get(capability).map_or(&[][..], |surface| &surface.endpoints);
-        for endpoint in endpoints
-            .iter()
+        for endpoint in endpoints(surfaces, capability)
             .filter(|endpoint| endpoint.workload.as_deref() == Some(workload.name.as_str()))
         {
             // An endpoint bears the name of the workload's port; the Service's own number may differ from the pod's.
@@ -118,6 +124,17 @@ fn egress(
                 };
                 rules.insert(rule("to", &peer(&callee.namespace, &callee.labels), &[("TCP", number)]));
             }
+            Call::Endpoints(capability) => {
+                for endpoint in endpoints(surfaces, *capability) {
+                    let callee = endpoint.workload.as_ref().and_then(|name| surfaces.workload(name));
+                    let inside = callee.and_then(|callee| Some((callee, callee.ports.get(&endpoint.name)?)));
+                    rules.insert(match inside {
+                        Some((callee, port)) => rule("to", &peer(&callee.namespace, &callee.labels), &[("TCP", *port)]),
+                        // A managed service, whose addresses nobody knows beforehand.
+                        None => rule("to", &Value::Array(anywhere()), &[("TCP", endpoint.port)]),
+                    });
+                }
+            }
             Call::Dns => {
                 let dns = json!([{
                     "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } },
@@ -145,7 +162,13 @@ fn egress(
                         rules.insert(rule("to", &to, &[("TCP", *port)]));
                     }
                 }
-                // Applications say themselves on which port they are read.
+                for (application, port) in application_metrics(surfaces) {
+                    if let Some(port) = application.ports.get(port) {
+                        let to = peer(&application.namespace, &application.labels);
+                        rules.insert(rule("to", &to, &[("TCP", *port)]));
+                    }
+                }
+                // Whoever else is let in says himself on which port he is read.
                 for allowed in &scope.context().security.allow {
                     let to = peer(&allowed.namespace, &allowed.labels);
                     rules.insert(json!({ "to": to, "ports": [{ "protocol": "TCP" }] }).to_string());
@@ -154,6 +177,21 @@ fn egress(
         }
     }
     Ok(parsed(&rules))
+}
+
+fn endpoints(surfaces: &Surfaces, capability: Capability) -> impl Iterator<Item = &Endpoint> {
+    surfaces
+        .get(capability)
+        .into_iter()
+        .flat_map(|surface| &surface.endpoints)
+}
+
+/// The applications that Prometheus may read, and the name of the port.
+fn application_metrics(surfaces: &Surfaces) -> impl Iterator<Item = (&Workload, &String)> {
+    surfaces
+        .applications()
+        .iter()
+        .filter_map(|one| Some((one, one.ports.get_key_value(METRICS)?.0)))
 }
 
 fn block(cidr: &str) -> Value {

@@ -4,9 +4,9 @@
 use platform_core::testing::{ManualClock, World};
 use platform_core::value::{Percent, Place, Recipe, Span, Supplied, gib, mib};
 use platform_core::{
-    AllowRule, BackupSpec, BackupStore, BucketSpec, CacheEngine, CacheSpec, Capability, Channel, Context, DatabaseSpec,
-    Definitions, Environment, MonitoringSpec, PodSecurity, QuotaSpec, Receiver, Resource, Result, SecuritySpec,
-    Severity, Stack, StorageSpec,
+    AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheEngine, CacheSpec, Capability, Channel,
+    Context, DatabaseSpec, Definitions, Environment, LimitSpec, MonitoringSpec, PodSecurity, QuotaSpec, Receiver,
+    Resource, Result, SecuritySpec, Severity, Stack, StorageSpec,
 };
 use provider_k8s::{ImageOptions, Kubernetes, KubernetesOptions};
 use serde_json::{Value, json};
@@ -107,6 +107,13 @@ impl Wanted {
                     ..QuotaSpec::default()
                 },
             )
+            .with_application(
+                ApplicationSpec::new("training")
+                    .with_use(Capability::Database)
+                    .with_use(Capability::Cache)
+                    .with_use(Capability::Storage),
+            )
+            .with_application(batch())
             .with_secret(
                 "model-registry",
                 Supplied {
@@ -169,6 +176,24 @@ impl Wanted {
             .with_storage_class("fast");
         wanted
     }
+}
+
+/// An application that states everything.
+fn batch() -> ApplicationSpec {
+    let mut batch = ApplicationSpec::new("batch").with_use(Capability::Storage);
+    batch.pod_security = Some(PodSecurity::Baseline);
+    batch.outside = BTreeSet::from([443]);
+    batch.metrics = Some(8080);
+    batch.quota = QuotaSpec {
+        cpu_milli: Some(16_000),
+        pods: Some(50),
+        ..QuotaSpec::default()
+    };
+    batch.limits = LimitSpec {
+        max_memory: Some(gib(8)),
+        ..LimitSpec::default()
+    };
+    batch
 }
 
 fn percent(n: u8) -> Percent {

@@ -211,6 +211,13 @@ block! {
         /// What a container may use where `limits` says nothing. Default: 500m and 256Mi for a container that states
         /// nothing, and no most for local and dev; 1 and 512Mi for staging and prod.
         default_limits: LimitConfig;
+        /// Namespaces for applications that use the platform, each closed but for what it says. Default: none. A new use
+        /// needs an approval; a namespace that is taken out of the list stays, closed, with everything in it.
+        applications: Vec<ApplicationConfig>;
+        /// What an application's namespace may use where its `quota` says nothing. Default: 2 cores, 4Gi of memory, 20 pods
+        /// and 20Gi of volumes for local; 4, 8Gi, 50, 50Gi for dev; 8, 16Gi, 50, 100Gi for staging; 16, 32Gi, 100, 200Gi
+        /// for prod. Changes in place.
+        default_quota: QuotaConfig;
         /// Who signs certificates inside the cluster: `own`, an authority that the platform makes. Default: own.
         tls: TlsIssuer = TlsIssuer::Own;
         /// Secrets that the caller supplies through a `SecretSource`. Default: none.
@@ -261,6 +268,28 @@ block! {
         supplied: String;
         /// Raised by the caller when the value changed, from 1.
         revision: u64;
+    }
+
+    /// A namespace for an application: with Pod Security, default-deny, DNS and the capabilities that it uses, a quota,
+    /// limits of containers, the ServiceAccount `application` without a token, the Secret `ca-certificate`, and for each
+    /// used capability the Secret `<capability>-client` with what clients log in with.
+    ApplicationConfig {
+        /// Name of the namespace, without the prefix. A changed name is another namespace.
+        name: String;
+        /// Its Pod Security Standard: `baseline` or `restricted`. Default: the platform's. Lowering it needs an approval.
+        pod_security: Option<PodSecurity>;
+        /// The capabilities that its pods may connect to: `database`, `cache`, `storage`. Default: none. A new one needs an
+        /// approval.
+        uses: Vec<Capability>;
+        /// TCP ports on which its pods may connect to any address, in the cluster too where that lets them in, such as
+        /// [443]. Default: none. A new one needs an approval.
+        outside: Vec<u32>;
+        /// TCP port on which Prometheus may read its pods' metrics. Default: none. A new one needs an approval.
+        metrics: Option<u32>;
+        /// What the namespace may use. Default: `default_quota`, limit by limit. Changes in place.
+        quota: Option<QuotaConfig>;
+        /// What each container in it may use. Default: `default_limits`, limit by limit. Counts for pods yet to be made.
+        limits: Option<LimitConfig>;
     }
 
     /// Lets pods of a namespace connect to capabilities.

@@ -110,6 +110,8 @@ rules! {
     Placement = "placement",
     /// A rule lets in what it cannot.
     Allow = "allow",
+    /// The namespace of an application is somebody else's, or uses what it cannot.
+    Application = "application",
     /// A quota is for nothing, or too small for what it is to hold.
     Quota = "quota",
     /// A Pod Security Standard is too weak.

@@ -65,6 +65,7 @@ impl PlatformConfig {
             );
         }
         self.check_quotas(node, reader);
+        self.check_applications(node, reader);
         self.check_backup_scope(node, reader);
         self.check_aws_buckets(node, reader);
     }
@@ -203,6 +204,32 @@ impl PlatformConfig {
             known.push("backup-store");
         }
         known
+    }
+
+    fn check_applications(&self, node: &Node, reader: &mut Reader) {
+        let Some(security) = &self.security else { return };
+        for (index, application) in security.applications.iter().enumerate() {
+            let key = format!("security.applications[{index}]");
+            for (used, capability) in application.uses.iter().enumerate() {
+                if HOLD_DATA.contains(capability) && !self.wanted().contains(capability) {
+                    let key = format!("{key}.uses[{used}]");
+                    let message = format!("there is no `{capability}` block to use");
+                    reader.refuse_key(node, Rule::Application, &key, message, "remove it, or add the block");
+                }
+            }
+            let name = format!("{}{}", self.namespace_prefix, application.name);
+            let key = format!("{key}.name");
+            if application.name == self.name {
+                let message = format!("the namespace {name:?} is the platform's own");
+                reader.refuse_key(node, Rule::Application, &key, message, "write another name");
+            } else if name.len() > LABEL && application.name.len() <= LABEL {
+                let message = format!(
+                    "the namespace {name:?} would have {} characters; Kubernetes allows 63",
+                    name.len()
+                );
+                reader.refuse_key(node, Rule::NameLength, &key, message, "write a shorter name");
+            }
+        }
     }
 
     fn check_backup_scope(&self, node: &Node, reader: &mut Reader) {

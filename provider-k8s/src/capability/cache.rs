@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::{Recipe, Size};
 use platform_core::{
-    AlarmSubject, Blueprint, Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec, Capability, Context,
-    Credentials, DataAsset, Endpoint, Error, ErrorKind, Holds, Resource, Result, Scrape, Surface, Workload,
+    AlarmSubject, Blueprint, Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec, Capability, ClientSecret,
+    Context, Credentials, DataAsset, Endpoint, Error, ErrorKind, Holds, Resource, Result, Scrape, Surface, Workload,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -63,6 +63,10 @@ impl Cache for KubernetesCache {
                 tls: true,
                 workload: Some(name.clone()),
             }],
+            client: Some(ClientSecret {
+                secret: scope.id("Secret", &format!("{name}-credentials"))?,
+                keys: ["username", "password"].map(str::to_owned).into(),
+            }),
             workloads: vec![Workload {
                 name: name.clone(),
                 namespace: scope.namespace().to_owned(),

@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::{Recipe, Size};
 use platform_core::{
-    AlarmSubject, Blueprint, Call, Capability, Context, Credentials, DataAsset, Database, DatabaseFeatures,
-    DatabaseOutputs, DatabaseSpec, Endpoint, Error, ErrorKind, Holds, Result, Scrape, Surface, Workload,
+    AlarmSubject, Blueprint, Call, Capability, ClientSecret, Context, Credentials, DataAsset, Database,
+    DatabaseFeatures, DatabaseOutputs, DatabaseSpec, Endpoint, Error, ErrorKind, Holds, Result, Scrape, Surface,
+    Workload,
 };
 use serde_json::json;
 use settings::{PG_HBA, postgresql_conf};
@@ -63,6 +64,10 @@ impl Database for KubernetesDatabase {
                 tls: true,
                 workload: Some(name.clone()),
             }],
+            client: Some(ClientSecret {
+                secret: scope.id("Secret", &format!("{name}-credentials"))?,
+                keys: ["username", "database", "password"].map(str::to_owned).into(),
+            }),
             workloads: vec![
                 Workload {
                     name: name.clone(),

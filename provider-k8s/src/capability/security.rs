@@ -1,9 +1,12 @@
-//! What secures the platform beside its workloads: supplied secrets and the limits of their namespace.
+//! What secures the platform beside its workloads: supplied secrets, the limits of their namespace, and namespaces for
+//! the applications that use it.
 //!
 //! Namespaces with their Pod Security labels, the certificate authority and default-deny are part of the
 //! foundation. The policy, quota and credentials of a workload stand in the blueprint of its capability, under
 //! the heading `security` where they are no part of the workload itself: so `--only database` brings them
 //! along, and removing a block removes them.
+
+mod applications;
 
 use crate::foundation;
 use crate::kubernetes::Shared;
@@ -16,8 +19,11 @@ use platform_core::{
     Blueprint, Capability, Context, Error, ErrorKind, Result, Security, SecurityFeatures, SecurityOutputs,
     SecuritySpec, Surface,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// The capabilities that applications can use.
+const CLIENTS: [Capability; 3] = [Capability::Database, Capability::Cache, Capability::Storage];
 
 /// Security on Kubernetes.
 #[derive(Debug)]
@@ -31,9 +37,12 @@ impl Security for KubernetesSecurity {
         features
     }
 
-    fn surface(&self, spec: &SecuritySpec, _context: &Context) -> Result<Surface> {
+    fn surface(&self, spec: &SecuritySpec, context: &Context) -> Result<Surface> {
         check(spec)?;
-        Ok(Surface::default())
+        Ok(Surface {
+            workloads: applications::workloads(spec, context)?,
+            ..Surface::default()
+        })
     }
 
     fn blueprint(&self, spec: &SecuritySpec, context: &Context) -> Result<Blueprint<SecurityOutputs>> {
@@ -41,6 +50,7 @@ impl Security for KubernetesSecurity {
         let scope = Scope::new(self.0.place(), context, Capability::Security)?;
         let mut resources = self.0.own_foundation(Capability::Security, context)?;
         resources.extend(limits::of_platform(&scope, Needs::nothing())?);
+        resources.extend(applications::resources(&self.0, spec, context)?);
         let mut secrets = BTreeMap::new();
         for (name, supplied) in &spec.secrets {
             let secret = scope.kept_secret(
@@ -81,6 +91,29 @@ fn check(spec: &SecuritySpec) -> Result<()> {
                 format!("{name:?} cannot be the name of a supplied secret"),
             )
             .with_help("write lower-case letters, digits and inner hyphens, and neither certificate-authority nor ca-certificate"));
+        }
+    }
+    let mut names = BTreeSet::new();
+    for application in &spec.applications {
+        let name = application.name.as_str();
+        let taken = Capability::ALL.iter().any(|one| one.as_str() == name)
+            || ["backup-store", "monitoring-node", "default"].contains(&name)
+            || name.starts_with("kube-");
+        if !is_label(name) || taken || !names.insert(name) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("{name:?} cannot be the namespace of an application"),
+            )
+            .with_help("write a name of its own in lower-case letters, digits and inner hyphens"));
+        }
+        for used in &application.uses {
+            if !CLIENTS.contains(used) {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!("application {name} cannot use {used}, which has no clients"),
+                )
+                .with_help("write database, cache or storage"));
+            }
         }
     }
     for rule in &spec.allow {

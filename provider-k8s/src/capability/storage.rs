@@ -9,8 +9,8 @@ use crate::object::Scope;
 use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::{
-    AlarmSubject, Blueprint, Capability, Context, Credentials, DataAsset, Endpoint, Holds, Result, Scrape, Storage,
-    StorageFeatures, StorageOutputs, StorageSpec, Surface,
+    AlarmSubject, Blueprint, Capability, ClientSecret, Context, Credentials, DataAsset, Endpoint, Holds, Result,
+    Scrape, Storage, StorageFeatures, StorageOutputs, StorageSpec, Surface,
 };
 use std::sync::Arc;
 
@@ -49,6 +49,10 @@ impl Storage for KubernetesStorage {
         let annotations = backups::none();
         Ok(Surface {
             endpoints,
+            client: Some(ClientSecret {
+                secret: scope.id("Secret", &object_store::client_key(&name, &server).0)?,
+                keys: ["access-key", "secret-key"].map(str::to_owned).into(),
+            }),
             workloads: self.store(spec, &scope, &name, &annotations).workloads(),
             scrapes: server
                 .metrics

@@ -1,6 +1,6 @@
 //! NetworkPolicies by an evaluator of their own: a connection is allowed exactly when the surfaces say so.
 
-use platform_core::{AllowRule, Call, Capability, Surfaces, Workload};
+use platform_core::{AllowRule, Call, Capability, Scrape, Surfaces, Workload};
 use platform_tests::manifests::{Wanted, context, manifest, resources};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,25 +95,29 @@ fn intended(surfaces: &Surfaces, allow: &[AllowRule], from: &Pod, to: &Pod, port
     let Some((capability, to_workload)) = to_workload else {
         return reads_metrics && allow.iter().any(|rule| is_of(rule, to));
     };
-    match from_workload {
-        Some((_, from_workload)) => from_workload.calls.iter().any(|call| {
-            matches!(call, Call::Workload { name, port: named } if *name == to_workload.name && to_workload.ports.get(named) == Some(&port))
-        }) || reads_metrics
-            && surfaces.scrapes().any(|scrape| {
-                scrape.workload == to_workload.name && to_workload.ports.get(&scrape.port) == Some(&port)
-            }),
-        None => {
-            allow
-                .iter()
-                .any(|rule| is_of(rule, from) && rule.to.contains(&capability))
-                && surfaces
-                .get(capability)
-                .unwrap()
-                .endpoints
-                .iter()
-                .any(|endpoint| endpoint.workload.as_deref() == Some(&to_workload.name) && to_workload.ports[&endpoint.name] == port)
-        }
+    if capability == Capability::Security {
+        return reads_metrics && to_workload.ports.get("metrics") == Some(&port);
     }
+    let is_endpoint = || {
+        let endpoints = &surfaces.get(capability).unwrap().endpoints;
+        endpoints.iter().any(|endpoint| {
+            endpoint.workload.as_deref() == Some(&to_workload.name) && to_workload.ports[&endpoint.name] == port
+        })
+    };
+    let Some((_, from_workload)) = from_workload else {
+        let may = |rule: &AllowRule| is_of(rule, from) && rule.to.contains(&capability);
+        return allow.iter().any(may) && is_endpoint();
+    };
+    let calls = |call: &Call| match call {
+        Call::Workload { name, port: named } => {
+            *name == to_workload.name && to_workload.ports.get(named) == Some(&port)
+        }
+        Call::Endpoints(called) => *called == capability && is_endpoint(),
+        _ => false,
+    };
+    let reads =
+        |scrape: &Scrape| scrape.workload == to_workload.name && to_workload.ports.get(&scrape.port) == Some(&port);
+    from_workload.calls.iter().any(calls) || reads_metrics && surfaces.scrapes().any(reads)
 }
 
 fn is_of(rule: &AllowRule, pod: &Pod) -> bool {
@@ -160,6 +164,8 @@ fn pods(surfaces: &Surfaces) -> Vec<Pod> {
             .map(|namespace| outsider(namespace, &[("app", "stranger")])),
     );
     pods.extend([
+        outsider("two-training", &[("app", "web")]),
+        outsider("two-batch", &[("app.kubernetes.io/name", "postgres")]),
         outsider("ml-apps", &[]),
         outsider("ml-apps", &[("role", "trainer")]),
         outsider("ml-api", &[("app", "api")]),
@@ -272,4 +278,70 @@ fn a_missing_policy_is_seen() {
     wider[named("postgres", "database")]["spec"]["ingress"] = json!([{}]);
     assert!(disagreements(&wider) > 0);
     assert!(wanted.context.security.allow[0].to.contains(&Capability::Database));
+}
+
+/// Addresses, not pods: only what calls the API server, nodes or hosts outside gets there, and on no other port. Where the
+/// API server's addresses are known, nothing that calls it alone gets anywhere else.
+#[test]
+fn addresses_are_reached_exactly_as_stated() {
+    const API: &str = "10.0.0.1";
+    const ELSEWHERE: &str = "192.0.2.7";
+    for known in [false, true] {
+        let mut wanted = Wanted::strict();
+        wanted.monitoring.node_exporter = true;
+        if known {
+            wanted.options.api_server = vec![format!("{API}/32")];
+        }
+        let surfaces = context(&wanted).unwrap().surfaces;
+        let policies = policies(&wanted);
+        let rules = policies
+            .iter()
+            .flat_map(|policy| policy["spec"]["egress"].as_array().into_iter().flatten());
+        let opened = rules.flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
+        let opened = opened.filter_map(|open| u16::try_from(open["port"].as_u64()?).ok());
+        let ports: BTreeSet<u16> = opened.flat_map(|port| [port - 1, port, port + 1]).collect();
+        let mut seen = BTreeSet::new();
+        for (_, workload) in surfaces.workloads() {
+            let of_pod = |policy: &&Value| {
+                policy["metadata"]["namespace"] == workload.namespace.as_str()
+                    && selects(&policy["spec"]["podSelector"], &workload.labels)
+            };
+            for (address, port) in [API, ELSEWHERE]
+                .into_iter()
+                .flat_map(|one| ports.iter().map(move |port| (one, *port)))
+            {
+                let is = policies.iter().filter(of_pod).any(|policy| {
+                    policy["spec"]["egress"].as_array().into_iter().flatten().any(|rule| {
+                        let block = |peer: &Value| {
+                            let cidr = peer["ipBlock"]["cidr"].as_str();
+                            cidr.is_some_and(|cidr| cidr == "0.0.0.0/0" || cidr == format!("{address}/32"))
+                        };
+                        rule["to"].as_array().unwrap().iter().any(block)
+                            && rule["ports"]
+                                .as_array()
+                                .unwrap()
+                                .iter()
+                                .any(|open| open["port"] == port)
+                    })
+                });
+                let should = workload.calls.iter().any(|call| match call {
+                    Call::ApiServer => [443, 6443].contains(&port) && (!known || address == API),
+                    Call::Outside { port: open } | Call::Nodes { port: open } => *open == port,
+                    _ => false,
+                });
+                assert_eq!(is, should, "{} -> {address}:{port}, known: {known}", workload.name);
+                if is {
+                    seen.insert((address, port));
+                }
+            }
+        }
+        let everywhere: BTreeSet<u16> = seen
+            .iter()
+            .filter(|(to, _)| *to == ELSEWHERE)
+            .map(|(_, port)| *port)
+            .collect();
+        assert!(everywhere.is_superset(&BTreeSet::from([443, 10_250])), "{everywhere:?}");
+        assert_eq!(everywhere.contains(&6443), !known);
+        assert!(seen.contains(&(API, 6443)));
+    }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adoption;
+mod applications;
 mod applying;
 mod autoscaled;
 mod backups;

@@ -12,11 +12,11 @@ use super::syntax::{
 use super::{HOLD_DATA, refuse_entry};
 use crate::config::block::Reader;
 use crate::config::model::{
-    AllowConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig, CustomStorage,
-    DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
+    AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig,
+    CustomStorage, DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
 };
 use crate::config::problem::Rule;
-use crate::config::words::PLANNED;
+use crate::config::words::{AVAILABLE, PLANNED};
 use crate::config::yaml::Node;
 
 /// What a connection of PostgreSQL needs, and the server itself.
@@ -236,6 +236,14 @@ impl SecurityConfig {
                 );
             }
         }
+        let mut seen = BTreeSet::new();
+        for (index, application) in self.applications.iter().enumerate() {
+            if !seen.insert(&application.name) {
+                let message = format!("the application {:?} is listed twice", application.name);
+                let key = format!("applications[{index}].name");
+                reader.refuse_key(node, Rule::DuplicateName, &key, message, "remove one");
+            }
+        }
         range(self.quota_factor, 1, 10, "quota_factor", node, reader);
         for (index, rule) in self.allow.iter().enumerate() {
             if self.allow.iter().take(index).any(|earlier| earlier == rule) {
@@ -361,6 +369,44 @@ fn supplied(name: &str, revision: u64, node: &Node, reader: &mut Reader) {
     }
     if revision == 0 {
         reader.refuse_key(node, Rule::NumberRange, "revision", "revisions count from 1", "write 1");
+    }
+}
+
+impl ApplicationConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        let name = self.name.as_str();
+        let taken = AVAILABLE.iter().chain(&PLANNED).any(|capability| *capability == name)
+            || ["backup-store", "monitoring-node", "default"].contains(&name)
+            || name.starts_with("kube-");
+        if !is_label(name) || name.len() > LABEL {
+            let message = format!("{name:?} is not a name of a namespace");
+            reader.refuse_key(node, Rule::NameSyntax, "name", message, NAME_HELP);
+        } else if taken {
+            let message = format!("the namespace {name:?} is not for applications");
+            reader.refuse_key(node, Rule::Application, "name", message, "write a name of its own");
+        }
+        for (index, capability) in self.uses.iter().enumerate() {
+            let key = format!("uses[{index}]");
+            if !HOLD_DATA.contains(capability) {
+                let message = format!("{capability} has nothing to connect to");
+                reader.refuse_key(
+                    node,
+                    Rule::Application,
+                    &key,
+                    message,
+                    "write database, cache or storage",
+                );
+            } else if self.uses.iter().take(index).any(|earlier| earlier == capability) {
+                let message = format!("`{capability}` is listed twice");
+                reader.refuse_key(node, Rule::Application, &key, message, "remove one");
+            }
+        }
+        for (index, port) in self.outside.iter().enumerate() {
+            range(*port, 1, 65_535, &format!("outside[{index}]"), node, reader);
+        }
+        if let Some(port) = self.metrics {
+            range(port, 1, 65_535, "metrics", node, reader);
+        }
     }
 }
 

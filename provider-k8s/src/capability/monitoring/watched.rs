@@ -86,6 +86,11 @@ impl<'a> Watched<'a> {
                 levels.entry(level).or_default().insert(namespace);
             }
         }
+        let security = &self.context.security;
+        for (application, wanted) in self.context.surfaces.applications().iter().zip(&security.applications) {
+            let level = wanted.pod_security.unwrap_or(security.pod_security);
+            levels.entry(level).or_default().insert(&application.namespace);
+        }
         levels
     }
 
@@ -96,6 +101,13 @@ impl<'a> Watched<'a> {
             .allow
             .iter()
             .map(|rule| rule.namespace.as_str())
+            .chain(
+                self.context
+                    .surfaces
+                    .applications()
+                    .iter()
+                    .map(|one| one.namespace.as_str()),
+            )
             .collect()
     }
 
