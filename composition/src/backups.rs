@@ -165,12 +165,12 @@ pub fn word(state: &State) -> &'static str {
 
 #[cfg(all(test, feature = "k8s"))]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use crate::Platform;
     use crate::config::PlatformConfig;
     use platform_core::State;
     use platform_core::engine::{Approvals, Event};
-    use platform_core::testing::{ManualClock, World};
+    use platform_core::testing::{Faults, ManualClock, Side, World};
     use platform_core::value::Place;
     use provider_k8s::Kubernetes;
     use std::sync::Arc;
@@ -246,6 +246,45 @@ mod tests {
             "{:?}",
             status.problems
         );
+    }
+
+    /// The backups of the platform as a process of this name sees them through these faults.
+    fn process(clock: &ManualClock, world: &World, faults: &Faults, name: &str) -> super::Backups {
+        let provider = faults.around(Arc::new(world.clone()), Arc::new(clock.clone()));
+        let config = PlatformConfig::parse(CONFIG, "demo.yaml").unwrap();
+        let platform = Platform::builder(config)
+            .provider(Kubernetes::on(provider, Arc::new(clock.clone())))
+            .holder(name);
+        platform.build().unwrap().backups().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_drill_killed_at_any_call_is_made_up_for_by_the_next() {
+        let (clock, world, platform) = standing();
+        let backups = platform.backups().unwrap().unwrap();
+        let taken = clock.drive(backups.run(|_| {})).done().unwrap().unwrap();
+        let (start, before) = (world.snapshot().unwrap(), world.ids());
+        let whole = Faults::none();
+        let undisturbed = process(&clock, &world, &whole, "undisturbed");
+        clock.drive(undisturbed.drill(None, |_| {})).done().unwrap().unwrap();
+        let (calls, after) = (whole.calls(), world.ids());
+        assert_eq!(after.difference(&before).count(), 1, "the proof");
+        assert!(calls > 30, "{calls}");
+        for n in 1..=calls {
+            for side in [Side::Before, Side::After] {
+                world.restore(&start).unwrap();
+                let faults = Faults::none().kill_at(n, side);
+                let victim = process(&clock, &world, &faults, "victim");
+                let killed = clock.drive_until(victim.drill(Some(&taken.name), |_| {}), || faults.is_dead());
+                assert!(killed.done().is_none(), "call {n} of {calls} did not kill");
+                let next = process(&clock, &world, &Faults::none(), "next");
+                let proof = clock.drive(next.drill(Some(&taken.name), |_| {})).done().unwrap();
+                let proof = proof.unwrap_or_else(|why| panic!("{side:?} call {n} of {calls}: {}", why.report()));
+                assert_eq!(proof.backup, taken.name);
+                assert_eq!(world.ids(), after, "{side:?} call {n} of {calls}");
+            }
+        }
+        println!("{calls} calls, killed before and after each");
     }
 
     #[test]

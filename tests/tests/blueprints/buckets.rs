@@ -333,6 +333,32 @@ fn applications_reach_their_buckets_and_no_more() {
     assert!(!store.application(&["ls", "app/datasets"]).status.success());
 }
 
+/// The check of a drill: a store with its buckets, one that came up without its volume, and one that does not come up.
+#[test]
+fn a_restored_store_is_checked() {
+    let check = include_str!("../../../provider-k8s/src/capability/storage/check.sh");
+    let mut store = Store::new();
+    let check = store.folder.write("check.sh", check, 0o444);
+    let mut env = store.env();
+    env.insert("ACCESS_KEY", "platform".to_owned());
+    env.insert("TRIES", "1".to_owned());
+    let checked = |whole: bool, words: &str| {
+        let output = run("/bin/sh", &[&check], &env);
+        assert_eq!(output.status.success(), whole, "{}", text(&output));
+        assert!(text(&output).contains(words), "{words}: {}", text(&output));
+        assert!(!text(&output).contains("s3cr3t"), "{}", text(&output));
+    };
+    checked(false, "has no bucket: its volume was not restored");
+    store.describe(&local(""));
+    store.run(0);
+    let object = store.folder.write("object", "text", 0o444);
+    assert!(store.mc(&["cp", &object, "store/datasets/object"]).status.success());
+    checked(true, "2 buckets hold 1 objects");
+    checked(true, "2 buckets hold 1 objects");
+    store.server.kill();
+    checked(false, "does not answer: its volume was not restored");
+}
+
 #[test]
 fn a_store_that_does_not_answer_is_named() {
     let mut store = Store::new();
