@@ -86,16 +86,16 @@ impl Engine {
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Report> {
         let start = self.clock().elapsed();
-        let survey = self.verify_world(plan).await?;
+        let (fresh, survey) = self.verify_world(plan).await?;
         // A destroy that died just before its end has left its record.
         let destroys = plan.request.resources.is_empty();
         let unfinished = |seen: &Observation| !seen.open.is_empty() || (destroys && seen.recorded);
-        if survey.plan.is_empty() && !survey.observations.values().any(unfinished) {
-            return Ok(settled(&survey, self.clock().elapsed().saturating_sub(start)));
+        if fresh.is_empty() && !survey.observations.values().any(unfinished) {
+            return Ok(settled(&fresh, &survey, self.clock().elapsed().saturating_sub(start)));
         }
         let original = plan.digest();
         let verify = |fresh| self.verify_approvals(fresh, plan, &original, approvals);
-        let approved = verify(survey.plan.clone())?;
+        let approved = verify(fresh)?;
         // From here on the later places that are there are places like any other.
         let near = survey.engine.clone();
         near.preflight(&approved).await?;
@@ -105,18 +105,17 @@ impl Engine {
         let mut leases = near.lease(&plan.request.set, places, events).await?;
         self.wait_out_open_creates(&mut leases).await;
         let ready = async {
-            let survey = near.verify_world(plan).await?;
-            let approved = verify(survey.plan.clone())?;
-            Ok((survey, approved))
+            let (fresh, survey) = near.verify_world(plan).await?;
+            Ok((verify(fresh)?, survey))
         };
-        let (survey, approved) = match ready.await {
+        let (approved, survey) = match ready.await {
             Ok(ready) => ready,
             Err(why) => {
                 leases.release(false, events).await;
                 return Err(why);
             }
         };
-        settle_found(&survey, &mut leases);
+        settle_found(approved.plan(), &mut leases);
         let mut report = Run::new(&survey.engine, &approved, &survey, &mut leases, options.stop.clone())?
             .finish(events)
             .await;
@@ -133,14 +132,13 @@ impl Engine {
     }
 
     /// Identity first, then the same plan again; anything else refuses.
-    async fn verify_world(&self, plan: &Plan) -> Result<Survey> {
+    async fn verify_world(&self, plan: &Plan) -> Result<(Plan, Survey)> {
         let identities = self.identities().await?;
         self.refuse_other_places(plan, &identities)?;
-        let survey = self.survey(&plan.request, identities, plan.as_of).await?;
-        self.refuse_other_places(plan, &survey.plan.places)?;
-        refuse_stale(plan, &survey.plan, self.clock().now())?;
-        let blocked: Vec<String> = survey
-            .plan
+        let (fresh, survey) = self.survey(&plan.request, identities, plan.as_of).await?;
+        self.refuse_other_places(plan, &fresh.places)?;
+        refuse_stale(plan, &fresh, self.clock().now())?;
+        let blocked: Vec<String> = fresh
             .steps
             .iter()
             .filter_map(|step| {
@@ -150,7 +148,7 @@ impl Engine {
             })
             .collect();
         if blocked.is_empty() {
-            Ok(survey)
+            Ok((fresh, survey))
         } else {
             Err(Error::new(ErrorKind::Blocked, blocked.join("; ")).with_help("see the plan for what to do about each"))
         }
@@ -289,9 +287,8 @@ impl Engine {
 }
 
 /// Open creates whose objects showed up, or that nobody wants any more, are open no longer.
-fn settle_found(survey: &Survey, leases: &mut Leases) {
-    let wanted: BTreeSet<&ResourceId> = survey
-        .plan
+fn settle_found(plan: &Plan, leases: &mut Leases) {
+    let wanted: BTreeSet<&ResourceId> = plan
         .steps
         .iter()
         .filter(|step| matches!(step.action, Action::Create | Action::Replace))
@@ -308,16 +305,15 @@ fn settle_found(survey: &Survey, leases: &mut Leases) {
 }
 
 /// The report of a run that had nothing to do.
-fn settled(survey: &Survey, took: Duration) -> Report {
+fn settled(plan: &Plan, survey: &Survey, took: Duration) -> Report {
     Report {
-        set: survey.plan.request.set.clone(),
-        outcomes: survey
-            .plan
+        set: plan.request.set.clone(),
+        outcomes: plan
             .steps
             .iter()
             .map(|step| (step.id.clone(), Outcome::Unchanged))
             .collect(),
-        outputs: survey.plan.outputs.clone(),
+        outputs: plan.outputs.clone(),
         left: survey
             .observations
             .values()

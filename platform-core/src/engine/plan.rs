@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What the engine is asked to plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -251,7 +252,7 @@ pub struct Plan {
     /// When the world was read.
     pub as_of: Timestamp,
     /// What was asked for.
-    pub request: PlanRequest,
+    pub request: Arc<PlanRequest>,
     /// Which risks need an approval; the engine that applies it may ask for more, never for less.
     pub policy: Policy,
     /// Proved identities of the places; a place whose cluster is yet to be made has none.

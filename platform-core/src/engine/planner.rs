@@ -13,21 +13,20 @@ use self::verdict::{decide, step};
 use super::Engine;
 use super::graph::Graph;
 use super::plan::{Action, Cause, LIBRARY, Plan, PlanRequest, SCHEMA, Step};
-use crate::provider::Provider;
 use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Place, PlaceIdentity, Reference, ResourceId, SetId, Timestamp, resolve};
 use crate::{Error, ErrorKind, Result};
 use futures::future::try_join_all;
 use futures::stream::{FuturesOrdered, StreamExt};
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 use std::sync::Arc;
 
-/// A plan together with what was seen while making it, which an apply goes on from.
+/// What was seen while making a plan, which an apply goes on from.
 #[derive(Debug)]
 pub(super) struct Survey {
     /// Reaches the later places that are there.
     pub(super) engine: Engine,
-    pub(super) plan: Plan,
     pub(super) observations: BTreeMap<Place, Observation>,
     /// Objects that previews met beside the observations.
     pub(super) met: HashMap<ResourceId, Live>,
@@ -50,7 +49,9 @@ impl Engine {
     /// When a place cannot be read, or the request contradicts itself (unknown kind, cycle, illegal name).
     pub async fn plan(&self, request: &PlanRequest) -> Result<Plan> {
         let identities = self.identities().await?;
-        Ok(self.survey(request, identities, self.clock().now()).await?.plan)
+        let request = Arc::new(request.clone());
+        let (plan, _) = self.survey(&request, identities, self.clock().now()).await?;
+        Ok(plan)
     }
 
     pub(super) async fn identities(&self) -> Result<BTreeMap<Place, PlaceIdentity>> {
@@ -63,10 +64,10 @@ impl Engine {
 
     pub(super) async fn survey(
         &self,
-        request: &PlanRequest,
+        request: &Arc<PlanRequest>,
         mut identities: BTreeMap<Place, PlaceIdentity>,
         as_of: Timestamp,
-    ) -> Result<Survey> {
+    ) -> Result<(Plan, Survey)> {
         // Everything is checked, also what a targeted run leaves alone: a contradiction anywhere is one.
         let whole = Graph::new(
             request
@@ -87,18 +88,13 @@ impl Engine {
         } else {
             whole
         };
-        let mut by_place: BTreeMap<&Place, Vec<Resource>> = BTreeMap::new();
         // What a targeted run leaves alone is observed as wanted too, so that it is not taken for extra.
-        for resource in &request.resources {
-            by_place.entry(resource.id.place()).or_default().push(resource.clone());
-        }
+        let by_place = by_place(&request.resources);
         let mut observations = BTreeMap::new();
-        self.look(&request.set, as_of, &mut by_place, &mut observations).await?;
+        self.look(&request.set, as_of, &by_place, &mut observations).await?;
         let reached = self.reach(&observations).await?;
         let engine = reached.engine;
-        engine
-            .look(&request.set, as_of, &mut by_place, &mut observations)
-            .await?;
+        engine.look(&request.set, as_of, &by_place, &mut observations).await?;
         identities.extend(reached.identities);
         let outputs = |reference: &Reference| {
             observations
@@ -146,7 +142,7 @@ impl Engine {
             schema: SCHEMA,
             library: LIBRARY.to_owned(),
             as_of,
-            request: request.clone(),
+            request: Arc::clone(request),
             policy: self.policy().clone(),
             places: identities,
             outputs: resolve(&request.outputs, &outputs),
@@ -157,13 +153,13 @@ impl Engine {
             requests: observations.values().map(|seen| seen.requests).sum(),
             steps,
         };
-        Ok(Survey {
+        let survey = Survey {
             engine,
-            plan,
             observations,
             met,
             graph,
-        })
+        };
+        Ok((plan, survey))
     }
 
     /// Observes every place that is reached and was not observed yet.
@@ -171,16 +167,18 @@ impl Engine {
         &self,
         set: &SetId,
         as_of: Timestamp,
-        wanted: &mut BTreeMap<&Place, Vec<Resource>>,
+        wanted: &BTreeMap<&Place, Cow<'_, [Resource]>>,
         observations: &mut BTreeMap<Place, Observation>,
     ) -> Result<()> {
-        let wishes: Vec<(&Place, &Arc<dyn Provider>, Vec<Resource>)> = self
+        let places: Vec<_> = self
             .places()
             .filter(|(place, _)| !observations.contains_key(*place))
-            .map(|(place, provider)| (place, provider, wanted.remove(place).unwrap_or_default()))
             .collect();
-        let reads = wishes.iter().map(|(_, provider, here)| provider.observe(set, here));
-        for ((place, ..), mut seen) in wishes.iter().zip(try_join_all(reads).await?) {
+        let reads = places.iter().map(|(place, provider)| {
+            let here = wanted.get(*place).map(AsRef::as_ref).unwrap_or_default();
+            provider.observe(set, here)
+        });
+        for ((place, _), mut seen) in places.iter().zip(try_join_all(reads).await?) {
             seen.at = as_of;
             observations.insert(Place::clone(place), seen);
         }
@@ -232,4 +230,19 @@ impl Engine {
         let preview = provider.preview(&resource, seen).await?;
         Ok(decide(request, &resource, facts, live, preview))
     }
+}
+
+/// Copies nothing where the resources of a place stand next to each other.
+fn by_place(resources: &[Resource]) -> BTreeMap<&Place, Cow<'_, [Resource]>> {
+    let mut all: BTreeMap<&Place, Cow<'_, [Resource]>> = BTreeMap::new();
+    for neighbours in resources.chunk_by(|one, next| one.id.place() == next.id.place()) {
+        let Some(first) = neighbours.first() else { continue };
+        match all.entry(first.id.place()) {
+            Entry::Vacant(place) => {
+                place.insert(Cow::Borrowed(neighbours));
+            }
+            Entry::Occupied(mut place) => place.get_mut().to_mut().extend_from_slice(neighbours),
+        }
+    }
+    all
 }

@@ -103,7 +103,7 @@ pub fn plan(set: &SetId, steps: Vec<Step>) -> Plan {
         schema: 1,
         library: env!("CARGO_PKG_VERSION").to_owned(),
         as_of: Timestamp::EPOCH,
-        request: PlanRequest::destroy(set.clone()),
+        request: PlanRequest::destroy(set.clone()).into(),
         policy: Policy::default(),
         places,
         steps,

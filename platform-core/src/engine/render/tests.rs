@@ -55,7 +55,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         schema: 1,
         library: "0.1.0".to_owned(),
         as_of: Timestamp::from_seconds(1_800_000_000),
-        request: PlanRequest::destroy(SetId::new("ml-platform-staging-1a2b3c4d").unwrap()),
+        request: PlanRequest::destroy(SetId::new("ml-platform-staging-1a2b3c4d").unwrap()).into(),
         policy: Policy::of(Environment::Staging),
         places: BTreeMap::from([(
             "k8s/main".parse().unwrap(),
