@@ -35,10 +35,10 @@ mod yaml;
 
 pub use load::Layers;
 pub use model::{
-    AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu, CredentialsConfig,
-    CustomStorage, DatabaseConfig, DefinitionsFrom, DigestPolicy, ImagesConfig, InvalidCpu, LimitConfig, PeerConfig,
-    PlatformConfig, ProviderName, QuotaConfig, SecurityConfig, StorageConfig, StorageFlavour, SuppliedConfig,
-    TlsIssuer,
+    AlertsConfig, AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu,
+    CredentialsConfig, CustomStorage, DatabaseConfig, DefinitionsFrom, DigestPolicy, EmailConfig, ImagesConfig,
+    InvalidCpu, LimitConfig, MonitoringConfig, PeerConfig, PlatformConfig, ProviderName, QuotaConfig, ReceiverConfig,
+    SecurityConfig, SlackConfig, StorageConfig, StorageFlavour, SuppliedConfig, TlsIssuer,
 };
 pub use problem::{ConfigErrors, Problem, Rule};
 pub use schema::schema;

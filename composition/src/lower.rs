@@ -1,13 +1,14 @@
 //! From the text shape to what providers take: specs and the context. Pure.
 
 use crate::config::{
-    AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, DatabaseConfig,
-    DefinitionsFrom, LimitConfig, PlatformConfig, QuotaConfig, SecurityConfig, StorageConfig,
+    AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig,
+    DatabaseConfig, DefinitionsFrom, LimitConfig, MonitoringConfig, PlatformConfig, QuotaConfig, ReceiverConfig,
+    SecurityConfig, StorageConfig,
 };
 use platform_core::value::Supplied;
 use platform_core::{
-    AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Context, DatabaseSpec,
-    Definitions, LimitSpec, QuotaSpec, SecuritySpec, StorageSpec,
+    AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Channel, Context,
+    DatabaseSpec, Definitions, LimitSpec, MonitoringSpec, QuotaSpec, Receiver, SecuritySpec, StorageSpec,
 };
 
 /// What a config asks for, capability by capability; an absent one is not wanted.
@@ -20,6 +21,8 @@ pub struct Specs {
     pub cache: Option<CacheSpec>,
     /// S3.
     pub storage: Option<StorageSpec>,
+    /// Metrics, alarms, dashboards.
+    pub monitoring: Option<MonitoringSpec>,
     /// Policies and secrets.
     pub security: Option<SecuritySpec>,
     /// Scheduled backups.
@@ -33,6 +36,7 @@ pub fn specs(config: &PlatformConfig) -> Specs {
         database: config.database.as_ref().map(|block| database(name, block)),
         cache: config.cache.as_ref().map(|block| cache(name, block)),
         storage: config.storage.as_ref().map(|block| storage(name, block)),
+        monitoring: config.monitoring.as_ref().map(|block| monitoring(name, block)),
         security: config.security.as_ref().map(|block| security(name, block)),
         backup: config.backup.as_ref().map(|block| backup(config, block)),
     }
@@ -57,6 +61,7 @@ impl Specs {
             (Capability::Database, self.database.is_some()),
             (Capability::Cache, self.cache.is_some()),
             (Capability::Storage, self.storage.is_some()),
+            (Capability::Monitoring, self.monitoring.is_some()),
             (Capability::Security, self.security.is_some()),
             (Capability::Backup, self.backup.is_some()),
         ]
@@ -120,6 +125,54 @@ fn bucket(block: &BucketConfig) -> BucketSpec {
         .with_expire_noncurrent(block.expire_noncurrent)
 }
 
+fn monitoring(name: &str, block: &MonitoringConfig) -> MonitoringSpec {
+    let limits = &block.alerts;
+    let mut spec = MonitoringSpec::new(name, limits.connections, limits.errors, limits.utilisation)
+        .with_retention(block.retention);
+    spec.storage = block.storage.unwrap_or(spec.storage);
+    spec.memory = block.memory.unwrap_or(spec.memory);
+    spec.storage_class.clone_from(&block.storage_class);
+    spec.node_exporter = block.node_exporter.unwrap_or(spec.node_exporter);
+    spec.heartbeat = block.heartbeat.as_ref().map(supplied);
+    for (name, receiver) in &block.receivers {
+        if let Some(channel) = channel(receiver) {
+            let from = receiver.severity;
+            spec = spec.with_receiver(name, Receiver { channel, from });
+        }
+    }
+    spec
+}
+
+/// The way that a receiver is told; the config has been checked to name exactly one.
+fn channel(block: &ReceiverConfig) -> Option<Channel> {
+    let webhook = block
+        .webhook
+        .as_ref()
+        .map(|url| Channel::Webhook { url: supplied(url) });
+    let slack = block.slack.as_ref().map(|slack| Channel::Slack {
+        url: supplied(&slack.access),
+        channel: slack.channel.clone(),
+    });
+    let email = block.email.as_ref().map(|email| Channel::Email {
+        to: email.to.clone(),
+        from: email.from.clone(),
+        server: email.server.clone(),
+        user: email.user.clone(),
+        password: supplied(&email.access),
+    });
+    let pagerduty = block.pagerduty.as_ref().map(|key| Channel::PagerDuty {
+        routing_key: supplied(key),
+    });
+    webhook.or(slack).or(email).or(pagerduty)
+}
+
+fn supplied(block: &CredentialsConfig) -> Supplied {
+    Supplied {
+        supplied: block.supplied.clone(),
+        revision: block.revision,
+    }
+}
+
 fn security(name: &str, block: &SecurityConfig) -> SecuritySpec {
     let mut spec = SecuritySpec::new(name).with_pod_security(block.pod_security);
     spec.allow = block.allow.iter().map(allow).collect();
@@ -170,10 +223,7 @@ fn backup_store(block: &BackupStoreConfig) -> BackupStore {
             endpoint: endpoint.clone(),
             region: block.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
             bucket: bucket.clone(),
-            credentials: Supplied {
-                supplied: credentials.supplied.clone(),
-                revision: credentials.revision,
-            },
+            credentials: supplied(credentials),
         };
     }
     let mut store = BackupStore::default();
@@ -234,8 +284,12 @@ fn quota(block: &QuotaConfig) -> QuotaSpec {
 mod tests {
     use super::{context, specs};
     use crate::config::PlatformConfig;
-    use platform_core::value::{Size, Span, Supplied};
-    use platform_core::{BackupStore, CacheEngine, Capability, Definitions, Environment, LimitSpec, PodSecurity};
+    use platform_core::value::{Percent, Size, Span, Supplied};
+    use platform_core::{
+        BackupStore, CacheEngine, Capability, Channel, Definitions, Environment, LimitSpec, PodSecurity, Receiver,
+        Severity,
+    };
+    use std::collections::BTreeMap;
 
     const EVERYTHING: &str = "
 name: demo
@@ -250,6 +304,19 @@ storage:
   memory: 2Gi
   storage_class: slow
   buckets: [{ name: data-sets, versioning: true, expire: 90d, expire_noncurrent: 30d }]
+monitoring:
+  alerts: { connections: 70%, errors: 4%, utilisation: 90% }
+  retention: 30d
+  storage: 12Gi
+  memory: 3Gi
+  storage_class: fast
+  node_exporter: false
+  heartbeat: { supplied: switch, revision: 4 }
+  receivers:
+    hook: { webhook: { supplied: hook, revision: 5 }, severity: info }
+    chat: { slack: { channel: '#alarms', access: { supplied: chat, revision: 6 } } }
+    mail: { email: { to: a@b, from: c@d, server: 'smtp:587', user: me, access: { supplied: smtp, revision: 7 } } }
+    pager: { pagerduty: { supplied: pager, revision: 8 }, severity: critical }
 security:
   pod_security: restricted
   allow: [{ from: { namespace: apps, labels: { app: web } }, to: [database] }]
@@ -368,6 +435,67 @@ backup:
                     revision: 2,
                 },
             }
+        );
+
+        let monitoring = specs.monitoring.as_ref().unwrap();
+        assert_eq!(
+            [monitoring.connections, monitoring.errors, monitoring.utilisation].map(Percent::get),
+            [70, 4, 90]
+        );
+        assert_eq!(
+            (monitoring.retention, monitoring.storage, monitoring.memory),
+            (Span::days(30), Size::gib(12), Size::gib(3))
+        );
+        assert_eq!(
+            (monitoring.storage_class.as_deref(), monitoring.node_exporter),
+            (Some("fast"), false)
+        );
+        let secret = |name: &str, revision| Supplied {
+            supplied: name.to_owned(),
+            revision,
+        };
+        assert_eq!(monitoring.heartbeat, Some(secret("switch", 4)));
+        let receiver = |channel, from| Receiver { channel, from };
+        assert_eq!(
+            monitoring.receivers,
+            BTreeMap::from([
+                (
+                    "hook".to_owned(),
+                    receiver(Channel::Webhook { url: secret("hook", 5) }, Severity::Info)
+                ),
+                (
+                    "chat".to_owned(),
+                    receiver(
+                        Channel::Slack {
+                            url: secret("chat", 6),
+                            channel: "#alarms".to_owned(),
+                        },
+                        Severity::Warning
+                    )
+                ),
+                (
+                    "mail".to_owned(),
+                    receiver(
+                        Channel::Email {
+                            to: "a@b".to_owned(),
+                            from: "c@d".to_owned(),
+                            server: "smtp:587".to_owned(),
+                            user: "me".to_owned(),
+                            password: secret("smtp", 7),
+                        },
+                        Severity::Warning
+                    )
+                ),
+                (
+                    "pager".to_owned(),
+                    receiver(
+                        Channel::PagerDuty {
+                            routing_key: secret("pager", 8),
+                        },
+                        Severity::Critical
+                    )
+                ),
+            ])
         );
 
         let context = context(&config, &specs);

@@ -7,8 +7,8 @@ use crate::wire::{self, Stacks};
 use platform_core::engine::{ApplyOptions, Approvals, Engine, Event, Outputs, Plan, PlanRequest, Policy, Report};
 use platform_core::value::{Clock, ResourceId, SetId, SystemClock};
 use platform_core::{
-    BackupOutputs, CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, Result, SecurityOutputs,
-    Stack, StorageOutputs,
+    BackupOutputs, CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, MonitoringOutputs, Result,
+    SecurityOutputs, Stack, StorageOutputs,
 };
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,6 +217,11 @@ impl Platform {
     /// The object storage of this platform; `None` when the config asks for none.
     pub fn storage(&self) -> Option<Part<'_, StorageOutputs>> {
         self.part(Capability::Storage)
+    }
+
+    /// Metrics, alarms and dashboards of this platform; `None` when the config asks for none.
+    pub fn monitoring(&self) -> Option<Part<'_, MonitoringOutputs>> {
+        self.part(Capability::Monitoring)
     }
 
     /// Policies and secrets of this platform; `None` when the config asks for none.

@@ -115,6 +115,10 @@ macro_rules! on {
                 (Some($spec), Some($provider)) => $body,
                 _ => Err(missing($capability)),
             },
+            Capability::Monitoring => match (&$specs.monitoring, $stack.monitoring()) {
+                (Some($spec), Some($provider)) => $body,
+                _ => Err(missing($capability)),
+            },
             Capability::Security => match (&$specs.security, $stack.security()) {
                 (Some($spec), Some($provider)) => $body,
                 _ => Err(missing($capability)),
@@ -123,7 +127,6 @@ macro_rules! on {
                 (Some($spec), Some($provider)) => $body,
                 _ => Err(missing($capability)),
             },
-            Capability::Monitoring => Err(missing($capability)),
         }
     };
 }

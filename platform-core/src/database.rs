@@ -168,6 +168,7 @@ pub struct Credentials {
     pub username: String,
     /// The key of the password in it.
     pub password_key: String,
-    /// The key or object of the CA certificate that clients verify with.
-    pub ca: String,
+    /// The key or object of the CA certificate that clients verify with; absent where a connection has no TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::blueprint::{Blueprint, Context};
+use crate::database::Credentials;
 use crate::engine::{Approvals, Engine, Plan, PlanRequest, Report};
 use crate::surface::{Capability, Surface};
 use crate::value::{Percent, Size, Span, Supplied};
@@ -166,6 +167,20 @@ pub struct Receiver {
     pub from: Severity,
 }
 
+impl Receiver {
+    /// Whether this can be the name of a receiver: at most 63 lower-case letters, digits and inner hyphens, and neither
+    /// `nobody` nor `heartbeat`, to which alarms without a receiver and the dead man's switch lead.
+    pub fn is_name(text: &str) -> bool {
+        (1..=63).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+            && !matches!(text, "nobody" | "heartbeat")
+    }
+}
+
 /// How an alarm reaches somebody. What opens the channel is a supplied secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -200,6 +215,34 @@ pub enum Channel {
         /// Integration key of the events API, version 2.
         routing_key: Supplied,
     },
+}
+
+impl Channel {
+    /// Whether this is a mail address: `oncall@example.com`.
+    pub fn is_address(text: &str) -> bool {
+        is_word(text)
+            && text
+                .split_once('@')
+                .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
+    }
+
+    /// Whether this is a mail server with its port: `smtp.example.com:587`.
+    pub fn is_server(text: &str) -> bool {
+        is_word(text)
+            && text
+                .rsplit_once(':')
+                .is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+    }
+
+    /// Whether this is a Slack channel: `#alarms`.
+    pub fn is_slack_channel(text: &str) -> bool {
+        is_word(text)
+    }
+}
+
+/// One word, without what alarm servers would take for a template or a list.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '{' | '}' | ','))
 }
 
 /// How bad an alarm is.
@@ -244,9 +287,9 @@ pub struct MonitoringFeatures {
 pub struct MonitoringOutputs {
     /// Addresses of dashboards, by name.
     pub dashboards: BTreeMap<String, String>,
-    /// The object with the user and the password that open the dashboards; absent where the cloud account does.
+    /// Where the credentials of the dashboards are; absent where the cloud account opens them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials: Option<String>,
+    pub credentials: Option<Credentials>,
     /// Where alarms go.
     pub alarms: String,
 }

@@ -37,8 +37,14 @@ pub(crate) fn of_workloads(
         .iter()
         .filter(|workload| workload.namespace == scope.namespace())
         .map(|workload| {
+            // The server keeps no empty `matchLabels`: every plan would ask it about them.
+            let pods = if workload.labels.is_empty() {
+                json!({})
+            } else {
+                json!({ "matchLabels": workload.labels })
+            };
             let spec = json!({ "spec": {
-                "podSelector": { "matchLabels": workload.labels },
+                "podSelector": pods,
                 "policyTypes": ["Ingress", "Egress"],
                 "ingress": ingress(scope, capability, workload, surfaces),
                 "egress": egress(scope, workload, surfaces, options)?,

@@ -1,17 +1,33 @@
-//! 201 objects on the real control plane, beside kubectl in the same run: on the spot, and 30 ms away.
+//! 201 objects on the real control plane, beside kubectl in the same run: on the spot, and 30 ms away. Then the whole
+//! local platform, all six capabilities: on the spot, and 50 ms away.
 //!
 //! `cargo bench -p platform-tests --bench control_plane [-- ROUNDS]`; each figure is the best of the rounds (default 3).
 #![allow(clippy::unwrap_used)]
 
-use platform_tests::cost::{Cost, Costs, Kubectl, ours};
+use platform_tests::cost::{Cost, Costs, Count, Kubectl, ours};
+use platform_tests::whole_cost::{definitions, documents, whole};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use xtask::control_plane::{AuditMark, ControlPlane, Options};
 use xtask::proxy::{Proxy, Upstream};
 
 /// One way between client and server.
 const DISTANCE: Duration = Duration::from_millis(15);
+const FAR: Duration = Duration::from_millis(25);
+/// Asks this program to bring up the platform by itself, so that its memory is that of an apply alone.
+const ALONE: &str = "--alone";
 
 fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    if let Some(at) = words.iter().position(|word| word == ALONE) {
+        let kubeconfig = Path::new(&words[at + 1]);
+        whole(kubeconfig, kubeconfig, "alone-", &|| 0);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        println!("{}", peak.trim());
+        return;
+    }
     let rounds: usize = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(3);
     let plane = ControlPlane::start(&Options::default()).unwrap();
     println!("201 objects: 150 ConfigMaps, 50 Deployments without pods, their namespace; ms, best of {rounds}");
@@ -48,6 +64,53 @@ fn main() {
         .map(|round| (ours(&far, &format!("far-ours-{round}"), &passed), theirs))
         .collect();
     show("30 ms away", &there);
+    proxy.set_delay(Duration::ZERO);
+    the_whole_platform(&plane, &proxy, &far, rounds, &asked);
+}
+
+/// The example config beside kubectl on the manifests that it renders to.
+fn the_whole_platform(plane: &ControlPlane, proxy: &Proxy, far: &Path, rounds: usize, asked: Count<'_>) {
+    let admin = plane.admin().kubeconfig();
+    Kubectl::of(plane, admin, ("definitions", &definitions()), asked).apply();
+    let kubectl = |kubeconfig, prefix: String, count| {
+        let (manifest, objects) = documents(&prefix);
+        (
+            Kubectl::of(plane, kubeconfig, (&format!("{prefix}whole"), &manifest), count).all(),
+            objects,
+        )
+    };
+    let mut objects = 0;
+    let here: Vec<(Costs, Costs)> = (0..rounds)
+        .map(|round| {
+            let ours = whole(admin, admin, &format!("here-{round}-"), asked);
+            let theirs = kubectl(admin, format!("kubectl-{round}-"), asked);
+            objects = theirs.1;
+            (ours, theirs.0)
+        })
+        .collect();
+    println!(
+        "\nthe whole local platform: {objects} objects; ms, best of {rounds}; Velero's definitions are there before"
+    );
+    show("here", &here);
+    proxy.set_delay(FAR);
+    let passed = || proxy.calls().len();
+    let theirs = kubectl(far, "kubectl-far-".to_owned(), &passed).0;
+    let there: Vec<(Costs, Costs)> = (0..rounds)
+        .map(|round| (whole(far, admin, &format!("far-{round}-"), &passed), theirs))
+        .collect();
+    show("50 ms away", &there);
+    let output = Command::new(std::env::current_exe().unwrap())
+        .arg(ALONE)
+        .arg(admin)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let peak = String::from_utf8_lossy(&output.stdout);
+    println!(
+        "peak memory of a process that applies, plans and destroys it: {}",
+        peak.trim()
+    );
 }
 
 fn is_client(agent: &str) -> bool {

@@ -172,30 +172,33 @@ pub fn ours(kubeconfig: &Path, space: &str, count: Count<'_>) -> Costs {
             .holder("cost")
             .build();
         let set = SetId::of(space, "local", "");
-        let request = request(&set, space);
-
-        let (before, began) = (count(), Instant::now());
-        let plan = engine.plan(&request).await.unwrap();
-        let create = apply(&engine, &plan, began, count, before).await;
-
-        let (before, began) = (count(), Instant::now());
-        let plan = engine.plan(&request).await.unwrap();
-        let planned = Cost::at_once(began.elapsed(), count() - before);
-        assert!(plan.is_empty(), "{}", plan.display());
-
-        let (before, began) = (count(), Instant::now());
-        let again = apply(&engine, &plan, began, count, before).await;
-
-        let (before, began) = (count(), Instant::now());
-        let plan = engine.plan(&PlanRequest::destroy(set)).await.unwrap();
-        let destroy = apply(&engine, &plan, began, count, before).await;
-        Costs {
-            create,
-            plan: planned,
-            again,
-            destroy,
-        }
+        measured(&engine, &request(&set, space), count).await
     })
+}
+
+/// All the verbs, one after another.
+pub(crate) async fn measured(engine: &Engine, request: &PlanRequest, count: Count<'_>) -> Costs {
+    let (before, began) = (count(), Instant::now());
+    let plan = engine.plan(request).await.unwrap();
+    let create = apply(engine, &plan, began, count, before).await;
+
+    let (before, began) = (count(), Instant::now());
+    let plan = engine.plan(request).await.unwrap();
+    let planned = Cost::at_once(began.elapsed(), count() - before);
+    assert!(plan.is_empty(), "{}", plan.display());
+
+    let (before, began) = (count(), Instant::now());
+    let again = apply(engine, &plan, began, count, before).await;
+
+    let (before, began) = (count(), Instant::now());
+    let plan = engine.plan(&PlanRequest::destroy(request.set.clone())).await.unwrap();
+    let destroy = apply(engine, &plan, began, count, before).await;
+    Costs {
+        create,
+        plan: planned,
+        again,
+        destroy,
+    }
 }
 
 /// kubectl on the same objects, one verb at a time.
@@ -210,8 +213,13 @@ pub struct Kubectl<'a> {
 impl<'a> Kubectl<'a> {
     /// Writes the manifest of 201 objects into the control plane's folder.
     pub fn new(plane: &'a ControlPlane, kubeconfig: &'a Path, space: &str, count: Count<'a>) -> Self {
-        let file = plane.folder().join(format!("{space}.json"));
-        std::fs::write(&file, manifest(space)).unwrap();
+        Self::of(plane, kubeconfig, (space, &manifest(space)), count)
+    }
+
+    /// Writes a manifest into the control plane's folder, under a name.
+    pub fn of(plane: &'a ControlPlane, kubeconfig: &'a Path, (name, manifest): (&str, &str), count: Count<'a>) -> Self {
+        let file = plane.folder().join(format!("{name}.json"));
+        std::fs::write(&file, manifest).unwrap();
         Self {
             plane,
             kubeconfig,

@@ -5,3 +5,5 @@ pub mod cost;
 pub mod manifests;
 pub mod metrics;
 pub mod recording;
+pub mod velero;
+pub mod whole_cost;

@@ -182,7 +182,6 @@ impl Layers {
             Ok(profile) => merge::lay_under(&mut tree, profile),
             Err(problem) => found.push(*problem),
         }
-        merge::refuse_planned(&mut tree, &mut found);
         merge::keep_provider_keys(&mut tree, &sources, &mut found);
         tree.at = root.unwrap_or(At::whole(profile_source));
         merge::sort_keys(&mut tree, PlatformConfig::KEYS);

@@ -4,11 +4,11 @@ use platform_core::Capability;
 
 use super::problem::{Found, Rule};
 use super::source::{Kind, Sources};
-use super::words::{AVAILABLE, PLANNED};
+use super::words::CAPABILITIES;
 use super::yaml::{Entry, Node, Value};
 
 /// Keys that count on one provider only.
-const ONLY: [(&str, &str, &str); 16] = [
+const ONLY: [(&str, &str, &str); 20] = [
     ("database", "cpu", "kubernetes"),
     ("database", "memory", "kubernetes"),
     ("database", "storage_class", "kubernetes"),
@@ -23,6 +23,10 @@ const ONLY: [(&str, &str, &str); 16] = [
     ("storage", "capacity", "kubernetes"),
     ("storage", "memory", "kubernetes"),
     ("storage", "flavour", "kubernetes"),
+    ("monitoring", "storage", "kubernetes"),
+    ("monitoring", "memory", "kubernetes"),
+    ("monitoring", "storage_class", "kubernetes"),
+    ("monitoring", "node_exporter", "kubernetes"),
     ("backup", "store", "kubernetes"),
     ("backup", "definitions", "kubernetes"),
 ];
@@ -45,7 +49,7 @@ pub(super) fn tidy(node: &mut Node, path: &str, found: &mut Vec<Found>) {
                     continue;
                 }
                 if matches!(entry.value.value, Value::Null { written: false }) {
-                    let help = if path.is_empty() && AVAILABLE.contains(&entry.key.as_str()) {
+                    let help = if path.is_empty() && CAPABILITIES.contains(&entry.key.as_str()) {
                         format!(
                             "write `{}: {{}}` for the environment's values, or remove the line",
                             entry.key
@@ -91,7 +95,7 @@ pub(super) fn lay_over(lower: &mut Node, upper: Node) {
 /// Fills in from the profile what the config leaves out; a block that the config does not have stays absent.
 pub(super) fn lay_under(config: &mut Node, mut profile: Node) {
     let wanted =
-        |key: &str| !AVAILABLE.contains(&key) || matches!(config.get(key).map(|n| &n.value), Some(Value::Map(_)));
+        |key: &str| !CAPABILITIES.contains(&key) || matches!(config.get(key).map(|n| &n.value), Some(Value::Map(_)));
     if let Value::Map(entries) = &mut profile.value {
         entries.retain(|entry| wanted(&entry.key));
     }
@@ -117,20 +121,6 @@ pub(super) fn drop_nulls(node: &mut Node) {
     }
 }
 
-/// Reports the blocks of capabilities that this version does not have, and takes them out.
-pub(super) fn refuse_planned(config: &mut Node, found: &mut Vec<Found>) {
-    let Value::Map(entries) = &mut config.value else { return };
-    entries.retain(|entry| {
-        let planned = PLANNED.contains(&entry.key.as_str());
-        if planned {
-            let message = "not available in this version";
-            let help = format!("remove the block; available: {}", AVAILABLE.join(", "));
-            found.push(Found::new(Rule::NotAvailable, entry.at, &entry.key, message).help(help));
-        }
-        !planned
-    });
-}
-
 /// Takes out the keys of other providers than a capability lives on; reports those that the config's own layers set.
 /// Those of the profile and of a shared base are no mistake: one base serves environments on different providers.
 pub(super) fn keep_provider_keys(config: &mut Node, sources: &Sources, found: &mut Vec<Found>) {
@@ -147,6 +137,7 @@ pub(super) fn keep_provider_keys(config: &mut Node, sources: &Sources, found: &m
         Capability::Database,
         Capability::Cache,
         Capability::Storage,
+        Capability::Monitoring,
         Capability::Backup,
     ] {
         let block = capability.as_str();
@@ -154,10 +145,10 @@ pub(super) fn keep_provider_keys(config: &mut Node, sources: &Sources, found: &m
             .get("placement")
             .and_then(|p| p.get(block))
             .and_then(|n| match &n.value {
-                Value::List(items) => items.first().and_then(word),
+                Value::List(items) => Some(items.iter().filter_map(word).collect::<Vec<_>>()),
                 _ => None,
             });
-        let provider = placed.unwrap_or_else(|| default.clone());
+        let providers = placed.unwrap_or_else(|| vec![default.clone()]);
         let Some(Entry {
             value: Node {
                 value: Value::Map(entries),
@@ -171,10 +162,13 @@ pub(super) fn keep_provider_keys(config: &mut Node, sources: &Sources, found: &m
         entries.retain(|e| {
             let other = ONLY
                 .iter()
-                .find(|(b, key, only)| *b == block && *key == e.key && *only != provider);
+                .find(|(b, key, only)| *b == block && *key == e.key && !providers.iter().any(|p| p == only));
             let Some((_, key, only)) = other else { return true };
             if matches!(sources.kind(e.at), Kind::Own | Kind::Override) {
-                let message = format!("counts on {only} only, and this {block} lives on {provider}");
+                let message = format!(
+                    "counts on {only} only, and this {block} lives on {}",
+                    providers.join(", ")
+                );
                 let help = format!("remove it; it may stand in base.yaml for environments on {only}");
                 found.push(Found::new(Rule::ProviderKey, e.at, format!("{block}.{key}"), message).help(help));
             }

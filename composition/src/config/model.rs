@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use platform_core::value::image::{Image, RegistryPrefix};
-use platform_core::value::{Schedule, Size, Span};
-use platform_core::{CacheEngine, Capability, Environment, PodSecurity};
+use platform_core::value::{Percent, Schedule, Size, Span};
+use platform_core::{CacheEngine, Capability, Environment, PodSecurity, Severity};
 use serde_json::{Value as Json, json};
 
 use super::block::{Read, Reader, block};
@@ -46,6 +46,8 @@ block! {
         cache: Option<CacheConfig>;
         /// Object storage with the S3 API.
         storage: Option<StorageConfig>;
+        /// Metrics, alarms and dashboards.
+        monitoring: Option<MonitoringConfig>;
         /// Network policies, Pod Security, quotas, TLS and supplied secrets.
         security: Option<SecurityConfig>;
         /// Scheduled backups, and drills that prove them.
@@ -188,6 +190,76 @@ block! {
         users: bool = false;
     }
 
+    /// Metrics, alarms and dashboards.
+    MonitoringConfig {
+        /// When an alarm is raised.
+        alerts: AlertsConfig;
+        /// How long metrics are kept, at least 1d. Default: 15d. A change restarts Prometheus.
+        retention: Span;
+        /// Size of the volume of the metrics, at least 1Gi; the oldest go when it is four fifths full. Kubernetes only.
+        /// Default: 10Gi for local, 20Gi for dev, 50Gi otherwise. Grows online, never shrinks.
+        storage: Option<Size>;
+        /// Memory limit of Prometheus, at least 256Mi. Kubernetes only. Default: 1Gi for local, 2Gi otherwise. A change
+        /// restarts it.
+        memory: Option<Size>;
+        /// StorageClass of the volumes. Kubernetes only. Default: the cluster's. Counts for volumes yet to be made.
+        storage_class: Option<String>;
+        /// Whether an agent on every node reads CPU, memory, disks and network of the node itself, which takes a namespace
+        /// without Pod Security, `monitoring-node`. Kubernetes only. Default: true.
+        node_exporter: Option<bool>;
+        /// Who is told, by a name of lower-case letters, digits and hyphens. Default: nobody, and alarms are only shown.
+        receivers: BTreeMap<String, ReceiverConfig>;
+        /// URL of a dead man's switch, from a `SecretSource`: called every five minutes while the way from a rule to a
+        /// receiver works. Default: none.
+        heartbeat: Option<CredentialsConfig>;
+    }
+
+    /// When an alarm is raised. A change reloads the rules, and nothing restarts.
+    AlertsConfig {
+        /// Share of the allowed connections in use. Default: 80%.
+        connections: Percent;
+        /// Share of requests that fail. Default: 5%.
+        errors: Percent;
+        /// Share of CPU, memory or volume in use. Default: 85%.
+        utilisation: Percent;
+    }
+
+    /// Somebody who is told of alarms, in one of four ways.
+    ReceiverConfig {
+        /// The least severity of what is sent: `info`, `warning` or `critical`. Default: warning.
+        severity: Severity = Severity::Warning;
+        /// Posts JSON to this URL, from a `SecretSource`.
+        webhook: Option<CredentialsConfig>;
+        /// Posts to a Slack channel.
+        slack: Option<SlackConfig>;
+        /// Sends mail.
+        email: Option<EmailConfig>;
+        /// Opens incidents at PagerDuty with this integration key of its events API, version 2, from a `SecretSource`.
+        pagerduty: Option<CredentialsConfig>;
+    }
+
+    /// A Slack channel.
+    SlackConfig {
+        /// The channel, such as `"#alarms"`, with quotes.
+        channel: String;
+        /// URL of the incoming webhook, from a `SecretSource`.
+        access: CredentialsConfig;
+    }
+
+    /// Mail over STARTTLS.
+    EmailConfig {
+        /// Address of the receiver.
+        to: String;
+        /// Address of the sender.
+        from: String;
+        /// The mail server with its port, such as `smtp.example.com:587`.
+        server: String;
+        /// User at the mail server.
+        user: String;
+        /// The user's password, from a `SecretSource`.
+        access: CredentialsConfig;
+    }
+
     /// Network policies, Pod Security, quotas, TLS and supplied secrets.
     SecurityConfig {
         /// Pod Security Standard of the platform's namespaces: `baseline` or `restricted`. Default: baseline for local
@@ -296,7 +368,7 @@ block! {
     AllowConfig {
         /// The pods that may connect.
         from: PeerConfig;
-        /// The capabilities they may connect to: `database`, `cache`, `storage`.
+        /// The capabilities they may connect to: `database`, `cache`, `storage`, `monitoring`.
         to: Vec<Capability>;
     }
 
@@ -373,6 +445,7 @@ impl PlatformConfig {
             (Capability::Database, self.database.is_some()),
             (Capability::Cache, self.cache.is_some()),
             (Capability::Storage, self.storage.is_some()),
+            (Capability::Monitoring, self.monitoring.is_some()),
             (Capability::Security, self.security.is_some()),
             (Capability::Backup, self.backup.is_some()),
         ]

@@ -68,6 +68,8 @@ rules! {
     SizeUnit = "size-unit",
     /// A text is not a length of time.
     SpanUnit = "span-unit",
+    /// A text is not a share in per cent.
+    PercentUnit = "percent-unit",
     /// A text is not a cron schedule.
     Schedule = "schedule",
     /// A text is not an amount of CPU.
@@ -116,12 +118,14 @@ rules! {
     Quota = "quota",
     /// A Pod Security Standard is too weak.
     PodSecurity = "pod-security",
-    /// Backups would go before the next one is there.
+    /// Backups would go before the next one is there, or metrics within a day.
     Retention = "retention",
     /// A backup is of nothing, or of what holds no data.
     BackupScope = "backup-scope",
     /// A backup store is described twice over, or not in full.
     BackupStore = "backup-store",
+    /// Somebody is to be told of alarms in no way, in several, or at no address.
+    Receiver = "receiver",
     /// The description of an S3 server contradicts itself.
     Flavour = "flavour",
     /// Nothing is asked for.

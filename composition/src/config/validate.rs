@@ -1,6 +1,7 @@
 //! Checks beyond the single value: ranges, names, versions, and what does not go together.
 
 mod blocks;
+mod monitoring;
 mod syntax;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use self::syntax::{LABEL, NAME_HELP, is_label, is_label_value, is_object_name, i
 use super::block::Reader;
 use super::model::{BackupConfig, ImagesConfig, PlatformConfig, ProviderName};
 use super::problem::Rule;
-use super::words::{AVAILABLE, PLANNED};
+use super::words::CAPABILITIES;
 use super::yaml::{Node, Plain, Value};
 
 /// The longest name that is put behind the namespace prefix.
@@ -55,7 +56,10 @@ impl PlatformConfig {
         }
         if self.wanted().is_empty() {
             let message = "no capability is asked for";
-            let help = format!("add one of: {}", AVAILABLE.map(|a| format!("`{a}: {{}}`")).join(", "));
+            let help = format!(
+                "add one of: {}",
+                CAPABILITIES.map(|a| format!("`{a}: {{}}`")).join(", ")
+            );
             reader.refuse(
                 Rule::Nothing,
                 super::source::At { line: 0, ..node.at },
@@ -74,16 +78,17 @@ impl PlatformConfig {
         for (capability, providers) in &self.placement {
             let key = format!("placement.{capability}");
             let mut refuse = |rule, message: String, help: &str| reader.refuse_key(node, rule, &key, message, help);
-            if PLANNED.contains(&capability.as_str()) {
-                refuse(
-                    Rule::NotAvailable,
-                    "not available in this version".to_owned(),
-                    "remove it",
-                );
-            } else if !AVAILABLE.contains(&capability.as_str()) {
-                let help = format!("known here: {}", AVAILABLE.join(", "));
+            let several = capability == Capability::Monitoring.as_str();
+            if !CAPABILITIES.contains(&capability.as_str()) {
+                let help = format!("known here: {}", CAPABILITIES.join(", "));
                 refuse(Rule::UnknownKey, "unknown capability".to_owned(), &help);
-            } else if providers.len() != 1 {
+            } else if several && (providers.is_empty() || twice(providers)) {
+                refuse(
+                    Rule::Placement,
+                    "this capability lives on one provider, or on each once".to_owned(),
+                    "write [kubernetes], [aws] or [aws, kubernetes]",
+                );
+            } else if !several && providers.len() != 1 {
                 refuse(
                     Rule::Placement,
                     "this capability lives on one provider".to_owned(),
@@ -128,6 +133,11 @@ impl PlatformConfig {
                 self.storage.as_ref().and_then(|s| s.memory),
                 self.storage.as_ref().and_then(|s| s.capacity),
             ),
+            (
+                "monitoring",
+                self.monitoring.as_ref().and_then(|m| m.memory),
+                self.monitoring.as_ref().and_then(|m| m.storage),
+            ),
         ];
         for (capability, memory, storage) in needs {
             let Some(quota) = security.quotas.get(capability) else {
@@ -146,7 +156,7 @@ impl PlatformConfig {
         self.check_namespaces(node, reader);
         for (index, rule) in security.allow.iter().enumerate() {
             for (to, capability) in rule.to.iter().enumerate() {
-                if !self.wanted().contains(capability) && !PLANNED.contains(&capability.as_str()) {
+                if !self.wanted().contains(capability) {
                     let key = format!("security.allow[{index}].to[{to}]");
                     let message = format!("there is no `{capability}` block to connect to");
                     reader.refuse_key(node, Rule::Allow, &key, message, "remove it, or add the block");
@@ -176,7 +186,7 @@ impl PlatformConfig {
                         message,
                         "leave it out; the store's namespace is `backup-store`".to_owned(),
                     )
-                } else if AVAILABLE.iter().chain(&PLANNED).any(|capability| capability == key) {
+                } else if CAPABILITIES.contains(&key.as_str()) {
                     let message = format!("there is no `{key}` block to limit");
                     (message, "remove it, or add the block".to_owned())
                 } else {
@@ -279,6 +289,11 @@ impl PlatformConfig {
             }
         }
     }
+}
+
+fn twice(providers: &[ProviderName]) -> bool {
+    let different: BTreeSet<_> = providers.iter().collect();
+    different.len() < providers.len()
 }
 
 /// Checks what every derived name is made of, even when something else is wrong.

@@ -1,8 +1,8 @@
 //! How single values are read: units, choices, images.
 
 use platform_core::value::image::{Image, RegistryPrefix};
-use platform_core::value::{Schedule, Size, Span};
-use platform_core::{CacheEngine, Capability, Environment, PodSecurity};
+use platform_core::value::{Percent, Schedule, Size, Span};
+use platform_core::{CacheEngine, Capability, Environment, PodSecurity, Severity};
 use serde_json::{Value as Json, json};
 
 use super::block::{Read, Reader, choice};
@@ -27,6 +27,7 @@ macro_rules! through_text {
 through_text! {
     Size, SizeUnit, json!({ "type": "string", "pattern": "^[0-9]+(Mi|Gi|Ti)$", "examples": ["512Mi", "10Gi", "2Ti"] });
     Span, SpanUnit, json!({ "type": "string", "pattern": "^[0-9]+[dhms]$", "examples": ["30d", "12h"] });
+    Percent, PercentUnit, json!({ "type": "string", "pattern": "^([1-9][0-9]?|100)%$", "examples": ["80%", "5%"] });
     Schedule, Schedule, json!({ "type": "string", "examples": ["0 3 * * 0", "0 2 * * *"] });
     Cpu, CpuUnit, json!({ "type": ["string", "integer"], "pattern": "^[0-9]+m?$", "minimum": 1, "examples": ["500m", "2"] });
     Image, Image, json!({ "type": "string", "examples": ["docker.io/library/postgres:17.11"] });
@@ -38,28 +39,20 @@ choice! {
     ProviderName { "kubernetes" => Self::Kubernetes, "aws" => Self::Aws }
     CacheEngine { "valkey" => Self::Valkey, "redis" => Self::Redis }
     DefinitionsFrom { "own" => Self::Own, "existing" => Self::Existing }
+    Severity { "info" => Self::Info, "warning" => Self::Warning, "critical" => Self::Critical }
     DigestPolicy { "on" => Self::On, "off" => Self::Off }
 }
 
-/// The capabilities of this version.
-pub(super) const AVAILABLE: [&str; 5] = ["database", "cache", "storage", "security", "backup"];
-
-/// The capabilities that are planned, but not in this version.
-pub(super) const PLANNED: [&str; 1] = ["monitoring"];
+/// The capabilities, by the names of their blocks.
+pub(super) const CAPABILITIES: [&str; 6] = ["database", "cache", "storage", "monitoring", "security", "backup"];
 
 impl Read for Capability {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let mut known = AVAILABLE.to_vec();
-        known.extend(PLANNED);
-        // A planned one passes here; who uses it says what it is for.
-        let word = match &node.value {
-            super::yaml::Value::Scalar { text, .. } if PLANNED.contains(&text.as_str()) => text.as_str(),
-            _ => reader.word(node, &AVAILABLE)?,
-        };
+        let word = reader.word(node, &CAPABILITIES)?;
         Self::ALL.into_iter().find(|capability| capability.as_str() == word)
     }
     fn schema() -> Json {
-        json!({ "enum": AVAILABLE })
+        json!({ "enum": CAPABILITIES })
     }
 }
 

@@ -125,23 +125,23 @@ fn kubectl(context: &str, kubeconfig: Option<&Path>) -> String {
 fn forwards(kubectl: &str, outputs: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     for output in outputs.as_object().into_iter().flat_map(|map| map.values()) {
-        let address = match (
-            output["host"].as_str(),
-            output["port"].as_u64(),
-            output["endpoint"].as_str(),
-        ) {
-            (Some(host), Some(port), _) => Some((host.to_owned(), port.to_string())),
-            (_, _, Some(endpoint)) => endpoint
-                .rsplit_once("//")
-                .and_then(|(_, rest)| rest.split_once(':'))
-                .map(|(host, port)| (host.to_owned(), port.trim_end_matches('/').to_owned())),
-            _ => None,
-        };
-        if let Some((host, port)) = address {
+        let mut addresses = Vec::new();
+        if let (Some(host), Some(port)) = (output["host"].as_str(), output["port"].as_u64()) {
+            addresses.extend(u16::try_from(port).map(|port| (host.to_owned(), port)));
+        }
+        let dashboards = output["dashboards"]
+            .as_object()
+            .into_iter()
+            .flat_map(|map| map.values());
+        let urls = [&output["endpoint"]].into_iter().chain(dashboards);
+        addresses.extend(urls.filter_map(Value::as_str).filter_map(host_and_port));
+        for (host, port) in addresses {
             let mut labels = host.split('.');
-            if let (Some(service), Some(namespace)) = (labels.next(), labels.next()) {
+            if let (Some(service), Some(namespace), Some("svc")) = (labels.next(), labels.next(), labels.next()) {
+                // Ports below 1024 are not everybody's to open.
+                let local = if port < 1024 { 8000 + port } else { port };
                 lines.push(format!(
-                    "{kubectl} -n {namespace} port-forward svc/{service} {port}:{port}"
+                    "{kubectl} -n {namespace} port-forward svc/{service} {local}:{port}"
                 ));
             }
         }
@@ -156,6 +156,16 @@ fn forwards(kubectl: &str, outputs: &Value) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Host and port of a URL.
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    match authority.split_once(':') {
+        Some((host, port)) => Some((host.to_owned(), port.parse().ok()?)),
+        None => Some((authority.to_owned(), if scheme == "https" { 443 } else { 80 })),
+    }
 }
 
 /// A word as a shell takes it.
@@ -180,6 +190,14 @@ mod tests {
                 "credentials": {"location": "Secret database/postgres", "username": "app", "password_key": "password", "ca": "ca.crt"},
             },
             "storage": {"endpoint": "https://minio.storage.svc:9000"},
+            "monitoring": {
+                "alarms": "http://alertmanager.monitoring.svc:9093, sent to oncall",
+                "credentials": {"location": "Secret monitoring/grafana", "username": "admin", "password_key": "password"},
+                "dashboards": {
+                    "grafana": "http://prometheus-grafana.monitoring.svc", "prometheus": "http://prometheus.monitoring.svc:9090",
+                    "cloud": "https://console.example.com/dashboards",
+                },
+            },
             "security": {"ca": null, "secrets": {}},
         });
         assert_eq!(
@@ -187,6 +205,9 @@ mod tests {
             [
                 "kubectl --context c -n database port-forward svc/postgres 5432:5432",
                 "kubectl --context c -n database get secret postgres -o go-template='{{index .data \"password\" | base64decode}}'",
+                "kubectl --context c -n monitoring port-forward svc/prometheus-grafana 8080:80",
+                "kubectl --context c -n monitoring port-forward svc/prometheus 9090:9090",
+                "kubectl --context c -n monitoring get secret grafana -o go-template='{{index .data \"password\" | base64decode}}'",
                 "kubectl --context c -n storage port-forward svc/minio 9000:9000",
             ]
         );

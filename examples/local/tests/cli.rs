@@ -65,6 +65,7 @@ fn a_platform_from_nothing_to_nothing_left() {
         "SIMULATED",
         "done in",
         "postgres.database.svc:5432",
+        "grafana = http://prometheus-grafana.monitoring.svc",
         "Next:",
     ] {
         assert!(first.contains(part), "{part} is missing in\n{first}");
@@ -261,7 +262,10 @@ fn wrong_usage_says_what_to_write() {
         ),
         (&["config", "--explain", "--output", "json"], "leave --output json out"),
         (&["plan", "--only", "databse"], "known are database"),
-        (&["plan", "--only", "monitoring"], "add a `monitoring:` block"),
+        (
+            &["plan", "--only", "monitoring", "--set", "monitoring=null"],
+            "add a `monitoring:` block",
+        ),
         (&["plan", "--set", "database.storage=10G"], "write 10Gi (10.7 GB)"),
         (&["plan", "--config", "absent.yaml"], "absent.yaml"),
         (&["plan", "--adopt", "ConfigMap"], "KIND/NAMESPACE/NAME"),

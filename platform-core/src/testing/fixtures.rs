@@ -29,7 +29,7 @@ pub fn credentials(user: &str) -> Credentials {
         location: format!("Secret {user}/credentials"),
         username: user.to_owned(),
         password_key: "password".to_owned(),
-        ca: "Secret security/ca".to_owned(),
+        ca: Some("Secret security/ca".to_owned()),
     }
 }
 
@@ -70,7 +70,10 @@ pub fn monitoring_outputs() -> MonitoringOutputs {
             "https://prometheus-grafana.monitoring.svc".to_owned(),
         )]
         .into(),
-        credentials: Some("Secret monitoring/prometheus-grafana-credentials".to_owned()),
+        credentials: Some(Credentials {
+            ca: None,
+            ..credentials("admin")
+        }),
         alarms: "alertmanager".to_owned(),
     }
 }

@@ -212,7 +212,7 @@ impl Database for KubernetesDatabase {
                     location: scope.id("Secret", &credentials)?.label(),
                     username: APP.to_owned(),
                     password_key: "password".to_owned(),
-                    ca: foundation::ca_location(self.0.place(), context)?,
+                    ca: Some(foundation::ca_location(self.0.place(), context)?),
                 },
             },
         )

@@ -26,8 +26,8 @@ use exporters::{NODE_PORT, STATE_PORT, STATE_TELEMETRY};
 use platform_core::engine::Engine;
 use platform_core::value::{ResourceId, Size, Span};
 use platform_core::{
-    AlarmSubject, Blueprint, Call, Capability, Channel, Context, DataAsset, Endpoint, Error, ErrorKind, Holds,
-    Monitoring, MonitoringFeatures, MonitoringOutputs, MonitoringSpec, Result, Scrape, Surface, Workload,
+    AlarmSubject, Blueprint, Call, Capability, Channel, Context, Credentials, DataAsset, Endpoint, Error, ErrorKind,
+    Holds, Monitoring, MonitoringFeatures, MonitoringOutputs, MonitoringSpec, Result, Scrape, Surface, Workload,
 };
 use servers::{ALERTMANAGER_PORT, PROMETHEUS_PORT, Site};
 use std::collections::{BTreeMap, BTreeSet};
@@ -306,7 +306,12 @@ fn outputs(scope: &Scope<'_>, names: &Names, spec: &MonitoringSpec) -> Result<Mo
                 format!("{}:{PROMETHEUS_PORT}", address(&names.prometheus)),
             ),
         ]),
-        credentials: Some(scope.id("Secret", &grafana::credentials(&names.grafana))?.label()),
+        credentials: Some(Credentials {
+            location: scope.id("Secret", &grafana::credentials(&names.grafana))?.label(),
+            username: grafana::USER.to_owned(),
+            password_key: grafana::PASSWORD.to_owned(),
+            ca: None,
+        }),
         alarms: format!("{}:{ALERTMANAGER_PORT}, {told}", address(&names.alertmanager)),
     })
 }

@@ -101,7 +101,7 @@ impl Storage for KubernetesStorage {
                     location: scope.id("Secret", &credentials)?.label(),
                     username: username.to_owned(),
                     password_key: "secret-key".to_owned(),
-                    ca: foundation::ca_location(self.0.place(), context)?,
+                    ca: Some(foundation::ca_location(self.0.place(), context)?),
                 }),
             },
         )

@@ -4,10 +4,7 @@ pub(crate) mod cases;
 pub(crate) mod promql;
 
 use platform_core::value::{Percent, Schedule, Span, Supplied};
-use platform_core::{
-    Capability, Channel, Context, Endpoint, ErrorKind, MonitoringSpec, PodSecurity, Receiver, Scrape, Severity,
-    Surface, Workload,
-};
+use platform_core::{Capability, Channel, Context, ErrorKind, MonitoringSpec, PodSecurity, Receiver, Severity};
 use platform_tests::manifests::{Wanted, context};
 use promql::metrics;
 use provider_k8s::monitoring::{Watched, alertmanager, dashboards, document, job, rules, scrape};
@@ -78,57 +75,11 @@ pub(crate) fn loud_spec() -> MonitoringSpec {
         )
 }
 
-/// The surface of a workload that only shows figures.
-fn observed(namespace: &str, jobs: &[(&str, u16)]) -> Surface {
-    let mut surface = Surface::default();
-    for (name, port) in jobs {
-        surface.workloads.push(Workload {
-            name: (*name).to_owned(),
-            namespace: namespace.to_owned(),
-            labels: BTreeMap::from([("app.kubernetes.io/name".to_owned(), (*name).to_owned())]),
-            ports: BTreeMap::from([("http".to_owned(), *port)]),
-            calls: Vec::new(),
-        });
-        surface.scrapes.push(Scrape {
-            job: (*name).to_owned(),
-            workload: (*name).to_owned(),
-            port: "http".to_owned(),
-            path: "/metrics".to_owned(),
-            tls: false,
-        });
-        surface.endpoints.push(Endpoint {
-            name: (*name).to_owned(),
-            host: format!("{name}.{namespace}.svc"),
-            port: *port,
-            tls: false,
-            workload: Some((*name).to_owned()),
-        });
-    }
-    surface
-}
-
-/// The context of a platform with the surface of monitoring in it.
-fn with_observers(wanted: &Wanted) -> Context {
-    let mut context = context(wanted).unwrap();
-    let own = [
-        (job::PROMETHEUS, 9090),
-        (job::ALERTMANAGER, 9093),
-        (job::GRAFANA, 3000),
-        (job::KUBE_STATE, 8080),
-    ];
-    let mut monitoring = observed(&context.namespace("monitoring"), &own);
-    let agents = observed(&context.namespace("monitoring-node"), &[(job::NODE, 9100)]);
-    monitoring.workloads.extend(agents.workloads);
-    monitoring.scrapes.extend(agents.scrapes);
-    context.surfaces.0.insert(Capability::Monitoring, monitoring);
-    context
-}
-
 /// Of which everything exists that there are rules for.
 pub(crate) fn full() -> Context {
     let mut wanted = Wanted::local();
     wanted.options = wanted.options.with_s3(Flavour::Known(KnownFlavour::Minio));
-    with_observers(&wanted)
+    context(&wanted).unwrap()
 }
 
 /// Every fixture: the most, what `local` is, one with a prefix, and a platform of which only monitoring is left.
@@ -138,8 +89,8 @@ pub(crate) fn contexts() -> Vec<(&'static str, Context)> {
     least.surfaces.0.clear();
     vec![
         ("full", full()),
-        ("local", with_observers(&Wanted::local())),
-        ("strict", with_observers(&Wanted::strict())),
+        ("local", context(&Wanted::local()).unwrap()),
+        ("strict", context(&Wanted::strict()).unwrap()),
         ("least", least),
     ]
 }
@@ -216,7 +167,7 @@ fn there_is_nothing_about_what_does_not_exist() {
         (strip_capability(Capability::Database), "pg_", &["Database"]),
         (strip_capability(Capability::Cache), "redis_", &["Cache"]),
         (strip_capability(Capability::Storage), "minio_", &["ObjectStore"]),
-        (with_observers(&Wanted::local()), "minio_", &["ObjectStore"]),
+        (context(&Wanted::local()).unwrap(), "minio_", &["ObjectStore"]),
         (strip_capability(Capability::Backup), "velero_", &["Backup"]),
         (strip_job(job::NODE), "node_", &["Node"]),
         (

@@ -29,3 +29,4 @@ mod standing;
 mod stored_plans;
 mod upgrades;
 mod velero;
+mod whole;

@@ -82,7 +82,7 @@ async fn each_emitted_right_is_asked_for_before_the_first_write_and_all_of_them_
 }
 
 /// What an apply of this plan would write.
-fn writes(plan: &Plan) -> Vec<PlannedWrite> {
+pub(crate) fn writes(plan: &Plan) -> Vec<PlannedWrite> {
     plan.changes()
         .map(|step| PlannedWrite {
             id: step.id.clone(),
@@ -131,7 +131,7 @@ fn without(role: &Value, right: &str) -> Value {
 }
 
 /// A role and what gives it to the user of the same name.
-fn given(name: &str, role: &Value) -> [Value; 2] {
+pub(crate) fn given(name: &str, role: &Value) -> [Value; 2] {
     let mut role = role.clone();
     role["metadata"]["name"] = json!(name);
     let binding = json!({

@@ -97,6 +97,31 @@ fn adopt() -> Scenario {
 
 /// Kills before and after every call; the first point from which the world does not recover is the error.
 pub(crate) fn exhaust(scenario: &Scenario, sabotage: Option<Sabotage>) -> Result<(), String> {
+    kill(scenario, sabotage, |_| (0, 1))
+}
+
+/// Kills at so many of the points of [`exhaust`], at other ones each time; `MLPLAT_KILL_SEED` repeats them, and
+/// `MLPLAT_KILL_EVERY=1` takes every point.
+pub(crate) fn sample(scenario: &Scenario, lives: usize) -> Result<(), String> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<usize>().unwrap());
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
+    let seed = number("MLPLAT_KILL_SEED").unwrap_or(usize::try_from(now).unwrap());
+    kill(scenario, None, |points| {
+        let every = number("MLPLAT_KILL_EVERY").unwrap_or(points.div_ceil(lives)).max(1);
+        println!(
+            "{}: again with MLPLAT_KILL_SEED={seed} MLPLAT_KILL_EVERY={every}",
+            scenario.name
+        );
+        (seed % every, every)
+    })
+}
+
+/// Kills at every n-th point from the m-th on, as `choose` says of their number.
+fn kill(
+    scenario: &Scenario,
+    sabotage: Option<Sabotage>,
+    choose: impl Fn(usize) -> (usize, usize),
+) -> Result<(), String> {
     let reference = (scenario.stage)().restored(&scenario.start);
     let counting = Faults::none();
     let report = reference
@@ -107,24 +132,30 @@ pub(crate) fn exhaust(scenario: &Scenario, sabotage: Option<Sabotage>) -> Result
     assert!(report.is_success(), "{:?}", report.failures().collect::<Vec<_>>());
     let calls = counting.calls();
     assert!(calls > 20, "only {calls} calls");
+    let points: Vec<_> = [Side::Before, Side::After]
+        .into_iter()
+        .flat_map(|side| (1..=calls).map(move |n| (side, n)))
+        .collect();
+    let (first, every) = choose(points.len());
     let mut seen = BTreeSet::new();
-    for side in [Side::Before, Side::After] {
-        for n in 1..=calls {
-            let stage = (scenario.stage)().restored(&scenario.start).with_sabotage(sabotage);
-            let faults = Faults::none().kill_at(n, side);
-            let killed = stage.run(&faults, &scenario.request, &scenario.consent);
-            assert_eq!(killed.done().map(|_| ()), None, "call {n} of {calls} did not kill");
-            // What comes after depends on the saved world and the time alone: a read before and after it leaves one point.
-            if !seen.insert((stage.clock.now(), stage.world.snapshot().map_err(|why| why.report())?)) {
-                continue;
-            }
-            recovered(&stage, scenario, &reference)
-                .map_err(|why| format!("{}: killed {side:?} call {n} of {calls}: {why}", scenario.name))?;
+    let chosen = points.iter().skip(first).step_by(every);
+    let deaths = chosen.len();
+    for &(side, n) in chosen {
+        let stage = (scenario.stage)().restored(&scenario.start).with_sabotage(sabotage);
+        let faults = Faults::none().kill_at(n, side);
+        let killed = stage.run(&faults, &scenario.request, &scenario.consent);
+        assert_eq!(killed.done().map(|_| ()), None, "call {n} of {calls} did not kill");
+        // What comes after depends on the saved world and the time alone: a read before and after it leaves one point.
+        if !seen.insert((stage.clock.now(), stage.world.snapshot().map_err(|why| why.report())?)) {
+            continue;
         }
+        recovered(&stage, scenario, &reference)
+            .map_err(|why| format!("{}: killed {side:?} call {n} of {calls}: {why}", scenario.name))?;
     }
     println!(
-        "{}: {calls} calls, killed before and after each: {} recoveries from as many different worlds",
+        "{}: {calls} calls, killed at {deaths} of {} points before and after them: {} recoveries from as many different worlds",
         scenario.name,
+        points.len(),
         seen.len()
     );
     Ok(())

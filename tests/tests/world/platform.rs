@@ -1,6 +1,7 @@
-//! The whole platform of the example config, planned from its file, on the world: killed before and after every call.
+//! The platform of the example config, planned from its file, on the world: killed before and after every call. With
+//! monitoring the platform is more than half as large again, and kills cost the square of that: they are a sample.
 
-use crate::crash::{Scenario, exhaust};
+use crate::crash::{Scenario, exhaust, sample};
 use crate::stage::{LAG, Stage, everything, nothing};
 use composition::Platform;
 use composition::config::PlatformConfig;
@@ -15,7 +16,29 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         crate::trial("platform::apply_killed_anywhere", || {
             let empty = empty().world.snapshot().unwrap();
-            exhaust(&scenario("apply", empty, request(EXAMPLE), nothing), None).unwrap();
+            exhaust(&scenario("apply", empty, request(&edited(&[UNWATCHED])), nothing), None).unwrap();
+        }),
+        crate::trial("platform::whole_killed_here_and_there", || {
+            let empty = empty().world.snapshot().unwrap();
+            sample(&scenario("apply of all", empty, request(EXAMPLE), nothing), LIVES).unwrap();
+        }),
+        crate::trial("platform::monitoring_joins_killed_here_and_there", || {
+            let joins = scenario("monitoring joins", standing(), request(EXAMPLE), other_peers);
+            sample(&joins, LIVES).unwrap();
+        }),
+        crate::trial("platform::monitoring_leaves_killed_here_and_there", || {
+            let start = standing_as(EXAMPLE);
+            let leaves = scenario("monitoring leaves", start, request(&edited(&[UNWATCHED])), nothing);
+            sample(&leaves, LIVES).unwrap();
+        }),
+        crate::trial("platform::whole_destroy_killed_here_and_there", || {
+            let destroy = scenario(
+                "destroy of all",
+                standing_as(EXAMPLE),
+                PlanRequest::destroy(set()),
+                nothing,
+            );
+            sample(&destroy, LIVES).unwrap();
         }),
         crate::trial("platform::smaller_killed_anywhere", || {
             let request = request(&edited(&SMALLER));
@@ -40,15 +63,26 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 pub(crate) const EXAMPLE: &str = include_str!("../../../examples/config/local.yaml");
 
+/// How often a sample dies.
+const LIVES: usize = 16;
+
+/// The example without monitoring.
+const UNWATCHED: (&str, &str) = (
+    "monitoring:\n  alerts: { connections: 80%, errors: 5%, utilisation: 85% }\n",
+    "",
+);
+
 /// More connections, and no cache.
-const SMALLER: [(&str, &str); 3] = [
+const SMALLER: [(&str, &str); 4] = [
+    UNWATCHED,
     ("max_connections: 200", "max_connections: 210"),
     ("cache: { memory: 256Mi }", ""),
     ("[database, cache, storage]", "[database, storage]"),
 ];
 
 /// Larger volumes, another version of the cache, a bucket more, stricter pods.
-const LARGER: [(&str, &str); 5] = [
+const LARGER: [(&str, &str); 6] = [
+    UNWATCHED,
     ("storage: 10Gi", "storage: 30Gi"),
     ("capacity: 20Gi", "capacity: 50Gi"),
     ("cache: { memory: 256Mi }", "cache: { memory: 256Mi, version: \"8\" }"),
@@ -119,10 +153,14 @@ pub(crate) fn empty() -> Stage {
     Stage::of(Place::kubernetes("main").unwrap(), provider_k8s::facts, set())
 }
 
-/// The platform of the example, with a row in whatever holds data.
+/// The platform of the example without monitoring, with a row in whatever holds data.
 fn standing() -> Vec<u8> {
+    standing_as(&edited(&[UNWATCHED]))
+}
+
+fn standing_as(config: &str) -> Vec<u8> {
     let stage = empty();
-    stage.settle(&request(EXAMPLE), &nothing).unwrap();
+    stage.settle(&request(config), &nothing).unwrap();
     stage.clock.advance(LAG.window);
     assert!(stage.seed().len() > 3);
     stage.world.snapshot().unwrap()
@@ -130,7 +168,7 @@ fn standing() -> Vec<u8> {
 
 /// Another major version never starts on the data, and the way that the plan names leads to one that does and back.
 fn another_major_version() {
-    let stage = empty().restored(&standing());
+    let stage = empty().restored(&standing_as(EXAMPLE));
     let volume: ResourceId = "k8s/main:PersistentVolumeClaim/database/data-postgres-0"
         .parse()
         .unwrap();
@@ -158,14 +196,7 @@ fn another_major_version() {
     let before = stage.secrets().remove(&password).unwrap();
     let beside = format!("{newer}\nnames: {{ postgres: postgres18 }}\n");
     // The roles Job may now call another server: the only thing that somebody must agree to.
-    let other_peer = |plan: &Plan| {
-        let demands = plan.demands();
-        let exposed = demands.iter().filter(|demand| demand.risk == Risk::Exposes);
-        exposed.fold(Approvals::none(), |all, demand| {
-            all.with(demand.accept("test", "another name"))
-        })
-    };
-    stage.settle(&request(&beside), &other_peer).unwrap();
+    stage.settle(&request(&beside), &other_peers).unwrap();
     assert_eq!(stage.world.data(&volume).as_ref(), Some(&row));
     let empty: ResourceId = "k8s/main:PersistentVolumeClaim/database/data-postgres18-0"
         .parse()
@@ -173,7 +204,7 @@ fn another_major_version() {
     assert!(stage.world.data(&empty).is_none_or(|rows| rows.is_empty()));
     let back = stage.plan(&request(EXAMPLE)).unwrap();
     assert_eq!(back.step(&volume).unwrap().action, Action::Adopt);
-    stage.settle(&request(EXAMPLE), &other_peer).unwrap();
+    stage.settle(&request(EXAMPLE), &other_peers).unwrap();
     assert_eq!(stage.world.data(&volume).as_ref(), Some(&row));
     assert_eq!(stage.secrets().remove(&password), Some(before));
 }
@@ -188,6 +219,15 @@ fn what_does_not_fit() {
          platform's own pods in `database` need\n     ,-[local.yaml:4:43]\n   4 | security: { quotas: { database: { memory: 1Gi \
          } } }\n     .                                           ^^^ write at least 1152Mi\n"
     );
+}
+
+/// Who may connect to whom changes: the only thing that somebody agrees to.
+fn other_peers(plan: &Plan) -> Approvals {
+    let demands = plan.demands();
+    let exposed = demands.iter().filter(|demand| demand.risk == Risk::Exposes);
+    exposed.fold(Approvals::none(), |all, demand| {
+        all.with(demand.accept("test", "other peers"))
+    })
 }
 
 fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest, consent: fn(&Plan) -> Approvals) -> Scenario {

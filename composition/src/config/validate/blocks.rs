@@ -16,7 +16,7 @@ use crate::config::model::{
     CustomStorage, DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
 };
 use crate::config::problem::Rule;
-use crate::config::words::{AVAILABLE, PLANNED};
+use crate::config::words::CAPABILITIES;
 use crate::config::yaml::Node;
 
 /// What a connection of PostgreSQL needs, and the server itself.
@@ -375,7 +375,7 @@ fn supplied(name: &str, revision: u64, node: &Node, reader: &mut Reader) {
 impl ApplicationConfig {
     pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
         let name = self.name.as_str();
-        let taken = AVAILABLE.iter().chain(&PLANNED).any(|capability| *capability == name)
+        let taken = CAPABILITIES.contains(&name)
             || ["backup-store", "monitoring-node", "default"].contains(&name)
             || name.starts_with("kube-");
         if !is_label(name) || name.len() > LABEL {
@@ -423,17 +423,15 @@ impl AllowConfig {
         }
         for (index, capability) in self.to.iter().enumerate() {
             let key = format!("to[{index}]");
-            if PLANNED.contains(&capability.as_str()) {
+            if matches!(capability, Capability::Security | Capability::Backup) {
+                let message = format!("{capability} has nothing to connect to");
                 reader.refuse_key(
                     node,
-                    Rule::NotAvailable,
+                    Rule::Allow,
                     &key,
-                    format!("`{capability}` is not available in this version"),
-                    "remove it",
+                    message,
+                    "write database, cache, storage or monitoring",
                 );
-            } else if matches!(capability, Capability::Security | Capability::Backup) {
-                let message = format!("{capability} has nothing to connect to");
-                reader.refuse_key(node, Rule::Allow, &key, message, "write database, cache or storage");
             } else if self.to.iter().take(index).any(|earlier| earlier == capability) {
                 reader.refuse_key(
                     node,

@@ -99,8 +99,8 @@ fn write_credentials(f: &mut fmt::Formatter<'_>, credentials: &Credentials) -> f
         "    {:13} {}, password in {} key {}",
         "user", credentials.username, credentials.location, credentials.password_key
     )?;
-    if !credentials.ca.is_empty() {
-        writeln!(f, "    {:13} {}", "CA", credentials.ca)?;
+    if let Some(ca) = &credentials.ca {
+        writeln!(f, "    {:13} {ca}", "CA")?;
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Whom Alertmanager tells. Secrets are named by the paths of their files, never by value.
 
-use crate::object::is_label;
 use platform_core::value::Supplied;
 use platform_core::{Channel, Error, ErrorKind, MonitoringSpec, Receiver, Result, Severity};
 use serde_json::{Value, json};
@@ -136,7 +135,7 @@ fn file(name: &str) -> String {
 
 fn check(name: &str, receiver: &Receiver) -> Result<()> {
     let invalid = |what: String, help: &str| Err(Error::new(ErrorKind::Invalid, what).with_help(help.to_owned()));
-    if !is_label(name) || name == NOBODY || name == HEARTBEAT {
+    if !Receiver::is_name(name) {
         return invalid(
             format!("{name:?} cannot be the name of a receiver"),
             "write lower-case letters, digits and inner hyphens, and neither nobody nor heartbeat",
@@ -144,20 +143,19 @@ fn check(name: &str, receiver: &Receiver) -> Result<()> {
     }
     match &receiver.channel {
         Channel::Webhook { .. } | Channel::PagerDuty { .. } => Ok(()),
-        Channel::Slack { channel, .. } if is_word(channel) => Ok(()),
+        Channel::Slack { channel, .. } if Channel::is_slack_channel(channel) => Ok(()),
         Channel::Slack { channel, .. } => invalid(
             format!("receiver {name}: {channel:?} is no Slack channel"),
             "write it as #alarms",
         ),
         Channel::Email { to, from, server, .. } => {
-            if let Some(address) = [to, from].into_iter().find(|one| !is_address(one)) {
+            if let Some(address) = [to, from].into_iter().find(|one| !Channel::is_address(one)) {
                 return invalid(
                     format!("receiver {name}: {address:?} is no mail address"),
                     "write it as oncall@example.com",
                 );
             }
-            let port = server.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-            if !is_word(server) || port.is_none_or(|port| port == 0) {
+            if !Channel::is_server(server) {
                 return invalid(
                     format!("receiver {name}: {server:?} is no mail server"),
                     "write name and port, such as smtp.example.com:587",
@@ -166,16 +164,4 @@ fn check(name: &str, receiver: &Receiver) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// Alertmanager takes these texts for templates, so braces are none of them.
-fn is_word(text: &str) -> bool {
-    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '{' | '}' | ','))
-}
-
-fn is_address(text: &str) -> bool {
-    is_word(text)
-        && text
-            .split_once('@')
-            .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
 }

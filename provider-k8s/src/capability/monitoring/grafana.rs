@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 pub(super) const PORT: u16 = 3000;
 /// Port of the Service.
 pub(super) const SERVICE_PORT: u16 = 80;
-const USER: &str = "admin";
+/// The user that the Secret opens, and the key of the password in it.
+pub(super) const USER: &str = "admin";
+pub(super) const PASSWORD: &str = "password";
 
 /// Browsers take `localhost`, where a port-forward ends, for as safe as TLS, so that secure cookies reach it.
 const SETTINGS: &str = "\
@@ -96,7 +98,7 @@ pub(super) fn resources(
     let secret = credentials(name);
     let recipes = BTreeMap::from([
         ("username", Recipe::Literal { value: USER.to_owned() }),
-        ("password", Recipe::Generate { length: 24 }),
+        (PASSWORD, Recipe::Generate { length: 24 }),
         ("secret-key", Recipe::Generate { length: 32 }),
     ]);
     let settings = json!({ "data": {
@@ -123,7 +125,7 @@ pub(super) fn resources(
             secret_volume(
                 "secret",
                 &secret,
-                &[("password", "password"), ("secret-key", "secret-key")],
+                &[(PASSWORD, "password"), ("secret-key", "secret-key")],
             ),
             scratch_volume("data", Size::gib(1), false),
             scratch_volume("logs", Size::mib(64), false),
