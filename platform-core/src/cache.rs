@@ -101,7 +101,8 @@ pub struct CacheSpec {
     pub persistence: bool,
     /// Volume of the append-only file. Default 5Gi. Grows online, never shrinks.
     pub storage: Size,
-    /// Read replicas. Default 0.
+    /// Read replicas: further servers that follow the first. Default 0. In a pod nothing takes the first one's place: while
+    /// it restarts, nothing can be written, and the replicas answer with what they have.
     pub replicas: u32,
     /// StorageClass, or the cluster's default.
     pub storage_class: Option<String>,
@@ -134,6 +135,11 @@ impl CacheSpec {
         self.persistence = persistence;
         self
     }
+    /// Sets the number of read replicas.
+    pub fn with_replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
+        self
+    }
     /// Sets the server.
     pub fn with_engine(mut self, engine: CacheEngine) -> Self {
         self.engine = engine;
@@ -156,6 +162,9 @@ pub struct CacheFeatures {
 pub struct CacheOutputs {
     /// DNS name.
     pub host: String,
+    /// DNS name for reading, which spreads over all servers, the first included; absent without replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_host: Option<String>,
     /// TCP port; TLS only.
     pub port: u16,
     /// Where the credentials are.

@@ -117,7 +117,8 @@ block! {
         /// Size of the volume of the append-only file, at least 1Gi; counts with `persistence` only. Kubernetes only.
         /// Default: 5Gi. Grows online, never shrinks.
         storage: Option<Size>;
-        /// Read replicas, 0 to 5. Default: 0. A change adds or removes replicas online.
+        /// Read replicas, 0 to 5, for reading under a name of their own. Default: 0. A change adds or removes replicas
+        /// online. On Kubernetes none takes the first server's place: while that restarts, nothing can be written.
         replicas: u32;
         /// StorageClass of the volume. Kubernetes only. Default: the cluster's. Counts for volumes yet to be made.
         storage_class: Option<String>;

@@ -47,6 +47,7 @@ pub fn database_outputs() -> DatabaseOutputs {
 pub fn cache_outputs() -> CacheOutputs {
     CacheOutputs {
         host: "redis.cache.svc".to_owned(),
+        read_host: None,
         port: 6379,
         credentials: credentials("default"),
     }

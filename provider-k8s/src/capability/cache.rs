@@ -1,6 +1,6 @@
 //! Valkey or Redis in a pod: TLS only, users by ACL, an append-only file on a volume if data is to survive a restart.
 
-use super::stateful::{Server, certificate, claim, selector};
+use super::stateful::{Server, certificate_for, claim, dns_names, first_pod, read_name, selector};
 use crate::backups;
 use crate::foundation;
 use crate::kubernetes::Shared;
@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::{Recipe, Size};
 use platform_core::{
-    AlarmSubject, Blueprint, Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec, Capability, ClientSecret,
-    Context, Credentials, DataAsset, Endpoint, Error, ErrorKind, Holds, Resource, Result, Scrape, Surface, Workload,
+    AlarmSubject, Blueprint, Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec, Call, Capability,
+    ClientSecret, Context, Credentials, DataAsset, Endpoint, Error, ErrorKind, Holds, Resource, Result, Scrape,
+    Surface, Workload,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -20,18 +21,22 @@ use std::sync::Arc;
 const NAME: &str = "redis";
 const PORT: u16 = 6379;
 const METRICS: u16 = 9121;
+/// Ordinals stay digits, by which the scripts tell replicas.
+const MAX_REPLICAS: u32 = 5;
 const APP: &str = "app";
 const CONFIG: &str = "/etc/redis/conf";
 const SECRETS: &str = "/etc/redis/secret";
 const TLS: &str = "/etc/redis/tls";
 
 /// Users as the server reads them: hashes only. `app` may use every key and command that cannot harm other
-/// users or the server; `probe` may ask whether it lives; `exporter` may read figures.
+/// users or the server; `probe` may ask whether it lives; `exporter` may read figures; `replica`
+/// may follow. It is there before the first replica is, so that one can come without a restart.
 const USERS: &str = "\
 user default off
 user app on #{sha256:app-password} ~* &* +@all -@admin -@dangerous +info +client -client|kill -client|pause -client|unpause -client|no-evict
-user probe on #{sha256:probe-password} resetkeys resetchannels -@all +ping
+user probe on #{sha256:probe-password} resetkeys resetchannels -@all +ping +role
 user exporter on #{sha256:exporter-password} resetkeys resetchannels -@all +ping +info +config|get +client +slowlog +latency +memory +select +cluster|info +dbsize
+user replica on #{sha256:replica-password} resetkeys resetchannels -@all +ping +psync +replconf
 ";
 
 /// Who makes snapshots for backups.
@@ -48,6 +53,7 @@ impl Cache for KubernetesCache {
     fn features(&self) -> CacheFeatures {
         let mut features = CacheFeatures::default();
         features.engines = vec![CacheEngine::Valkey, CacheEngine::Redis];
+        features.max_replicas = MAX_REPLICAS;
         features
     }
 
@@ -72,7 +78,18 @@ impl Cache for KubernetesCache {
                 namespace: scope.namespace().to_owned(),
                 labels: selector(&name),
                 ports: BTreeMap::from([("redis".to_owned(), PORT), ("metrics".to_owned(), METRICS)]),
-                calls: Vec::new(),
+                calls: if spec.replicas > 0 {
+                    let port = "redis".to_owned();
+                    vec![
+                        Call::Dns,
+                        Call::Workload {
+                            name: name.clone(),
+                            port,
+                        },
+                    ]
+                } else {
+                    Vec::new()
+                },
             }],
             scrapes: vec![Scrape {
                 job: name.clone(),
@@ -114,8 +131,12 @@ impl Cache for KubernetesCache {
             ("start.sh", include_str!("cache/start.sh").to_owned()),
             ("probe.sh", include_str!("cache/probe.sh").to_owned()),
         ]);
-        let mut keys = vec![("users.acl", "users.acl"), ("probe-password", "probe-password")];
-        let mut server = self.server(spec)?;
+        let mut keys = vec![
+            ("users.acl", "users.acl"),
+            ("probe-password", "probe-password"),
+            ("replica-password", "replica-password"),
+        ];
+        let mut server = self.server(spec, &first_pod(&scope, &name))?;
         if copied {
             config_files.insert("backup.sh", include_str!("cache/backup.sh").to_owned());
             keys.push(("backup-password", "backup-password"));
@@ -139,6 +160,7 @@ impl Cache for KubernetesCache {
             capability: Capability::Cache,
             name: &name,
             serves: BTreeMap::from([(PORT, "redis")]),
+            followers: Some(spec.replicas),
             volume: spec.persistence.then_some(spec.storage),
             storage_class: self.0.storage_class(spec.storage_class.as_ref()),
             holds: Holds::Rebuildable,
@@ -162,6 +184,7 @@ impl Cache for KubernetesCache {
             resources,
             &CacheOutputs {
                 host: format!("{name}.{}.svc", scope.namespace()),
+                read_host: (spec.replicas > 0).then(|| format!("{}.{}.svc", read_name(&name), scope.namespace())),
                 port: PORT,
                 credentials: Credentials {
                     location: scope.id("Secret", &credentials)?.label(),
@@ -185,11 +208,11 @@ impl KubernetesCache {
 
     fn check(&self, spec: &CacheSpec) -> Result<()> {
         let wrong = |kind, what: &str, help: &str| Err(Error::new(kind, what).with_help(help));
-        if spec.replicas > 0 {
+        if spec.replicas > MAX_REPLICAS {
             return wrong(
-                ErrorKind::Unsupported,
-                "a cache in a pod has no read replicas",
-                "leave replicas out, or place the cache on AWS",
+                ErrorKind::Invalid,
+                "a cache has at most 5 read replicas",
+                "lower its replicas",
             );
         }
         if spec.node_type.is_some() {
@@ -213,7 +236,7 @@ impl KubernetesCache {
             .map(|_| ())
     }
 
-    fn server(&self, spec: &CacheSpec) -> Result<Container> {
+    fn server(&self, spec: &CacheSpec, first: &str) -> Result<Container> {
         let name = server_name(spec.engine);
         let client = format!("{name}-cli");
         let server = format!("{name}-server");
@@ -224,6 +247,8 @@ impl KubernetesCache {
             ("CLIENT", client.as_str()),
             ("CONFIG", "/etc/redis/conf/redis.conf"),
             ("DATA", data.as_str()),
+            ("PRIMARY", first),
+            ("SCRATCH", "/tmp"),
             ("SECRETS", SECRETS),
             ("SERVER", server.as_str()),
         ];
@@ -282,6 +307,7 @@ fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, cop
         ),
         ("probe-password", password()),
         ("exporter-password", password()),
+        ("replica-password", password()),
         ("users.acl", derive(&users)),
         (
             "exporter.json",
@@ -291,6 +317,10 @@ fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, cop
     if copied {
         own.insert("backup-password", password());
     }
+    let mut dns = dns_names(scope, name);
+    let read = read_name(name);
+    let namespace = scope.namespace();
+    dns.extend([format!("{read}.{namespace}"), format!("{read}.{namespace}.svc"), read]);
     Ok(vec![
         scope.kept_secret(
             credentials,
@@ -301,7 +331,7 @@ fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, cop
             ]),
         )?,
         scope.kept_secret(internal, name, &own)?,
-        certificate(scope, name)?,
+        certificate_for(scope, name, dns)?,
     ])
 }
 
@@ -333,6 +363,7 @@ tls-cert-file /etc/redis/tls/tls.crt
 tls-key-file /etc/redis/tls/tls.key
 tls-ca-cert-file /etc/redis/tls/ca.crt
 tls-auth-clients no
+tls-replication yes
 tls-protocols \"TLSv1.2 TLSv1.3\"
 protected-mode yes
 aclfile /etc/redis/secret/users.acl

@@ -184,6 +184,7 @@ impl Database for KubernetesDatabase {
             capability: Capability::Database,
             name: &name,
             serves: BTreeMap::from([(PORT, "postgres")]),
+            followers: None,
             volume: Some(spec.storage),
             storage_class: self.0.storage_class(spec.storage_class.as_ref()),
             holds: Holds::Durable,

@@ -143,6 +143,7 @@ impl ObjectStore<'_> {
             capability: self.capability,
             name: self.name,
             serves,
+            followers: None,
             volume: Some(self.spec.capacity),
             storage_class: self.shared.storage_class(self.spec.storage_class.as_ref()),
             holds: Holds::Durable,

@@ -1,4 +1,5 @@
-//! One server with at most one volume, and Jobs that set it up: the shape that database, cache and storage share.
+//! One server with at most one volume, and Jobs that set it up: the shape that database, cache and storage share. A cache
+//! may have followers: further pods, each with a volume of its own, that copy the first.
 
 use crate::foundation;
 use crate::kubernetes::Shared;
@@ -27,6 +28,8 @@ pub(crate) struct Server<'a> {
     pub(crate) name: &'a str,
     /// Port of the Service -> name of the pod's port.
     pub(crate) serves: BTreeMap<u16, &'static str>,
+    /// Pods that follow the first, for a server that knows how to; its Service leads to the first pod alone then.
+    pub(crate) followers: Option<u32>,
     /// Size of its volume; absent: what it writes goes with its pod.
     pub(crate) volume: Option<Size>,
     pub(crate) storage_class: Option<&'a str>,
@@ -66,7 +69,13 @@ impl Server<'_> {
         let surfaces = with_surface(context, self.capability, surface);
         let ports = port_numbers(&surfaces, self.name);
         let in_jobs = self.jobs.iter().flat_map(|job| &job.containers);
-        let needs = Needs::of(self.containers.iter().chain(in_jobs), 1 + self.jobs.len(), self.volume);
+        let pods = 1 + self.followers.unwrap_or(0);
+        let in_pods = (0..pods).flat_map(|_| &self.containers);
+        let needs = Needs::of(
+            in_pods.chain(in_jobs),
+            pods as usize + self.jobs.len(),
+            self.volume.map(|size| Size::mib(size.as_mib() * u64::from(pods))),
+        );
         let mut resources = self.shared.own_foundation(self.capability, context)?;
         let mut first = limits::of_platform(self.scope, needs)?;
         let security = self.scope.under(Capability::Security.as_str());
@@ -105,9 +114,8 @@ impl Server<'_> {
             .map(|secret| secret.id.clone())
             .collect();
         first.extend(self.secrets);
-        let (service, headless) = services(self.scope, self.name, &self.serves, ports)?;
-        let headless_name = headless.id.name().base().to_owned();
-        first.extend([service, headless]);
+        let headless_name = headless_name(self.name);
+        first.extend(services(self.scope, self.name, self.followers, &self.serves, ports)?);
         first.push(self.scope.object(
             "PodDisruptionBudget.policy",
             self.name,
@@ -119,19 +127,23 @@ impl Server<'_> {
         let mut templates = Vec::new();
         if let Some(size) = self.volume {
             let spec = claim_spec(size, self.storage_class);
-            let mut claim = self
-                .scope
-                .annotated(
+            for ordinal in 0..=self.followers.unwrap_or(0) {
+                let mut claim = self.scope.annotated(
                     "PersistentVolumeClaim",
-                    &claim(self.name),
+                    &claim_of(self.name, ordinal),
                     self.name,
-                    BTreeMap::from([(format!("{DOMAIN}/data-format"), self.format)]),
+                    BTreeMap::from([(format!("{DOMAIN}/data-format"), self.format.clone())]),
                     json!({ "spec": spec }),
-                )?
-                .with_on_removal(OnRemoval::Retain)
-                .with_holds(self.holds);
-            claim.after.extend(limits.into_iter().chain(keys));
-            first.push(claim);
+                )?;
+                claim = if ordinal == 0 {
+                    claim.with_on_removal(OnRemoval::Retain).with_holds(self.holds)
+                } else {
+                    // A copy of the first, which goes with its pod.
+                    claim.with_holds(Holds::Nothing)
+                };
+                claim.after.extend(limits.iter().chain(&keys).cloned());
+                first.push(claim);
+            }
             templates.push(json!({
                 "apiVersion": "v1",
                 "kind": "PersistentVolumeClaim",
@@ -159,7 +171,7 @@ impl Server<'_> {
             self.name,
             self.name,
             json!({ "spec": {
-                "replicas": 1,
+                "replicas": 1 + self.followers.unwrap_or(0),
                 "serviceName": headless_name,
                 "revisionHistoryLimit": 5,
                 "podManagementPolicy": "OrderedReady",
@@ -230,7 +242,25 @@ pub(crate) fn selector(name: &str) -> Labels {
 
 /// The volume that the claim template of a server yields.
 pub(crate) fn claim(name: &str) -> String {
-    format!("{VOLUME}-{name}-0")
+    claim_of(name, 0)
+}
+
+fn claim_of(name: &str, ordinal: u32) -> String {
+    format!("{VOLUME}-{name}-{ordinal}")
+}
+
+fn headless_name(name: &str) -> String {
+    format!("{name}-headless")
+}
+
+/// The first pod of a server, as its namespace's others and clients elsewhere find it.
+pub(crate) fn first_pod(scope: &Scope<'_>, name: &str) -> String {
+    format!("{name}-0.{}.{}.svc", headless_name(name), scope.namespace())
+}
+
+/// The Service through which any pod of a server with followers is reached, the first included: for reading.
+pub(crate) fn read_name(name: &str) -> String {
+    format!("{name}-ro")
 }
 
 /// DNS names under which clients and sidecars reach a server. The first becomes the common name, which X.509
@@ -242,16 +272,21 @@ pub(crate) fn dns_names(scope: &Scope<'_>, name: &str) -> Vec<String> {
         format!("{name}.{namespace}"),
         format!("{name}.{namespace}.svc"),
         format!("{name}.{namespace}.svc.cluster.local"),
-        format!("{name}-0.{name}-headless.{namespace}.svc"),
+        first_pod(scope, name),
         "localhost".to_owned(),
     ]
 }
 
 /// A server's certificate and key. It holds nothing that cannot be made again.
 pub(crate) fn certificate(scope: &Scope<'_>, name: &str) -> Result<Resource> {
+    certificate_for(scope, name, dns_names(scope, name))
+}
+
+/// [`certificate`] for these DNS names.
+pub(crate) fn certificate_for(scope: &Scope<'_>, name: &str, dns: Vec<String>) -> Result<Resource> {
     let recipe = Recipe::Tls {
         authority: foundation::authority(scope.place(), scope.context())?.to_string(),
-        dns: dns_names(scope, name),
+        dns,
         days: CERTIFICATE_DAYS,
     };
     scope.remade_secret(&format!("{name}-tls"), name, &BTreeMap::from([("*", recipe)]))
@@ -283,9 +318,10 @@ pub(crate) fn service_account(scope: &Scope<'_>, name: &str) -> Result<Resource>
 fn services(
     scope: &Scope<'_>,
     name: &str,
+    followers: Option<u32>,
     serves: &BTreeMap<u16, &'static str>,
     ports: &BTreeMap<String, u16>,
-) -> Result<(Resource, Resource)> {
+) -> Result<Vec<Resource>> {
     let public: Vec<Value> = serves
         .iter()
         .map(|(port, target)| json!({ "name": target, "port": port, "targetPort": target, "protocol": "TCP" }))
@@ -294,17 +330,25 @@ fn services(
         .iter()
         .map(|(target, port)| json!({ "name": target, "port": port, "targetPort": target, "protocol": "TCP" }))
         .collect();
-    let service = json!({ "spec": { "type": "ClusterIP", "selector": selector(name), "ports": public } });
+    let service = |selector: Labels| json!({ "spec": { "type": "ClusterIP", "selector": selector, "ports": public } });
     let headless = json!({ "spec": {
         "type": "ClusterIP",
         "clusterIP": "None",
         "selector": selector(name),
         "ports": every,
     }});
-    Ok((
-        scope.object("Service", name, name, service)?,
-        scope.object("Service", &format!("{name}-headless"), name, headless)?,
-    ))
+    let mut first = selector(name);
+    if followers.is_some() {
+        first.insert("statefulset.kubernetes.io/pod-name".to_owned(), format!("{name}-0"));
+    }
+    let mut all = vec![
+        scope.object("Service", name, name, service(first))?,
+        scope.object("Service", &headless_name(name), name, headless)?,
+    ];
+    if followers.is_some_and(|followers| followers > 0) {
+        all.push(scope.object("Service", &read_name(name), name, service(selector(name)))?);
+    }
+    Ok(all)
 }
 
 fn claim_spec(size: Size, storage_class: Option<&str>) -> Value {

@@ -85,7 +85,7 @@ fn what_cannot_be_had_is_refused_before_any_call() {
             w.database.password_length = 8;
         }),
         ("too little memory", ErrorKind::Invalid, |w| w.database.memory = mib(64)),
-        ("read replicas", ErrorKind::Unsupported, |w| w.cache.replicas = 2),
+        ("a sixth read replica", ErrorKind::Invalid, |w| w.cache.replicas = 6),
         ("a node type", ErrorKind::Unsupported, |w| {
             w.cache.node_type = Some("cache.t4g.micro".to_owned());
         }),

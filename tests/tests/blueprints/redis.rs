@@ -31,6 +31,7 @@ impl Redis {
             ("probe-password", "probe-pw"),
             ("exporter-password", "exporter-pw"),
             ("backup-password", "backup-pw"),
+            ("replica-password", "replica-pw"),
         ];
         let users = derive(
             recipe("cache/redis-internal", "users.acl")["template"]
@@ -44,6 +45,7 @@ impl Redis {
         folder.write("secret/users.acl", &users, 0o440);
         folder.write("secret/probe-password", "probe-pw", 0o440);
         folder.write("secret/backup-password", "backup-pw", 0o440);
+        folder.write("secret/replica-password", "replica-pw", 0o440);
         folder.write("conf/start.sh", &script("cache/redis-config", "start.sh"), 0o444);
         folder.write("conf/probe.sh", &script("cache/redis-config", "probe.sh"), 0o444);
         if let Some(script) = config_map["backup.sh"].as_str() {
@@ -67,6 +69,8 @@ impl Redis {
             ("SERVER", "redis-server".to_owned()),
             ("SECRETS", folder.text("secret")),
             ("PORT", port.to_string()),
+            ("HOSTNAME", "redis-0".to_owned()),
+            ("SCRATCH", folder.folder("scratch")),
         ]);
         let libraries = programs.command("redis-server");
         if let Some((_, Some(value))) = libraries.get_envs().find(|(key, _)| *key == "LD_LIBRARY_PATH") {
@@ -75,9 +79,35 @@ impl Redis {
         Self { folder, port, env }
     }
 
+    /// Another pod of the same StatefulSet: keys and scripts as mounted there, files of its own.
+    fn replica(&self, ordinal: u32) -> Self {
+        let folder = Folder::new();
+        let port = free_port();
+        let config = std::fs::read_to_string(self.folder.path().join("conf/redis.conf"))
+            .unwrap()
+            .replace(&format!("tls-port {}", self.port), &format!("tls-port {port}"))
+            .replace(&self.folder.text("data"), &folder.folder("data"));
+        let mut env = self.env.clone();
+        env.extend([
+            ("CONFIG", folder.write("redis.conf", &config, 0o444)),
+            ("BACKUP", folder.folder("copy")),
+            ("DATA", folder.text("data/valkey")),
+            ("HOSTNAME", format!("redis-{ordinal}")),
+            ("PORT", port.to_string()),
+            ("PRIMARY", "127.0.0.1".to_owned()),
+            ("PRIMARY_PORT", self.port.to_string()),
+            ("SCRATCH", folder.folder("scratch")),
+        ]);
+        Self { folder, port, env }
+    }
+
+    fn starting(&self, scripts: &Self) -> Server {
+        let start = scripts.folder.text("conf/start.sh");
+        Server::start(command("/bin/sh", &[&start], &self.env), self.folder.path().join("log"))
+    }
+
     pub(crate) fn serving(&self) -> Server {
-        let start = self.folder.text("conf/start.sh");
-        let mut server = Server::start(command("/bin/sh", &[&start], &self.env), self.folder.path().join("log"));
+        let mut server = self.starting(self);
         server.wait("serve", || self.probe().status.success());
         server
     }
@@ -90,7 +120,7 @@ impl Redis {
         let mut env = self.env.clone();
         env.insert("REDISCLI_AUTH", password.to_owned());
         let port = self.port.to_string();
-        let ca = self.folder.text("tls/ca.crt");
+        let ca = self.env["CA"].clone();
         let mut arguments = vec![
             "-h",
             "127.0.0.1",
@@ -143,6 +173,8 @@ fn users_may_do_what_they_need_and_no_more() {
         ("exporter", "exporter-pw", &["DBSIZE"], "1"),
         ("exporter", "exporter-pw", &["GET", "k"], "NOPERM"),
         ("backup", "backup-pw", &["GET", "k"], "NOPERM"),
+        ("replica", "replica-pw", &["GET", "k"], "NOPERM"),
+        ("replica", "replica-pw", &["REPLICAOF", "NO", "ONE"], "NOPERM"),
         ("backup", "backup-pw", &["CONFIG", "GET", "maxmemory"], "NOPERM"),
         ("", "", &["PING"], "NOAUTH"),
         ("default", "app-pw", &["PING"], "NOAUTH"),
@@ -163,6 +195,64 @@ fn users_may_do_what_they_need_and_no_more() {
     let file: BTreeMap<String, String> = serde_json::from_str(&file).unwrap();
     assert_eq!(file["rediss://exporter@localhost:6379"], "exporter-pw");
     server.stop("-TERM");
+}
+
+/// A replica follows over TLS with a password of its own, is ready once it has the data, keeps serving it while the first
+/// is away, and takes no writes.
+#[test]
+fn replicas_follow_over_tls_and_serve_what_they_have() {
+    let first = Redis::new();
+    let mut primary = first.serving();
+    assert_eq!(first.cli("app", "app-pw", &["SET", "k", "v"]), "OK");
+
+    let second = first.replica(1);
+    let scripts = |script: &str, env: &BTreeMap<&'static str, String>| {
+        run("/bin/sh", &[&first.folder.text(&format!("conf/{script}"))], env)
+    };
+    let ready = |redis: &Redis| scripts("probe.sh", &redis.env).status.success();
+    let mut replica = second.starting(&first);
+    replica.wait("follow", || ready(&second));
+    assert_eq!(second.cli("app", "app-pw", &["GET", "k"]), "v");
+    let refused = second.cli("app", "app-pw", &["SET", "k", "w"]);
+    assert!(refused.starts_with("READONLY"), "{refused}");
+    let log = replica.log();
+    assert!(!log.contains("replica-pw"), "{log}");
+    let figures = first.cli("exporter", "exporter-pw", &["INFO", "replication"]);
+    assert!(figures.contains("connected_slaves:1"), "{figures}");
+
+    // What is read and written goes on as far as it can.
+    primary.stop("-TERM");
+    assert!(ready(&second), "{}", text(&scripts("probe.sh", &second.env)));
+    assert_eq!(second.cli("app", "app-pw", &["GET", "k"]), "v");
+    let mut primary = first.serving();
+    assert_eq!(first.cli("app", "app-pw", &["SET", "later", "w"]), "OK");
+    replica.wait("follow again", || second.cli("app", "app-pw", &["GET", "later"]) == "w");
+
+    // A backup copies the first alone.
+    let copied = scripts("backup.sh", &second.env);
+    assert!(
+        copied.status.success() && text(&copied).contains("replica"),
+        "{}",
+        text(&copied)
+    );
+    assert!(!second.folder.path().join("copy/dump.rdb").exists());
+
+    // Started again it has to follow anew before it is ready; with another password it never does.
+    replica.stop("-TERM");
+    let mut third = first.replica(2);
+    for secret in ["users.acl", "probe-password"] {
+        let kept = std::fs::read_to_string(first.folder.path().join("secret").join(secret)).unwrap();
+        third.folder.write(&format!("secret/{secret}"), &kept, 0o440);
+    }
+    third.folder.write("secret/replica-password", "wrong", 0o440);
+    third.env.insert("SECRETS", third.folder.text("secret"));
+    third.folder.write("scratch/followed", "", 0o644);
+    let mut stranger = third.starting(&first);
+    stranger.wait("answer", || {
+        text(&scripts("probe.sh", &third.env)).contains("does not follow yet")
+    });
+    stranger.stop("-TERM");
+    primary.stop("-TERM");
 }
 
 /// The probe tells a server that lives from one that does not, that is not ours, or that refuses it.

@@ -20,6 +20,7 @@ mod proxied;
 mod quotas;
 mod recorded;
 mod refusals;
+mod replicas;
 mod rights;
 mod shared;
 mod sharing;

@@ -2,6 +2,13 @@
 # Writes one consistent copy of the cache for the backup: a snapshot that the server itself makes.
 set -eu
 umask 077
+case "${HOSTNAME:-}" in
+  *-[1-9])
+    # Its volume is as good as the first one's, which is copied.
+    echo "a replica: the first server is copied" | tee "$BACKUP/replica"
+    exit 0
+    ;;
+esac
 ask() {
   REDISCLI_AUTH="$(cat "$SECRETS/backup-password")" "$CLIENT" -h "${HOST:-127.0.0.1}" -p "${PORT:-6379}" \
     --tls --cacert "$CA" --user backup --no-auth-warning "$@"
