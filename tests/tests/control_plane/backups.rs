@@ -1,6 +1,6 @@
 //! What the backup's blueprint asks of a real API server, and backups that nobody of the set made.
 
-use crate::shared::{KINDS, apply, kubectl, within};
+use crate::shared::{KINDS, apply, forget_velero, kubectl, within};
 use crate::stage::Stage;
 use platform_core::engine::{Action, PlanRequest};
 use platform_core::value::{Kind, Name};
@@ -172,13 +172,6 @@ async fn definitions_settle_and_backups_of_the_schedule_are_never_pruned() {
         .collect();
     assert_eq!(pruned, [format!("{name}-2")]);
 
-    let definitions: Vec<String> = first
-        .iter()
-        .filter(|one| one.id.kind().as_str().starts_with("CustomResourceDefinition"))
-        .map(|one| one.id.name().as_str().to_owned())
-        .collect();
-    let mut arguments = vec!["delete", "--wait=true", "crd"];
-    arguments.extend(definitions.iter().map(String::as_str));
-    kubectl(&arguments);
+    forget_velero();
     drop(more_kinds);
 }

@@ -113,3 +113,38 @@ pub(crate) fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> boo
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// The kinds that Velero brings, as far as the cluster has them.
+pub(crate) fn velero_definitions() -> Vec<String> {
+    let all = object("crd").unwrap();
+    let names = all["items"].as_array().unwrap().iter();
+    names
+        .filter_map(|one| one["metadata"]["name"].as_str())
+        .filter(|name| name.ends_with(".velero.io"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Takes Velero's kinds out of the cluster, for whoever counts its kinds next; the caller holds [`KINDS`].
+pub(crate) fn forget_velero() {
+    // A Restore waits for a Velero that is gone by now.
+    let restores = object("restores.velero.io --all-namespaces");
+    for restore in restores.iter().flat_map(|list| list["items"].as_array().unwrap()) {
+        let [space, name] = ["namespace", "name"].map(|key| restore["metadata"][key].as_str().unwrap());
+        let freed = r#"{"metadata":{"finalizers":null}}"#;
+        kubectl(&[
+            "patch",
+            "restores.velero.io",
+            name,
+            "-n",
+            space,
+            "--type=merge",
+            "-p",
+            freed,
+        ]);
+    }
+    let definitions = velero_definitions();
+    let mut arguments = vec!["delete", "--wait=true", "crd"];
+    arguments.extend(definitions.iter().map(String::as_str));
+    kubectl(&arguments);
+}

@@ -14,7 +14,7 @@ use serde_json::json;
 use xtask::proxy::{Fault, Rule};
 
 use crate::metrics::loopback;
-use crate::shared::{KINDS, control_plane, kubectl, object, proxied, within};
+use crate::shared::{KINDS, control_plane, forget_velero, kubectl, object, proxied, within};
 use ground::Ground;
 
 /// Drills that die, spread over the calls of one.
@@ -35,6 +35,7 @@ async fn backups_are_taken_drilled_and_restored_and_faults_are_named() {
     second.up().await;
 
     futures::future::join(Box::pin(life(first)), Box::pin(seeds::each_is_named(second))).await;
+    forget_velero();
     drop(more_kinds);
 }
 

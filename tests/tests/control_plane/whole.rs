@@ -13,7 +13,7 @@ use xtask::control_plane::CONTEXT;
 
 use crate::configured::{apply, platform_at, try_apply};
 use crate::rights::{given, writes};
-use crate::shared::{KINDS, api, control_plane, kubectl, object, prefix, proxied, within};
+use crate::shared::{KINDS, api, control_plane, forget_velero, object, prefix, proxied, velero_definitions, within};
 use crate::stage::{accepted, told};
 
 const EXAMPLE: &str = include_str!("../../../examples/config/local.yaml");
@@ -93,7 +93,11 @@ async fn all_six_capabilities_stand_settle_go_and_come_back() {
     assert!(kept.is_subset(&before) && kept.len() >= 3, "{kept:?} of {before:?}");
     let role = format!("clusterroles {prefix}monitoring-prometheus");
     assert!(object(&role).is_none(), "rights outlive what had them");
-    assert_eq!(definitions().len(), 13, "definitions stay when the platform goes");
+    assert_eq!(
+        velero_definitions().len(),
+        13,
+        "definitions stay when the platform goes"
+    );
     within(Duration::from_mins(1), "namespaces without data go", || {
         let all = object("namespaces").unwrap();
         let all = all["items"].as_array().unwrap().iter();
@@ -108,23 +112,8 @@ async fn all_six_capabilities_stand_settle_go_and_come_back() {
     assert_eq!(told(&platform.plan().await.unwrap()), Vec::<String>::new());
     velero.stop().await;
 
-    // For whoever counts the kinds of the cluster next.
-    let mut arguments = vec!["delete".to_owned(), "--wait=true".to_owned(), "crd".to_owned()];
-    arguments.extend(definitions());
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    kubectl(&arguments);
+    forget_velero();
     drop(more_kinds);
-}
-
-/// The kinds that Velero brings, as far as the cluster has them.
-fn definitions() -> Vec<String> {
-    let all = object("crd").unwrap();
-    let names = all["items"].as_array().unwrap().iter();
-    names
-        .filter_map(|one| one["metadata"]["name"].as_str())
-        .filter(|name| name.ends_with(".velero.io"))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// The first apply, as a user who has exactly the rights that the plan says it needs; when it began.
