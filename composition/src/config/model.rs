@@ -355,7 +355,7 @@ block! {
         /// approval.
         uses: Vec<Capability>;
         /// TCP ports on which its pods may connect to any address, in the cluster too where that lets them in, such as
-        /// [443]. Default: none. A new one needs an approval.
+        /// `[443]`. Default: none. A new one needs an approval.
         outside: Vec<u32>;
         /// TCP port on which Prometheus may read its pods' metrics. Default: none. A new one needs an approval.
         metrics: Option<u32>;
