@@ -1,7 +1,6 @@
 //! Applying: verifies by planning again, takes the lease, verifies once more, then runs the schedule.
 
 use super::approve::ApprovedPlan;
-use super::later::refuse;
 use super::lease::Leases;
 use super::plan::{Action, Plan, Step};
 use super::planner::Survey;
@@ -10,8 +9,7 @@ use super::report::{Outcome, Report};
 use super::schedule::Run;
 use super::{Approvals, Engine, Event};
 use crate::facts::Creation;
-use crate::provider::PlannedWrite;
-use crate::provider::Verb;
+use crate::provider::{Finding, PlannedWrite, Verb};
 use crate::resource::{Observation, Owner};
 use crate::value::{Digest, Place, PlaceIdentity, ResourceId, Timestamp};
 use crate::{Error, ErrorKind, Result};
@@ -284,6 +282,18 @@ impl Engine {
             }
         }
     }
+}
+
+/// An error from what a pre-flight found.
+pub(super) fn refuse(findings: &[Finding]) -> Result<()> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+    let helps: BTreeSet<&str> = findings.iter().map(|finding| finding.help.as_str()).collect();
+    Err(Error::new(ErrorKind::Forbidden, messages.join("; "))
+        .with_operation("pre-flight")
+        .with_help(helps.into_iter().collect::<Vec<_>>().join("; ")))
 }
 
 /// Open creates whose objects showed up, or that nobody wants any more, are open no longer.

@@ -1,9 +1,10 @@
 //! Places that another object makes: the contents of a cluster are planned together with it.
 
 use super::Engine;
+use super::apply::refuse;
 use super::plan::{Action, Cause, PlanRequest, Step};
 use crate::facts::KindFacts;
-use crate::provider::{Connect, Finding, Lease, PlannedWrite, Provider, Verb};
+use crate::provider::{Connect, Lease, PlannedWrite, Provider, Verb};
 use crate::resource::{Live, Observation, Owner, Resource, State};
 use crate::value::{Kind, Place, PlaceIdentity, ResourceId};
 use crate::{Error, ErrorKind, Result, Retry};
@@ -208,16 +209,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// An error from what a pre-flight found.
-pub(super) fn refuse(findings: &[Finding]) -> Result<()> {
-    if findings.is_empty() {
-        return Ok(());
-    }
-    let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
-    let helps: BTreeSet<&str> = findings.iter().map(|finding| finding.help.as_str()).collect();
-    Err(Error::new(ErrorKind::Forbidden, messages.join("; "))
-        .with_operation("pre-flight")
-        .with_help(helps.into_iter().collect::<Vec<_>>().join("; ")))
 }
