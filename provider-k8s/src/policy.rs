@@ -70,11 +70,8 @@ fn ingress(scope: &Scope<'_>, capability: Capability, workload: &Workload, surfa
                     .filter(|endpoint| endpoint.workload.as_ref() == Some(&workload.name))
                     .map(|endpoint| &endpoint.name)
                     .collect(),
-                Call::Scrapes => surfaces
-                    .scrapes()
-                    .filter(|scrape| scrape.workload == workload.name)
-                    .map(|scrape| &scrape.port)
-                    .chain(application_metrics(surfaces).filter_map(|(one, port)| (one == workload).then_some(port)))
+                Call::Scrapes => scraped(surfaces)
+                    .filter_map(|(one, port)| (one == workload).then_some(port))
                     .collect(),
                 _ => BTreeSet::new(),
             };
@@ -160,17 +157,9 @@ fn egress(
                 rules.insert(rule("to", &Value::Array(anywhere()), &[("TCP", *port)]));
             }
             Call::Scrapes => {
-                for scrape in surfaces.scrapes() {
-                    if let Some(callee) = surfaces.workload(&scrape.workload)
-                        && let Some(port) = callee.ports.get(&scrape.port)
-                    {
+                for (callee, port) in scraped(surfaces) {
+                    if let Some(port) = callee.ports.get(port) {
                         let to = peer(&callee.namespace, &callee.labels);
-                        rules.insert(rule("to", &to, &[("TCP", *port)]));
-                    }
-                }
-                for (application, port) in application_metrics(surfaces) {
-                    if let Some(port) = application.ports.get(port) {
-                        let to = peer(&application.namespace, &application.labels);
                         rules.insert(rule("to", &to, &[("TCP", *port)]));
                     }
                 }
@@ -192,12 +181,13 @@ fn endpoints(surfaces: &Surfaces, capability: Capability) -> impl Iterator<Item 
         .flat_map(|surface| &surface.endpoints)
 }
 
-/// The applications that Prometheus may read, and the name of the port.
-fn application_metrics(surfaces: &Surfaces) -> impl Iterator<Item = (&Workload, &String)> {
-    surfaces
-        .applications()
-        .iter()
-        .filter_map(|one| Some((one, one.ports.get_key_value(METRICS)?.0)))
+/// What Prometheus may read, applications included, and the name of the port.
+fn scraped(surfaces: &Surfaces) -> impl Iterator<Item = (&Workload, &String)> {
+    let stated = surfaces
+        .scrapes()
+        .filter_map(|scrape| Some((surfaces.workload(&scrape.workload)?, &scrape.port)));
+    let applications = surfaces.applications().iter();
+    stated.chain(applications.filter_map(|one| Some((one, one.ports.get_key_value(METRICS)?.0))))
 }
 
 fn block(cidr: &str) -> Value {
