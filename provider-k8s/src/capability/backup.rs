@@ -114,10 +114,7 @@ impl Backup for KubernetesBackup {
             Definitions::Existing => Vec::new(),
         };
         let definitions: BTreeSet<_> = resources.iter().map(|one| one.id.clone()).collect();
-        let own = match &spec.store {
-            BackupStore::Own { .. } => Some(OwnStore::new(&self.0, spec, context)?),
-            BackupStore::External { .. } => None,
-        };
+        let own = own_store(&self.0, spec, context)?;
         if let Some(store) = &own {
             // Retained: its removal would take the backups along.
             resources.push(foundation::namespace(
@@ -135,7 +132,7 @@ impl Backup for KubernetesBackup {
             .filter(|one| matches!(one.id.kind().as_str(), "StatefulSet.apps" | "Job.batch"))
             .map(|one| one.id.clone())
             .collect();
-        let target = target(&self.0, spec, context)?;
+        let target = location::Target::new(spec, context, own.as_ref().map(|store| store.object_store(&self.0)))?;
         let mut server = server::resources(&self.0, &scope, surface, &target)?;
         for one in &mut server {
             if matches!(one.id.kind().as_str(), "Deployment.apps" | "DaemonSet.apps") {
@@ -229,11 +226,15 @@ fn refuse(spec: &BackupSpec, context: &Context) -> Result<()> {
 
 /// Where the backups go.
 fn target(shared: &Shared, spec: &BackupSpec, context: &Context) -> Result<location::Target> {
-    let own = match &spec.store {
-        BackupStore::Own { .. } => Some(OwnStore::new(shared, spec, context)?),
-        BackupStore::External { .. } => None,
-    };
+    let own = own_store(shared, spec, context)?;
     location::Target::new(spec, context, own.as_ref().map(|store| store.object_store(shared)))
+}
+
+fn own_store<'a>(shared: &'a Shared, spec: &BackupSpec, context: &'a Context) -> Result<Option<OwnStore<'a>>> {
+    match &spec.store {
+        BackupStore::Own { .. } => OwnStore::new(shared, spec, context).map(Some),
+        BackupStore::External { .. } => Ok(None),
+    }
 }
 
 /// The platform's own backup store: an S3 server of its own, in a namespace of its own.
