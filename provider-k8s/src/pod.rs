@@ -87,13 +87,15 @@ impl Container {
         self.with("args", json!(args))
     }
 
-    /// Environment; an empty value is left out, as the API server does.
-    pub(crate) fn env(self, env: &BTreeMap<String, String>) -> Self {
-        let list: Vec<Value> = env
+    /// Environment, by name; an empty value is left out, as the API server does.
+    pub(crate) fn env(self, env: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Self {
+        let mut list: Vec<_> = env.into_iter().collect();
+        list.sort_by(|(one, _), (next, _)| one.as_ref().cmp(next.as_ref()));
+        let list = list
             .iter()
-            .map(|(name, value)| match value.as_str() {
-                "" => json!({ "name": name }),
-                value => json!({ "name": name, "value": value }),
+            .map(|(name, value)| match (name.as_ref(), value.as_ref()) {
+                (name, "") => json!({ "name": name }),
+                (name, value) => json!({ "name": name, "value": value }),
             })
             .collect();
         self.with("env", Value::Array(list))

@@ -257,11 +257,7 @@ impl KubernetesCache {
         Ok(Container::new("redis", image, Resources::server(500, spec.memory))
             // Past the image's entrypoint, which would want to be root.
             .command(["/bin/sh", "/etc/redis/conf/start.sh"])
-            .env(
-                &env.iter()
-                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                    .collect(),
-            )
+            .env(env)
             .ports(&BTreeMap::from([("redis".to_owned(), PORT)]))
             .probes(&probe, &probe, 600)
             .mount("data", "/data")

@@ -303,7 +303,7 @@ impl KubernetesDatabase {
             Container::new("postgres", image, Resources::server(spec.cpu_milli, spec.memory))
                 .command(["/bin/sh", "/etc/postgres/conf/start.sh"])
                 .args(["postgres", "-c", "config_file=/etc/postgres/conf/postgresql.conf"])
-                .env(&texts(&env))
+                .env(env)
                 .ports(&BTreeMap::from([("postgres".to_owned(), PORT)]))
                 .probes(&ready, &ready, startup_seconds)
                 .mount("data", volume)
@@ -334,7 +334,7 @@ impl KubernetesDatabase {
                 "--collector.stat_statements",
                 "--collector.postmaster",
             ])
-            .env(&texts(&env))
+            .env(env)
             .ports(&BTreeMap::from([("metrics".to_owned(), METRICS)]))
             .probes(&alive, &alive, 60)
             .mount_read_only("exporter", SECRETS)
@@ -375,7 +375,7 @@ impl KubernetesDatabase {
             containers: vec![
                 Container::new("roles", image, Resources::small())
                     .command(["/bin/sh", "/etc/postgres/scripts/roles.sh"])
-                    .env(&texts(&env))
+                    .env(env)
                     .mount("tmp", "/tmp")
                     .mount_read_only("scripts", "/etc/postgres/scripts")
                     .mount_read_only("secret", SECRETS)
@@ -409,13 +409,6 @@ fn literal(value: &str) -> Recipe {
     Recipe::Literal {
         value: value.to_owned(),
     }
-}
-
-fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
 }
 
 fn subject(what: &str, limit: u64, name: &str) -> AlarmSubject {

@@ -145,7 +145,7 @@ fn deployment(shared: &Shared, scope: &Scope<'_>, config_hash: &str) -> Result<R
         &format!("--repo-maintenance-job-configmap={UPKEEP_CONFIG}"),
         &format!("--metrics-address=:{METRICS}"),
     ])
-    .env(&texts(&env))
+    .env(env)
     .ports(&BTreeMap::from([("metrics".to_owned(), METRICS)]))
     .probes(&alive, &alive, 300)
     .mount_read_only("plugins", "/plugins")
@@ -198,7 +198,7 @@ fn daemon_set(shared: &Shared, scope: &Scope<'_>, config_hash: &str) -> Result<R
         "server",
         &format!("--node-agent-configmap={AGENT_CONFIG}"),
     ])
-    .env(&texts(&env))
+    .env(env)
     .ports(&BTreeMap::from([("metrics".to_owned(), METRICS)]))
     .probes(&alive, &alive, 300)
     .mount("scratch", "/scratch");
@@ -268,11 +268,4 @@ fn push(list: &mut Value, item: Value) {
     if let Some(list) = list.as_array_mut() {
         list.push(item);
     }
-}
-
-fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
 }

@@ -65,11 +65,7 @@ pub(super) fn container(site: &Site<'_>) -> Result<Container> {
         ("GF_PATHS_PROVISIONING", "/etc/grafana/provisioning"),
     ];
     Ok(Container::new("grafana", image, resources)
-        .env(
-            &env.iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
-        )
+        .env(env)
         .ports(&BTreeMap::from([("grafana".to_owned(), PORT)]))
         .probes(&get("/api/health", "grafana"), &get("/api/health", "grafana"), 300)
         .mount("data", "/var/lib/grafana")

@@ -61,11 +61,7 @@ pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys) -> Result<Job> {
                 Resources::client(),
             )
             .command(["/bin/sh", "/etc/store/scripts/setup.sh"])
-            .env(
-                &env.iter()
-                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                    .collect(),
-            )
+            .env(env)
             .mount("tmp", "/tmp")
             .mount_read_only("scripts", "/etc/store/scripts")
             .mount_read_only("buckets", BUCKETS)
