@@ -69,7 +69,7 @@ impl Server<'_> {
         let surfaces = with_surface(context, self.capability, surface);
         let ports = port_numbers(&surfaces, self.name);
         let in_jobs = self.jobs.iter().flat_map(|job| &job.containers);
-        let pods = 1 + self.followers.unwrap_or(0);
+        let pods = self.pods();
         let in_pods = (0..pods).flat_map(|_| &self.containers);
         let needs = Needs::of(
             in_pods.chain(in_jobs),
@@ -89,9 +89,14 @@ impl Server<'_> {
         Ok(resources)
     }
 
+    fn pods(&self) -> u32 {
+        1 + self.followers.unwrap_or(0)
+    }
+
     /// What there is for this server alone, with its pod's `ports`, behind `first`: limits and policies of its namespace.
     pub(crate) fn into_objects(self, ports: &BTreeMap<String, u16>, mut first: Vec<Resource>) -> Result<Vec<Resource>> {
         let mut resources = Vec::new();
+        let pods = self.pods();
         let limits: Vec<ResourceId> = first
             .iter()
             .filter(|one| matches!(one.id.kind().as_str(), "ResourceQuota" | "LimitRange"))
@@ -127,7 +132,7 @@ impl Server<'_> {
         let mut templates = Vec::new();
         if let Some(size) = self.volume {
             let spec = claim_spec(size, self.storage_class);
-            for ordinal in 0..=self.followers.unwrap_or(0) {
+            for ordinal in 0..pods {
                 let mut claim = self.scope.annotated(
                     "PersistentVolumeClaim",
                     &claim_of(self.name, ordinal),
@@ -171,7 +176,7 @@ impl Server<'_> {
             self.name,
             self.name,
             json!({ "spec": {
-                "replicas": 1 + self.followers.unwrap_or(0),
+                "replicas": pods,
                 "serviceName": headless_name,
                 "revisionHistoryLimit": 5,
                 "podManagementPolicy": "OrderedReady",
