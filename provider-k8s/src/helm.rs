@@ -9,10 +9,11 @@ use crate::error::Attempt;
 use crate::kind::KubeKind;
 use crate::provider::Inner;
 use crate::secret_write::wipe;
+use crate::set::Names;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use platform_core::{Error, ErrorKind, Result};
+use platform_core::{Error, ErrorKind, Live, Owner, Result};
 use serde_json::Value;
 use std::fmt;
 use std::io::Read as _;
@@ -26,6 +27,27 @@ pub(crate) const MARKS: [&str; 3] = [NAME, NAMESPACE, "helm.sh/resource-policy"]
 const RECORDS: [(&str, bool); 2] = [("secrets", true), ("configmaps", false)];
 /// No manifest is larger: records are limited to 1 MB, packed.
 const LARGEST: u64 = 64 << 20;
+
+/// Leaves an object that a release is marked to own, but looks after no more, to nobody; else why it may not be taken.
+///
+/// # Errors
+/// When the API cannot be asked.
+pub(crate) async fn let_go(
+    inner: &Inner,
+    names: &Names,
+    kind: &KubeKind,
+    object: &Value,
+    live: &mut Live,
+) -> Result<Option<Error>> {
+    let Some(release) = names.release(kind, object) else {
+        return Ok(None);
+    };
+    let refusal = release.refusal(inner, kind, object).await?;
+    if refusal.is_none() {
+        live.owner = Owner::Nobody;
+    }
+    Ok(refusal)
+}
 
 /// A release that an object says it is part of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +80,7 @@ impl Release {
     ///
     /// # Errors
     /// When the API cannot be asked.
-    pub(crate) async fn refusal(&self, inner: &Inner, kind: &KubeKind, object: &Value) -> Result<Option<Error>> {
+    async fn refusal(&self, inner: &Inner, kind: &KubeKind, object: &Value) -> Result<Option<Error>> {
         for (records, encoded_twice) in RECORDS {
             let folder = format!("/api/v1/namespaces/{}/{records}", self.namespace);
             let path = format!("{folder}?labelSelector=owner%3Dhelm,name%3D{}", self.name);

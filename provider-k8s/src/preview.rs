@@ -8,7 +8,7 @@ use crate::provider::Inner;
 use crate::set::MANAGER;
 use crate::shape;
 use crate::stamp::{self, Reader};
-use crate::{autoscaled, matcher};
+use crate::{autoscaled, helm, matcher};
 use http::Method;
 use platform_core::value::{Recipe, ResourceId, references};
 use platform_core::{Error, ErrorKind, Live, Observation, Owner, Preview, Resource, Result, State};
@@ -240,11 +240,8 @@ impl Asker<'_> {
         let mut live = self
             .reader
             .live(self.kind, &self.wish.id, &object, Some(&self.wish.desired));
-        if let Some(release) = self.seen.names.release(self.kind, &object) {
-            if let Some(why) = release.refusal(self.inner, self.kind, &object).await? {
-                return Ok(Preview::Refused { why });
-            }
-            live.owner = Owner::Nobody;
+        if let Some(why) = helm::let_go(self.inner, &self.seen.names, self.kind, &object, &mut live).await? {
+            return Ok(Preview::Refused { why });
         }
         let mut preview = if self.is_secret() || matches!(live.owner, Owner::Other(_)) {
             if self.is_secret() && live.owner == Owner::Nobody {

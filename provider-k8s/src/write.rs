@@ -231,11 +231,8 @@ impl Writer<'_> {
                     .error(verb, ErrorKind::Conflict, "it is being deleted")
                     .with_help("plan again when it is gone"));
             }
-            if let (true, Some(release)) = (adopt, self.names.release(self.kind, &there)) {
-                if let Some(why) = release.refusal(self.inner, self.kind, &there).await? {
-                    return Err(why);
-                }
-                now.owner = Owner::Nobody;
+            if adopt && let Some(why) = helm::let_go(self.inner, &self.names, self.kind, &there, &mut now).await? {
+                return Err(why);
             }
             match (&now.owner, adopt) {
                 (Owner::ThisSet, _) | (Owner::Nobody | Owner::Retained, true) => {}
