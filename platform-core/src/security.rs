@@ -217,7 +217,7 @@ pub struct AllowRule {
 }
 
 /// Limits of what a namespace may use.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaSpec {
     /// CPU limits in thousandths of a core.
     pub cpu_milli: Option<u32>,
@@ -230,8 +230,8 @@ pub struct QuotaSpec {
 }
 
 impl QuotaSpec {
-    /// This, and where it says nothing, `others`.
-    pub fn or(self, others: &Self) -> Self {
+    /// These, and where they say nothing, `others`.
+    pub fn or(self, others: Self) -> Self {
         Self {
             cpu_milli: self.cpu_milli.or(others.cpu_milli),
             memory: self.memory.or(others.memory),
@@ -268,6 +268,12 @@ impl ApplicationSpec {
             name: name.into(),
             ..Self::default()
         }
+    }
+    /// Whether a namespace of this name is the platform's own, or Kubernetes'.
+    pub fn is_taken(name: &str) -> bool {
+        Capability::ALL.iter().any(|one| one.as_str() == name)
+            || ["backup-store", "monitoring-node", "default"].contains(&name)
+            || name.starts_with("kube-")
     }
     /// Lets its pods use a capability.
     pub fn with_use(mut self, capability: Capability) -> Self {

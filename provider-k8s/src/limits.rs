@@ -65,20 +65,15 @@ impl Needs {
 pub(crate) fn of_platform(scope: &Scope<'_>, needs: Needs) -> Result<Vec<Resource>> {
     let scope = scope.under(Capability::Security.as_str());
     let security = &scope.context().security;
-    let QuotaSpec {
-        cpu_milli,
-        memory,
-        pods,
-        storage,
-    } = security.quotas.get(scope.base()).cloned().unwrap_or_default();
     let times = u64::from(security.quota_factor);
     let several = |size: Size| Size::mib(size.as_mib().saturating_mul(times));
-    let wanted = QuotaSpec {
-        cpu_milli: Some(cpu_milli.unwrap_or(needs.cpu_milli.saturating_mul(security.quota_factor))),
-        memory: Some(memory.unwrap_or(several(needs.memory))),
-        pods: Some(pods.unwrap_or(needs.pods.saturating_add(10))),
-        storage: storage.or(needs.storage.map(several)),
+    let roomy = QuotaSpec {
+        cpu_milli: Some(needs.cpu_milli.saturating_mul(security.quota_factor)),
+        memory: Some(several(needs.memory)),
+        pods: Some(needs.pods.saturating_add(10)),
+        storage: needs.storage.map(several),
     };
+    let wanted = security.quotas.get(scope.base()).copied().unwrap_or_default().or(roomy);
     if needs.pods > 0 {
         fits(scope.base(), &wanted, needs)?;
     }

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::Recipe;
 use platform_core::{
-    Blueprint, Capability, Context, Error, ErrorKind, Result, Security, SecurityFeatures, SecurityOutputs,
-    SecuritySpec, Surface,
+    ApplicationSpec, Blueprint, Capability, Context, Error, ErrorKind, Result, Security, SecurityFeatures,
+    SecurityOutputs, SecuritySpec, Surface,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -96,10 +96,7 @@ fn check(spec: &SecuritySpec) -> Result<()> {
     let mut names = BTreeSet::new();
     for application in &spec.applications {
         let name = application.name.as_str();
-        let taken = Capability::ALL.iter().any(|one| one.as_str() == name)
-            || ["backup-store", "monitoring-node", "default"].contains(&name)
-            || name.starts_with("kube-");
-        if !is_label(name) || taken || !names.insert(name) {
+        if !is_label(name) || ApplicationSpec::is_taken(name) || !names.insert(name) {
             return Err(Error::new(
                 ErrorKind::Invalid,
                 format!("{name:?} cannot be the namespace of an application"),

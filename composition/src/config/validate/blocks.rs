@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use platform_core::value::{gib, mib};
-use platform_core::{BackupSpec, CacheEngine, Capability};
+use platform_core::{ApplicationSpec, BackupSpec, CacheEngine, Capability};
 
 use super::syntax::{
     LABEL, NAME_HELP, aws_class, bucket_name, is_label, is_label_key, is_label_value, is_object_name, minimum, range,
@@ -16,7 +16,6 @@ use crate::config::model::{
     CustomStorage, DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
 };
 use crate::config::problem::Rule;
-use crate::config::words::CAPABILITIES;
 use crate::config::yaml::Node;
 
 /// What a connection of PostgreSQL needs, and the server itself.
@@ -375,13 +374,10 @@ fn supplied(name: &str, revision: u64, node: &Node, reader: &mut Reader) {
 impl ApplicationConfig {
     pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
         let name = self.name.as_str();
-        let taken = CAPABILITIES.contains(&name)
-            || ["backup-store", "monitoring-node", "default"].contains(&name)
-            || name.starts_with("kube-");
         if !is_label(name) || name.len() > LABEL {
             let message = format!("{name:?} is not a name of a namespace");
             reader.refuse_key(node, Rule::NameSyntax, "name", message, NAME_HELP);
-        } else if taken {
+        } else if ApplicationSpec::is_taken(name) {
             let message = format!("the namespace {name:?} is not for applications");
             reader.refuse_key(node, Rule::Application, "name", message, "write a name of its own");
         }

@@ -72,7 +72,7 @@ fn namespace(
         foundation::namespace(&scope, &application.name, level.as_str())?,
         // Kept with the namespace: what goes on running there must not find itself in the open.
         policy::default_deny(&scope)?.with_on_removal(OnRemoval::Retain),
-        limits::quota(&scope, &application.quota.clone().or(&spec.default_quota))?,
+        limits::quota(&scope, &application.quota.or(spec.default_quota))?,
     ];
     resources.extend(limits::containers(&scope, application.limits.or(spec.default_limits))?);
     resources.extend(policy::of_workloads(
