@@ -284,7 +284,6 @@ mod tests {
                 assert_eq!(world.ids(), after, "{side:?} call {n} of {calls}");
             }
         }
-        assert!(calls > 20, "{calls} calls are not a drill");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What several suites share.
 
 pub mod canary;
+pub mod client;
 pub mod cost;
 pub mod manifests;
 pub mod metrics;

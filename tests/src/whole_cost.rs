@@ -1,14 +1,13 @@
 //! What the whole local platform costs on an API server: the example config, all six capabilities.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use crate::client::client;
 use crate::cost::{Costs, Count, measured};
 use crate::manifests::manifest;
 use crate::velero::StandIn;
 use composition::Platform;
 use composition::config::PlatformConfig;
 use composition::kubernetes::{KubeProvider, Kubernetes};
-use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use platform_core::testing::World;
 use platform_core::value::{Place, SystemClock};
 use platform_core::{Provider, Resource};
@@ -85,13 +84,4 @@ pub fn whole(kubeconfig: &Path, admin: &Path, prefix: &str, count: Count<'_>) ->
         velero.stop().await;
         costs
     })
-}
-
-async fn client(kubeconfig: &Path) -> Client {
-    let file = Kubeconfig::read_from(kubeconfig).unwrap();
-    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-        .await
-        .unwrap();
-    config.proxy_url = None;
-    Client::try_from(config).unwrap()
 }

@@ -43,12 +43,7 @@ pub(crate) fn proxied(user: &User) -> (Proxy, PathBuf) {
 
 /// A client as admin, of the runtime that this is called in.
 pub(crate) async fn api() -> kube::Client {
-    let file = kube::config::Kubeconfig::read_from(control_plane().admin().kubeconfig()).expect("read the kubeconfig");
-    let mut config = kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
-        .await
-        .expect("use the kubeconfig");
-    config.proxy_url = None;
-    kube::Client::try_from(config).expect("make a client")
+    platform_tests::client::client(control_plane().admin().kubeconfig()).await
 }
 
 /// What a GET of this path is answered with; `None` for "not found".

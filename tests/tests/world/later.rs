@@ -1,6 +1,6 @@
 //! A cluster and what runs in it, in one plan: two worlds, the second of which comes to be with an object of the first.
 
-use crate::stage::{everything, kind_of, nothing};
+use crate::stage::{everything, kind_of, nothing, plan_and_apply};
 use async_trait::async_trait;
 use libtest_mimic::Trial;
 use platform_core::engine::{Action, Approvals, Engine, Event, Outcome, Plan, PlanRequest, Report};
@@ -145,12 +145,7 @@ impl Stage {
         request: &PlanRequest,
         consent: &dyn Fn(&Plan) -> Approvals,
     ) -> Driven<Result<Report>> {
-        let engine = self.process(faults);
-        let both = async {
-            let plan = engine.plan(request).await?;
-            engine.apply(&plan, &consent(&plan), &mut |_| {}).await
-        };
-        self.clock.drive_until(both, || faults.is_dead())
+        plan_and_apply(&self.clock, &self.process(faults), faults, request, consent)
     }
 
     fn settle(&self, request: &PlanRequest, consent: &dyn Fn(&Plan) -> Approvals) -> Report {

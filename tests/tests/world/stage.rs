@@ -24,6 +24,28 @@ pub(crate) struct Stage {
     processes: AtomicU32,
 }
 
+/// A process that plans, consents and applies, up to its end or its death.
+pub(crate) fn plan_and_apply(
+    clock: &ManualClock,
+    engine: &Engine,
+    faults: &Faults,
+    request: &PlanRequest,
+    consent: &dyn Fn(&Plan) -> Approvals,
+) -> Driven<Result<Report>> {
+    let both = async {
+        let plan = engine.plan(request).await?;
+        let told = std::env::var_os("WORLD_TRACE").is_some();
+        engine
+            .apply(&plan, &consent(&plan), &mut |event| {
+                if told {
+                    eprintln!("{:?} {event:?}", clock.elapsed());
+                }
+            })
+            .await
+    };
+    clock.drive_until(both, || faults.is_dead())
+}
+
 impl Stage {
     pub(crate) fn new() -> Self {
         Self::of(fixtures::place(), kinds::facts, fixtures::set())
@@ -83,19 +105,7 @@ impl Stage {
         request: &PlanRequest,
         consent: &dyn Fn(&Plan) -> Approvals,
     ) -> Driven<Result<Report>> {
-        let engine = self.process(faults);
-        let both = async {
-            let plan = engine.plan(request).await?;
-            let told = std::env::var_os("WORLD_TRACE").is_some();
-            engine
-                .apply(&plan, &consent(&plan), &mut |event| {
-                    if told {
-                        eprintln!("{:?} {event:?}", self.clock.elapsed());
-                    }
-                })
-                .await
-        };
-        self.clock.drive_until(both, || faults.is_dead())
+        plan_and_apply(&self.clock, &self.process(faults), faults, request, consent)
     }
 
     /// A run without faults; its failures are errors. Reads that lag may make a plan stale: then it is made again.
