@@ -64,8 +64,16 @@ async fn silent(ground: &Ground) {
             "--patch",
             &patch,
         ]);
-        // the controller leaves a pod that is not ready alone
-        kubectl(&["delete", "pod", "minio-0", "--wait=true", "--namespace", &space]);
+        // the controller leaves a pod that is not ready alone; one that was it may have taken already
+        kubectl(&[
+            "delete",
+            "pod",
+            "minio-0",
+            "--wait=true",
+            "--ignore-not-found",
+            "--namespace",
+            &space,
+        ]);
         within(Duration::from_secs(20), phase, || {
             let pod = object(&format!("pod minio-0 --namespace={space}")).unwrap_or_default();
             pod["status"]["phase"] == phase && pod["spec"]["nodeName"].is_string()
