@@ -114,7 +114,7 @@ async fn an_application_is_let_in_and_outlives_its_line() {
     try_apply(&back, &end, &accepted(&end)).await.unwrap();
     assert_eq!(there.iter().map(|words| uid(words)).collect::<Vec<_>>(), before);
     let home = format!("namespace {prefix}ml");
-    within(Duration::from_secs(20), "the home goes", || object(&home).is_none());
+    within(Duration::from_mins(1), "the home goes", || object(&home).is_none());
     kubectl(&["delete", "namespace", &space, "--wait=false"]);
 }
 

@@ -90,7 +90,7 @@ async fn definitions_settle_and_backups_of_the_schedule_are_never_pruned() {
         let namespace = namespace.clone();
         std::thread::spawn(move || {
             let patch = r#"{"status":{"phase":"Enabled"}}"#;
-            within(Duration::from_secs(20), "the schedule", || {
+            within(Duration::from_mins(1), "the schedule", || {
                 crate::shared::object(&format!("schedules.velero.io {name} --namespace={namespace}")).is_some()
             });
             kubectl(&[

@@ -131,6 +131,8 @@ impl Audience {
 
     /// Plans and applies.
     async fn apply(&mut self, platform: &Platform, destroy: bool) -> Result<Report, Error> {
+        // a place in the code that another test came to first, just as the log was made, would stay silent
+        tracing::callsite::rebuild_interest_cache();
         let planned = if destroy {
             platform.destroy_plan().await
         } else {
@@ -277,8 +279,8 @@ async fn live(audience: &mut Audience) {
         "--namespace",
         &space,
     ]);
-    within(Duration::from_secs(20), "the quota", || {
-        object(&format!("quota few --namespace {space}")).unwrap()["status"]["hard"].is_object()
+    within(Duration::from_mins(1), "the quota", || {
+        tried(&space).1.contains("exceeded quota")
     });
     refused(audience, &platform, "exceeded quota").await;
     kubectl(&["delete", "quota", "few", "--namespace", &space]);
@@ -359,19 +361,27 @@ fn telling(prefix: &str, space: &str, action: &str) {
             },
         }),
     ]);
-    within(Duration::from_secs(20), "the rule", || {
-        let space = format!("--namespace={space}");
-        let try_one = [
-            "create",
-            "secret",
-            "generic",
-            "tried",
-            "--from-literal=value=tried",
-            "--dry-run=server",
-            &space,
-        ];
-        let told = kubectl_as(control_plane().admin(), &try_one);
-        let told_so = String::from_utf8_lossy(&told.stderr).contains("it holds");
-        told_so && told.status.success() == (action == "Warn")
+    within(Duration::from_mins(1), "the rule", || {
+        let (made, said) = tried(space);
+        said.contains("it holds") && made == (action == "Warn")
     });
+}
+
+/// Whether a Secret could be made here, and what the server says to it.
+fn tried(space: &str) -> (bool, String) {
+    let space = format!("--namespace={space}");
+    let try_one = [
+        "create",
+        "secret",
+        "generic",
+        "tried",
+        "--from-literal=value=tried",
+        "--dry-run=server",
+        &space,
+    ];
+    let output = kubectl_as(control_plane().admin(), &try_one);
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }

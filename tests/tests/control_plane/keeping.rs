@@ -32,7 +32,7 @@ async fn destroy_keeps_data_and_the_next_apply_adopts_it() {
     assert_eq!(report.unseen, Vec::<String>::new());
     assert!(stage.live("statefulset", "db").is_none());
     let home = format!("namespace {}home", stage.prefix);
-    within(Duration::from_secs(20), "the home goes", || object(&home).is_none());
+    within(Duration::from_mins(1), "the home goes", || object(&home).is_none());
 
     let plan = stage.plan(wanted.clone()).await;
     let adopted: Vec<_> = told(&plan)

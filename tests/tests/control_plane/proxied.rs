@@ -65,7 +65,7 @@ fn watches_pass_and_time_is_added() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    within(Duration::from_secs(10), "an open watch", || {
+    within(Duration::from_mins(1), "an open watch", || {
         proxy
             .calls()
             .iter()

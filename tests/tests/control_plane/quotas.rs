@@ -32,7 +32,7 @@ async fn filled() -> Stage {
     let stage = Stage::new().await;
     stage.apply(wanted(&stage, "2Gi", "2Gi")).await;
     // Until the quota's controller has seen it, a new quota limits nothing.
-    within(Duration::from_secs(30), "the quota counts the volume", || {
+    within(Duration::from_mins(1), "the quota counts the volume", || {
         stage
             .live("resourcequota", "quota")
             .is_some_and(|quota| quota["status"]["used"]["requests.storage"] == "2Gi")

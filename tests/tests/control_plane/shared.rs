@@ -1,6 +1,7 @@
 //! What the suites of this binary share.
 
 use std::{
+    io::Write as _,
     path::PathBuf,
     process::{Command, Output},
     sync::{
@@ -16,12 +17,37 @@ use xtask::{
     proxy::{Proxy, Upstream},
 };
 
+/// No test takes a tenth of this; all of them together take five minutes.
+const ALL: Duration = Duration::from_mins(20);
+/// For one command of kubectl that waits for something to go.
+const KUBECTL: &str = "120";
+
 /// The control plane of this binary, started by whoever asks first. It ends with the process.
 pub(crate) fn control_plane() -> &'static ControlPlane {
     static PLANE: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
     // a failure is kept too: trying again would cost every test its minute
-    let plane = PLANE.get_or_init(|| ControlPlane::start(&Options::default()).map_err(|error| format!("{error:#}")));
+    let plane = PLANE.get_or_init(|| {
+        fail_soon();
+        ControlPlane::start(&Options::default()).map_err(|error| format!("{error:#}"))
+    });
     plane.as_ref().expect("start the control plane")
+}
+
+/// Tells of a failure when it happens, past what the harness holds back until all is over, and ends a binary that hangs.
+fn fail_soon() {
+    let harness = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |why| {
+        let thread = std::thread::current();
+        let line = format!("\n{}: {why}\n", thread.name().unwrap_or("a task"));
+        // there is nobody to tell that telling failed
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        harness(why);
+    }));
+    std::thread::spawn(|| {
+        std::thread::sleep(ALL);
+        let _ = std::io::stderr().write_all(format!("\nsome tests did not end within {ALL:?}\n").as_bytes());
+        std::process::exit(101);
+    });
 }
 
 /// A prefix for every namespace and cluster-wide name of one test: `t1-` and so on. Nothing waits for their removal.
@@ -58,10 +84,12 @@ pub(crate) async fn get(api: &kube::Client, path: &str) -> Option<Value> {
 
 /// Runs kubectl as `user`, without anything of the machine's.
 pub(crate) fn kubectl_as(user: &User, arguments: &[&str]) -> Output {
-    let mut command = Command::new(control_plane().kubectl());
+    let mut command = Command::new("/usr/bin/timeout");
     command
         .env_clear()
         .env("HOME", control_plane().folder())
+        .arg(KUBECTL)
+        .arg(control_plane().kubectl())
         .arg("--kubeconfig")
         .arg(user.kubeconfig())
         .args(arguments);
@@ -72,7 +100,11 @@ pub(crate) fn kubectl_as(user: &User, arguments: &[&str]) -> Output {
 pub(crate) fn kubectl(arguments: &[&str]) -> String {
     let output = kubectl_as(control_plane().admin(), arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "kubectl {arguments:?}: {errors}");
+    let status = output.status;
+    assert!(
+        status.success(),
+        "kubectl {arguments:?}: {status} (124: took {KUBECTL} s): {errors}"
+    );
     String::from_utf8(output.stdout).expect("kubectl prints UTF-8")
 }
 

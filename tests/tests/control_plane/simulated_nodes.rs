@@ -84,7 +84,7 @@ fn workloads_come_up_and_volumes_grow() {
     let ready = |words: &str, pointer: &str, expected: Value| {
         let words = format!("{words} --namespace {space}");
         // about a second on an idle machine
-        within(Duration::from_secs(20), &words, || {
+        within(Duration::from_mins(1), &words, || {
             object(&words).is_some_and(|object| object.pointer(pointer) == Some(&expected))
         });
     };
@@ -119,7 +119,7 @@ fn workloads_come_up_and_volumes_grow() {
 
     let uid = pod["metadata"]["uid"].clone();
     kubectl(&["delete", "pod", "database-0", "--namespace", &space, "--wait=false"]);
-    within(Duration::from_secs(20), "another database-0", || {
+    within(Duration::from_mins(1), "another database-0", || {
         object(&format!("pod database-0 --namespace {space}")).is_some_and(|pod| pod["metadata"]["uid"] != uid)
     });
 }

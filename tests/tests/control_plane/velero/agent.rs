@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::shared::{api, get};
+use crate::shared::api;
 
 /// What becomes of the volumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,9 @@ async fn play(namespace: String, copies: Arc<Mutex<Copies>>) {
     let folder = format!("/apis/velero.io/v1/namespaces/{namespace}");
     loop {
         for kind in ["podvolumebackups", "podvolumerestores"] {
-            let listed = get(&api, &format!("{folder}/{kind}")).await.unwrap_or_default();
+            let list = http::Request::get(format!("{folder}/{kind}")).body(Vec::new()).unwrap();
+            // not there yet, or the server is busy with new kinds: another look follows
+            let listed = api.request::<Value>(list).await.unwrap_or_default();
             for one in listed["items"].as_array().into_iter().flatten() {
                 let phase = one["status"]["phase"].as_str().unwrap_or_default();
                 if matches!(phase, "Completed" | "Failed" | "Canceled") {

@@ -74,7 +74,7 @@ async fn silent(ground: &Ground) {
             "--namespace",
             &space,
         ]);
-        within(Duration::from_secs(20), phase, || {
+        within(Duration::from_mins(1), phase, || {
             let pod = object(&format!("pod minio-0 --namespace={space}")).unwrap_or_default();
             pod["status"]["phase"] == phase && pod["spec"]["nodeName"].is_string()
         });
