@@ -1,7 +1,9 @@
 //! The one place that changes the user's objects: exclusive create, apply under a lock, release, delete.
 
 mod removal;
+mod tries;
 
+use self::tries::Tries;
 use crate::client::{APPLY, Answer, Call, JSON, JSON_PATCH};
 use crate::error::Attempt;
 use crate::kind::KubeKind;
@@ -16,8 +18,6 @@ use platform_core::{Error, ErrorKind, FieldChange, Live, Owner, Resolved, Resour
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Rounds of one write whose object's status keeps moving.
-const ROUNDS: u32 = 6;
 /// How long an orphaning delete may take.
 const ORPHANED: Duration = Duration::from_secs(30);
 
@@ -103,12 +103,17 @@ impl Writer<'_> {
     }
 
     pub(crate) fn live(&self, object: &Value, wish: Option<&Resource>) -> Live {
+        self.live_as(object, wish.map(|wish| &wish.desired))
+    }
+
+    /// The object in the shape of a wish, or of what it was seen as.
+    fn live_as(&self, object: &Value, shape: Option<&Value>) -> Live {
         let reader = Reader {
             place: &self.inner.place,
             names: &self.names,
             now: self.inner.api.clock().now(),
         };
-        reader.live(self.kind, self.id, object, wish.map(|wish| &wish.desired))
+        reader.live(self.kind, self.id, object, shape)
     }
 
     pub(crate) fn is_secret(&self) -> bool {
@@ -208,9 +213,8 @@ impl Writer<'_> {
 
     async fn update(&self, wish: &Resolved, seen: &Live, adopt: bool) -> Result<Live> {
         let verb = if adopt { "adopt" } else { "update" };
-        let mut round = 0;
+        let mut tries = Tries::new(self.inner.api.clock());
         loop {
-            round += 1;
             let Some(there) = self.read().await? else {
                 return Err(self
                     .error(verb, ErrorKind::Conflict, "it is gone")
@@ -245,15 +249,8 @@ impl Writer<'_> {
             if now.version != seen.version
                 && (now.view != seen.view || now.written_from != seen.written_from || now.owner != seen.owner)
             {
-                let who: Vec<&str> = now.touched.iter().map(|(_, actor)| actor.name.as_str()).collect();
-                let by = if who.is_empty() {
-                    String::new()
-                } else {
-                    format!(" by {}", who.join(", "))
-                };
-                return Err(self
-                    .error(verb, ErrorKind::Conflict, format!("it was changed since the plan{by}"))
-                    .with_help("plan again"));
+                let why = format!("it was changed since the plan{}", changed_by(&now));
+                return Err(self.error(verb, ErrorKind::Conflict, why).with_help("plan again"));
             }
             let outcome = if self.is_secret() {
                 secret_write::update(self, wish, &there, adopt).await
@@ -262,12 +259,11 @@ impl Writer<'_> {
             } else {
                 self.apply(wish, &there, adopt).await
             };
-            match outcome {
-                Err(why)
-                    if why.kind() == ErrorKind::Conflict
-                        && why.message().contains("the object has been modified")
-                        && round < ROUNDS => {}
-                outcome => return outcome,
+            let moved = |why: &Error| {
+                why.kind() == ErrorKind::Conflict && why.message().contains("the object has been modified")
+            };
+            if !outcome.as_ref().is_err_and(moved) || !tries.again().await {
+                return outcome;
             }
         }
     }
@@ -368,6 +364,18 @@ impl Writer<'_> {
             clock.sleep(Duration::from_millis(50)).await;
         }
         self.create(wish).await
+    }
+}
+
+/// ` by kubectl-edit`: who last wrote fields that were looked at; nothing if nobody else did.
+fn changed_by(now: &Live) -> String {
+    let mut who: Vec<&str> = now.touched.iter().map(|(_, actor)| actor.name.as_str()).collect();
+    who.sort_unstable();
+    who.dedup();
+    if who.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", who.join(", "))
     }
 }
 

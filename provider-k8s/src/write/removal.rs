@@ -1,18 +1,20 @@
 //! Letting go of objects, and deleting them.
 
-use super::{ROUNDS, Writer};
+use super::tries::Tries;
+use super::{Writer, changed_by};
 use crate::client::{Answer, Call, JSON, MERGE};
 use crate::error::Attempt;
 use crate::secret_write;
 use crate::set::{PART_OF, RETAINED_FROM, SET, never_member};
 use crate::strangers::strangers;
 use http::Method;
-use platform_core::{ErrorKind, Live, Owner, Result};
+use platform_core::{Error, ErrorKind, Live, Owner, Result};
 use serde_json::{Value, json};
 
 impl Writer<'_> {
     pub(super) async fn release(&self, seen: &Live) -> Result<Option<Live>> {
-        for _ in 0..ROUNDS {
+        let mut tries = Tries::new(self.inner.api.clock());
+        loop {
             let Some(there) = self.read().await? else {
                 return Ok(None);
             };
@@ -38,7 +40,10 @@ impl Writer<'_> {
             }});
             let answer = self.send(Method::PATCH, "", MERGE, &body, "release").await?;
             if answer.status == 409 {
-                continue;
+                if tries.again().await {
+                    continue;
+                }
+                return Err(self.restless("release"));
             }
             let mut object = answer.ok()?;
             if self.is_secret() {
@@ -46,9 +51,6 @@ impl Writer<'_> {
             }
             return Ok(Some(self.live(&object, None)));
         }
-        Err(self
-            .error("release", ErrorKind::Conflict, "it keeps changing")
-            .with_help("run again"))
     }
 
     pub(super) async fn delete(&self, seen: &Live) -> Result<Option<Live>> {
@@ -56,7 +58,8 @@ impl Writer<'_> {
             return Err(self.error("delete", ErrorKind::Internal, "the permit does not allow a delete"));
         }
         let mut version = seen.version.clone();
-        for _ in 0..ROUNDS {
+        let mut tries = Tries::new(self.inner.api.clock());
+        loop {
             if let Some(version) = version.take() {
                 let answer = self.delete_exactly(seen, &version).await?;
                 match (answer.status, answer.message()) {
@@ -69,38 +72,44 @@ impl Writer<'_> {
                     (409, text) if text.contains("ResourceVersion in the precondition") => {}
                     _ => return Ok(self.deleted(answer.ok()?)),
                 }
+                if !tries.again().await {
+                    return Err(self.restless("delete"));
+                }
             }
-            // Its status moved, or more: whose is it now, and does it still hold what the plan said?
             let Some(there) = self.read().await? else {
                 return Ok(None);
             };
-            let now = self.live(&there, None);
-            if now.uid != seen.uid {
-                return Err(self
-                    .error("delete", ErrorKind::Conflict, "it is another object now")
-                    .with_help("plan again"));
-            }
-            if there["metadata"]["deletionTimestamp"].is_string() {
+            let now = self.live_as(&there, Some(&seen.view));
+            if there["metadata"]["deletionTimestamp"].is_string() && now.uid == seen.uid {
                 return Ok(Some(now));
             }
-            match &now.owner {
-                Owner::ThisSet | Owner::Retained => {}
-                owner => return Err(self.foreign("delete", owner)),
-            }
-            if now.holds != seen.holds || now.on_removal != seen.on_removal {
-                return Err(self
-                    .error(
-                        "delete",
-                        ErrorKind::Conflict,
-                        "its protection was changed since the plan",
-                    )
-                    .with_help("plan again"));
-            }
+            self.is_as_planned(&now, seen)?;
             version = now.version;
         }
-        Err(self
-            .error("delete", ErrorKind::Conflict, "it keeps changing")
-            .with_help("run again"))
+    }
+
+    /// Refuses unless only the status moved: whose an object is, what it holds and what it says are what was to go.
+    fn is_as_planned(&self, now: &Live, seen: &Live) -> Result<()> {
+        let refused = |why: String| Err(self.error("delete", ErrorKind::Conflict, why).with_help("plan again"));
+        if now.uid != seen.uid {
+            return refused("it is another object now".to_owned());
+        }
+        match &now.owner {
+            Owner::ThisSet | Owner::Retained => {}
+            owner => return Err(self.foreign("delete", owner)),
+        }
+        if now.holds != seen.holds || now.on_removal != seen.on_removal || now.owner != seen.owner {
+            return refused("its protection was changed since the plan".to_owned());
+        }
+        if now.view != seen.view || now.written_from != seen.written_from {
+            return refused(format!("it was changed since the plan{}", changed_by(now)));
+        }
+        Ok(())
+    }
+
+    fn restless(&self, verb: &str) -> Error {
+        self.error(verb, ErrorKind::Conflict, "it keeps changing")
+            .with_help("find out who writes it all the time, then run again")
     }
 
     async fn delete_exactly(&self, seen: &Live, version: &str) -> Result<Answer> {

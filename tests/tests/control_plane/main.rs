@@ -21,6 +21,7 @@ mod quotas;
 mod recorded;
 mod refusals;
 mod replicas;
+mod restless;
 mod rights;
 mod shared;
 mod sharing;
