@@ -37,8 +37,9 @@ pub use load::Layers;
 pub use model::{
     AlertsConfig, AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu,
     CredentialsConfig, CustomStorage, DatabaseConfig, DefinitionsFrom, DigestPolicy, EmailConfig, ImagesConfig,
-    InvalidCpu, LimitConfig, MonitoringConfig, PeerConfig, PlatformConfig, ProviderName, QuotaConfig, ReceiverConfig,
-    SecurityConfig, SlackConfig, StorageConfig, StorageFlavour, SuppliedConfig, TlsIssuer,
+    InvalidCpu, LimitConfig, MonitoringConfig, PeerConfig, PeopleConfig, PlatformConfig, ProviderName, QuotaConfig,
+    ReceiverConfig, SecurityConfig, SlackConfig, StorageConfig, StorageFlavour, SubjectsConfig, SuppliedConfig,
+    TlsIssuer,
 };
 pub use problem::{ConfigErrors, Problem, Rule};
 pub use schema::schema;

@@ -2,13 +2,14 @@
 
 use crate::config::{
     AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig,
-    DatabaseConfig, DefinitionsFrom, LimitConfig, MonitoringConfig, PlatformConfig, QuotaConfig, ReceiverConfig,
-    SecurityConfig, StorageConfig,
+    DatabaseConfig, DefinitionsFrom, LimitConfig, MonitoringConfig, PeopleConfig, PlatformConfig, QuotaConfig,
+    ReceiverConfig, SecurityConfig, StorageConfig, SubjectsConfig,
 };
 use platform_core::value::Supplied;
 use platform_core::{
     AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Channel, Context,
-    DatabaseSpec, Definitions, LimitSpec, MonitoringSpec, QuotaSpec, Receiver, SecuritySpec, StorageSpec,
+    DatabaseSpec, Definitions, LimitSpec, MonitoringSpec, PeopleSpec, QuotaSpec, Receiver, SecuritySpec, StorageSpec,
+    Subjects,
 };
 
 /// What a config asks for, capability by capability; an absent one is not wanted.
@@ -191,6 +192,7 @@ fn security(name: &str, block: &SecurityConfig) -> SecuritySpec {
         .collect();
     spec.default_quota = quota(&block.default_quota);
     spec.applications = block.applications.iter().map(application).collect();
+    spec.people = block.people.as_ref().map(people).unwrap_or_default();
     for secret in &block.secrets {
         let supplied = Supplied {
             supplied: secret.supplied.clone(),
@@ -261,6 +263,20 @@ fn application(block: &ApplicationConfig) -> ApplicationSpec {
     spec
 }
 
+fn people(block: &PeopleConfig) -> PeopleSpec {
+    let who = |block: &Option<SubjectsConfig>| block.as_ref().map(subjects).unwrap_or_default();
+    PeopleSpec::default()
+        .with_viewers(who(&block.viewers))
+        .with_operators(who(&block.operators))
+}
+
+fn subjects(block: &SubjectsConfig) -> Subjects {
+    let mut subjects = Subjects::default();
+    subjects.groups = block.groups.iter().cloned().collect();
+    subjects.users = block.users.iter().cloned().collect();
+    subjects
+}
+
 fn limits(block: &LimitConfig) -> LimitSpec {
     LimitSpec {
         cpu_milli: block.cpu.map(crate::config::Cpu::milli),
@@ -286,8 +302,8 @@ mod tests {
     use crate::config::PlatformConfig;
     use platform_core::value::{Percent, Size, Span, Supplied};
     use platform_core::{
-        BackupStore, CacheEngine, Capability, Channel, Definitions, Environment, LimitSpec, PodSecurity, Receiver,
-        Severity,
+        BackupStore, CacheEngine, Capability, Channel, Definitions, Environment, LimitSpec, PeopleSpec, PodSecurity,
+        Receiver, Severity, Subjects,
     };
     use std::collections::BTreeMap;
 
@@ -332,6 +348,9 @@ security:
       metrics: 8080
       quota: { pods: 9 }
       limits: { memory: 96Mi }
+  people:
+    viewers: { groups: [ml-team], users: [ann@example.com] }
+    operators: { groups: [ml-oncall], users: [bob] }
   limits: { cache: { cpu: 200m, memory: 96Mi, max_cpu: 2, max_memory: 1Gi } }
   default_limits: { cpu: 300m, memory: 128Mi, max_cpu: 3, max_memory: 3Gi }
   secrets: [{ name: smtp, supplied: vault-smtp, revision: 3 }]
@@ -403,6 +422,11 @@ backup:
             (application.quota.pods, application.limits.memory),
             (Some(9), Some(Size::mib(96)))
         );
+        let who = |group: &str, user: &str| Subjects::default().with_group(group).with_user(user);
+        let people = PeopleSpec::default()
+            .with_viewers(who("ml-team", "ann@example.com"))
+            .with_operators(who("ml-oncall", "bob"));
+        assert_eq!(security.people, people);
         let quota = &security.quotas["database"];
         assert_eq!((quota.cpu_milli, quota.pods), (Some(4000), Some(20)));
         assert_eq!(

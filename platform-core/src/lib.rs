@@ -38,8 +38,8 @@ pub use provider::{
 };
 pub use resource::{Actor, Holds, Live, Notes, Observation, OnRemoval, OpenCreate, Owner, Resolved, Resource, State};
 pub use security::{
-    AllowRule, ApplicationSpec, LimitSpec, PodSecurity, QuotaSpec, Security, SecurityFeatures, SecurityOutputs,
-    SecuritySpec,
+    AllowRule, ApplicationSpec, LimitSpec, PeopleSpec, PodSecurity, QuotaSpec, Security, SecurityFeatures,
+    SecurityOutputs, SecuritySpec, Subjects,
 };
 pub use storage::{BucketSpec, Storage, StorageFeatures, StorageOutputs, StorageSpec};
 pub use surface::{

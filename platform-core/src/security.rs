@@ -126,6 +126,8 @@ pub struct SecuritySpec {
     pub default_quota: QuotaSpec,
     /// Namespaces for applications that use the platform.
     pub applications: Vec<ApplicationSpec>,
+    /// Who else, logged in as themselves, may look into the platform's namespaces.
+    pub people: PeopleSpec,
     /// Secrets that the caller supplies, by the name they get.
     pub secrets: BTreeMap<String, Supplied>,
 }
@@ -147,6 +149,7 @@ impl Default for SecuritySpec {
             limits: BTreeMap::new(),
             default_quota: QuotaSpec::default(),
             applications: Vec::new(),
+            people: PeopleSpec::default(),
             secrets: BTreeMap::new(),
         }
     }
@@ -195,6 +198,11 @@ impl SecuritySpec {
     /// Makes a namespace for an application.
     pub fn with_application(mut self, application: ApplicationSpec) -> Self {
         self.applications.push(application);
+        self
+    }
+    /// Gives people rights.
+    pub fn with_people(mut self, people: PeopleSpec) -> Self {
+        self.people = people;
         self
     }
     /// Adds a supplied secret.
@@ -282,6 +290,69 @@ impl ApplicationSpec {
     }
 }
 
+/// Which rights people have in the platform's namespaces, those of applications among them. None of them reads a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PeopleSpec {
+    /// They see what there is and what state it is in, but no logs.
+    pub viewers: Subjects,
+    /// They see what viewers see and logs, reach ports of pods, and have pods made anew. They change nothing else, and run
+    /// nothing in a container.
+    pub operators: Subjects,
+}
+
+impl PeopleSpec {
+    /// Sets the viewers.
+    pub fn with_viewers(mut self, viewers: Subjects) -> Self {
+        self.viewers = viewers;
+        self
+    }
+    /// Sets the operators.
+    pub fn with_operators(mut self, operators: Subjects) -> Self {
+        self.operators = operators;
+        self
+    }
+    /// Why rights cannot be given to a group or user of this name, if they cannot.
+    pub fn misfit(name: &str) -> Option<&'static str> {
+        if name.trim().is_empty() || name.trim() != name || name.contains(char::is_control) {
+            Some("is nobody's name")
+        } else if name.starts_with("system:") {
+            Some("is one of the cluster's own, not of people")
+        } else if name.contains('*') {
+            Some("is no pattern: it would mean somebody of just that name")
+        } else {
+            None
+        }
+    }
+}
+
+/// Groups and users, by the names that the place's login gives them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Subjects {
+    /// Groups.
+    pub groups: BTreeSet<String>,
+    /// Users.
+    pub users: BTreeSet<String>,
+}
+
+impl Subjects {
+    /// Adds a group.
+    pub fn with_group(mut self, name: impl Into<String>) -> Self {
+        self.groups.insert(name.into());
+        self
+    }
+    /// Adds a user.
+    pub fn with_user(mut self, name: impl Into<String>) -> Self {
+        self.users.insert(name.into());
+        self
+    }
+    /// Whether it is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.users.is_empty()
+    }
+}
+
 /// Limits of the containers of a namespace, each on its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitSpec {
@@ -315,6 +386,8 @@ pub struct SecurityFeatures {
     pub network_policies: bool,
     /// Rotation of generated credentials.
     pub rotation: bool,
+    /// Rights of people.
+    pub people: bool,
 }
 
 /// What was put in force.

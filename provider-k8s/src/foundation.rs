@@ -1,7 +1,7 @@
 //! What the capabilities share: namespaces, the certificate authority, default-deny.
 
 use crate::object::{Scope, with_metadata};
-use crate::policy;
+use crate::{people, policy};
 use platform_core::value::{Place, Recipe, ResourceId};
 use platform_core::{Capability, Context, OnRemoval, Resource, Result};
 use serde_json::json;
@@ -38,6 +38,7 @@ pub(crate) fn resources(place: &Place, wanted: &BTreeSet<Capability>, context: &
         };
         resources.push(namespace(&scope, capability.as_str(), level)?);
         resources.push(policy::default_deny(&scope)?);
+        resources.extend(people::rights(&scope)?);
     }
     if !namespaces.is_empty() {
         let scope = shared(place, context)?.under(COMPONENT);

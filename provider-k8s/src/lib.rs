@@ -18,6 +18,7 @@ mod matcher;
 mod object;
 mod observe;
 mod parent;
+mod people;
 mod pod;
 mod policy;
 mod preflight;

@@ -5,8 +5,8 @@ use platform_core::testing::{ManualClock, World};
 use platform_core::value::{Percent, Place, Recipe, Span, Supplied, gib, mib};
 use platform_core::{
     AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheEngine, CacheSpec, Capability, Channel,
-    Context, DatabaseSpec, Definitions, Environment, LimitSpec, MonitoringSpec, PodSecurity, QuotaSpec, Receiver,
-    Resource, Result, SecuritySpec, Severity, Stack, StorageSpec,
+    Context, DatabaseSpec, Definitions, Environment, LimitSpec, MonitoringSpec, PeopleSpec, PodSecurity, QuotaSpec,
+    Receiver, Resource, Result, SecuritySpec, Severity, Stack, StorageSpec, Subjects,
 };
 use provider_k8s::{ImageOptions, Kubernetes, KubernetesOptions};
 use serde_json::{Value, json};
@@ -114,6 +114,11 @@ impl Wanted {
                     .with_use(Capability::Storage),
             )
             .with_application(batch())
+            .with_people(
+                PeopleSpec::default()
+                    .with_viewers(Subjects::default().with_group("ml-team").with_user("ann@example.com"))
+                    .with_operators(Subjects::default().with_group("ml-oncall")),
+            )
             .with_secret(
                 "model-registry",
                 Supplied {

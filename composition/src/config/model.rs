@@ -291,6 +291,9 @@ block! {
         /// and 20Gi of volumes for local; 4, 8Gi, 50, 50Gi for dev; 8, 16Gi, 50, 100Gi for staging; 16, 32Gi, 100, 200Gi
         /// for prod. Changes in place.
         default_quota: QuotaConfig;
+        /// Who, logged in as themselves, may look into the platform's namespaces, those of applications among them. Default:
+        /// nobody.
+        people: Option<PeopleConfig>;
         /// Who signs certificates inside the cluster: `own`, an authority that the platform makes. Default: own.
         tls: TlsIssuer = TlsIssuer::Own;
         /// Secrets that the caller supplies through a `SecretSource`. Default: none.
@@ -363,6 +366,24 @@ block! {
         quota: Option<QuotaConfig>;
         /// What each container in it may use. Default: `default_limits`, limit by limit. Counts for pods yet to be made.
         limits: Option<LimitConfig>;
+    }
+
+    /// Rights of people in each namespace of the platform. Neither role reads Secrets, runs something in a container or
+    /// changes a setting.
+    PeopleConfig {
+        /// They read everything but Secrets and logs. Default: nobody. Another one needs an approval.
+        viewers: Option<SubjectsConfig>;
+        /// They read what viewers read and logs, forward ports, and delete or evict pods, so that they are made anew.
+        /// Default: nobody. Another one needs an approval.
+        operators: Option<SubjectsConfig>;
+    }
+
+    /// Groups and users, by the names that the cluster's login gives them, at least one.
+    SubjectsConfig {
+        /// Groups. Default: none.
+        groups: Vec<String>;
+        /// Users. Default: none.
+        users: Vec<String>;
     }
 
     /// Lets pods of a namespace connect to capabilities.

@@ -114,6 +114,8 @@ rules! {
     Allow = "allow",
     /// The namespace of an application is somebody else's, or uses what it cannot.
     Application = "application",
+    /// Rights are for nobody, for somebody twice, or for the cluster's own.
+    People = "people",
     /// A quota is for nothing, or too small for what it is to hold.
     Quota = "quota",
     /// A Pod Security Standard is too weak.

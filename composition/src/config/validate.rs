@@ -2,6 +2,7 @@
 
 mod blocks;
 mod monitoring;
+mod people;
 mod syntax;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -125,6 +125,7 @@ impl Backup for KubernetesBackup {
             resources.push(crate::policy::default_deny(
                 &store.scope.under(Capability::Security.as_str()),
             )?);
+            resources.extend(crate::people::rights(&store.scope)?);
             resources.extend(store.object_store(&self.0).into_resources(surface.clone())?);
         }
         let store_ready: Vec<_> = resources

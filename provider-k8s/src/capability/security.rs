@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::Recipe;
 use platform_core::{
-    ApplicationSpec, Blueprint, Capability, Context, Error, ErrorKind, Result, Security, SecurityFeatures,
+    ApplicationSpec, Blueprint, Capability, Context, Error, ErrorKind, PeopleSpec, Result, Security, SecurityFeatures,
     SecurityOutputs, SecuritySpec, Surface,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,7 @@ impl Security for KubernetesSecurity {
     fn features(&self) -> SecurityFeatures {
         let mut features = SecurityFeatures::default();
         features.network_policies = true;
+        features.people = true;
         features
     }
 
@@ -113,6 +114,7 @@ fn check(spec: &SecuritySpec) -> Result<()> {
             }
         }
     }
+    check_people(&spec.people)?;
     for rule in &spec.allow {
         if !is_label(&rule.namespace) {
             return Err(Error::new(
@@ -120,6 +122,28 @@ fn check(spec: &SecuritySpec) -> Result<()> {
                 format!("{:?} cannot be the name of a namespace", rule.namespace),
             )
             .with_help("write the namespace that may connect"));
+        }
+    }
+    Ok(())
+}
+
+fn check_people(people: &PeopleSpec) -> Result<()> {
+    let (viewers, operators) = (&people.viewers, &people.operators);
+    for (kind, viewers, operators) in [
+        ("group", &viewers.groups, &operators.groups),
+        ("user", &viewers.users, &operators.users),
+    ] {
+        let refuse = |name: &str, why: &str, help: &str| {
+            Err(Error::new(ErrorKind::Invalid, format!("the {kind} {name:?} {why}")).with_help(help))
+        };
+        for name in viewers.iter().chain(operators) {
+            if let Some(why) = PeopleSpec::misfit(name) {
+                return refuse(name, why, "name groups and users as the cluster's login does");
+            }
+        }
+        if let Some(both) = viewers.intersection(operators).next() {
+            let help = "leave it among the operators alone: they see all that viewers see";
+            return refuse(both, "is viewer and operator", help);
         }
     }
     Ok(())

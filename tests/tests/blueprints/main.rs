@@ -9,6 +9,7 @@ mod judges;
 mod limits;
 mod manifests;
 mod monitoring;
+mod people;
 mod pods;
 mod policies;
 mod postgres;

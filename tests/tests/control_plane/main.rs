@@ -16,6 +16,7 @@ mod kills;
 mod metrics;
 mod monitoring;
 mod neighbours;
+mod people;
 mod proxied;
 mod quotas;
 mod recorded;

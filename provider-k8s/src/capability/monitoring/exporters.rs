@@ -4,10 +4,9 @@
 
 use super::servers::{Site, TOKEN, get};
 use super::stateless::Stateless;
-use crate::foundation;
 use crate::object::Scope;
 use crate::pod::{Container, Resources, node_volume, token_volume};
-use crate::policy;
+use crate::{foundation, people, policy};
 use platform_core::value::{ResourceId, Size};
 use platform_core::{Capability, Resource, Result, Surfaces};
 use serde_json::{Value, json};
@@ -157,6 +156,7 @@ pub(super) fn node_resources(site: &Site<'_>, name: &str, surfaces: &Surfaces) -
             }}}),
         )?,
     ];
+    resources.extend(people::rights(&scope)?);
     resources.extend(policy::of_workloads(
         &security,
         Capability::Monitoring,

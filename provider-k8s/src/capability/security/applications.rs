@@ -3,7 +3,7 @@
 use crate::capability::stateful::service_account;
 use crate::kubernetes::Shared;
 use crate::object::{Scope, namespace_of};
-use crate::{foundation, limits, policy};
+use crate::{foundation, limits, people, policy};
 use platform_core::value::Recipe;
 use platform_core::{
     ApplicationSpec, Call, Capability, Context, Error, ErrorKind, OnRemoval, Resource, Result, SecuritySpec, Workload,
@@ -81,6 +81,7 @@ fn namespace(
         &context.surfaces,
         &shared.options,
     )?);
+    resources.extend(people::rights(&scope)?);
     resources.push(service_account(&scope, ACCOUNT)?);
     if !application.uses.is_empty() {
         resources.push(foundation::certificate_of_authority(
