@@ -2,8 +2,10 @@
 
 use std::{
     env, fmt,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -49,6 +51,35 @@ struct Suite {
     filter: &'static [&'static str],
     part: Part,
     peers: &'static [Peer],
+    /// it waits more than it works, so the others run beside it
+    waits: bool,
+}
+
+impl Suite {
+    fn command(&self) -> Command {
+        // the same packages and so the same features as in the build: nothing is built again
+        let mut command = cargo(&["test", "--workspace", "--test", self.binary, "--"]);
+        command.args(self.filter);
+        command
+    }
+
+    /// Runs it beside another and then shows what it printed; its name, its time, and the failure if there was one.
+    fn run_quietly(&self) -> (&'static str, Duration, Option<String>) {
+        let began = Instant::now();
+        let failure = match self.command().output() {
+            Ok(output) => {
+                let mut all = io::stderr().lock();
+                // who cannot be told is not helped by an error
+                let _ = writeln!(all, "\n=== {} ran beside it", self.name);
+                let _ = all
+                    .write_all(&output.stdout)
+                    .and_then(|()| all.write_all(&output.stderr));
+                (!output.status.success()).then(|| output.status.to_string())
+            }
+            Err(why) => Some(format!("start cargo: {why}")),
+        };
+        (self.name, began.elapsed(), failure)
+    }
 }
 
 /// What is not named here needs no peer and is a unit test.
@@ -56,9 +87,10 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "real control plane",
         binary: "control_plane",
-        filter: &[],
+        filter: &["--test-threads", "5"],
         part: Part::Integration,
         peers: &[Peer::ControlPlane, Peer::Exporters, Peer::Velero],
+        waits: true,
     },
     Suite {
         name: "AWS provider on emulators",
@@ -66,6 +98,7 @@ const SUITES: &[Suite] = &[
         filter: &[],
         part: Part::Integration,
         peers: &[Peer::Python(Python::Aws)],
+        waits: false,
     },
     Suite {
         name: "blueprints",
@@ -84,6 +117,7 @@ const SUITES: &[Suite] = &[
         ],
         part: Part::Unit,
         peers: &[],
+        waits: false,
     },
     Suite {
         name: "scripts on real servers",
@@ -100,6 +134,7 @@ const SUITES: &[Suite] = &[
             Peer::Debian(Debian::PostgresExporter),
             Peer::Debian(Debian::RedisExporter),
         ],
+        waits: false,
     },
     Suite {
         name: "judges of the blueprints",
@@ -111,6 +146,7 @@ const SUITES: &[Suite] = &[
             Peer::Debian(Debian::Prometheus),
             Peer::Debian(Debian::Alertmanager),
         ],
+        waits: false,
     },
 ];
 
@@ -130,7 +166,7 @@ const AMBIENT: [&str; 8] = [
 pub(crate) fn run(parts: &[Part]) -> Result<()> {
     let asked = |part: Part| parts.is_empty() || parts.contains(&part);
     let binaries = test_binaries()?;
-    let mut stages = Stages::default();
+    let mut stages = Stages::begin();
     if asked(Part::Lint) {
         stages.cargo("format", &["fmt", "--all", "--check"]);
         stages.cargo(
@@ -158,19 +194,27 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
             &["test", "--workspace", "--bench", "engine", "--", "--short"],
         );
     }
-    for suite in suites.into_iter().filter(|_| built) {
-        let ready = suite
-            .peers
-            .iter()
-            .all(|peer| stages.run(&format!("peer {peer}"), || peer.ready()));
-        if ready {
-            // the same packages and so the same features as in the build: nothing is built again
-            let mut command = vec!["test", "--workspace", "--test", suite.binary, "--"];
-            command.extend(suite.filter);
-            stages.cargo(suite.name, &command);
+    let suites = suites.into_iter().filter(|_| built);
+    let ready = suites.filter(|suite| {
+        let mut peers = suite.peers.iter();
+        peers.all(|peer| stages.run(&format!("peer {peer}"), || peer.ready()))
+    });
+    let (shown, beside): (Vec<&Suite>, Vec<&Suite>) = ready.partition(|suite| suite.waits);
+    thread::scope(|scope| {
+        let beside = scope.spawn(|| beside.into_iter().map(Suite::run_quietly).collect::<Vec<_>>());
+        for suite in shown {
+            stages.run(suite.name, || succeed(&mut suite.command()));
         }
-    }
-    if asked(Part::Security) && stages.run("peer cargo-deny", || peer::cargo_deny().map(|_| ())) {
+        match beside.join() {
+            Ok(ended) => ended.into_iter().for_each(|(name, time, failure)| {
+                stages.end(name, time, failure);
+            }),
+            Err(_) => {
+                stages.end("suites beside it", Duration::ZERO, Some("panicked".to_owned()));
+            }
+        }
+    });
+    if asked(Part::Security) && stages.run("peer cargo-deny", || deny_ready()) {
         stages.dependencies();
     }
     if asked(Part::Lint) {
@@ -197,7 +241,7 @@ pub(crate) fn rewrite_schema() -> Result<()> {
 
 /// Prints the figures: an optimised build of the engine by size, then beside kubectl on the real control plane.
 pub(crate) fn bench() -> Result<()> {
-    let mut stages = Stages::default();
+    let mut stages = Stages::begin();
     for (name, bench) in [("engine", "engine"), ("beside kubectl", "control_plane")] {
         stages.cargo(name, &["bench", "--package", "platform-tests", "--bench", bench]);
     }
@@ -206,11 +250,11 @@ pub(crate) fn bench() -> Result<()> {
 
 /// Makes every peer ready, for work without a network later.
 pub(crate) fn make_peers_ready() -> Result<()> {
-    let mut stages = Stages::default();
+    let mut stages = Stages::begin();
     for peer in SUITES.iter().flat_map(|suite| suite.peers) {
         stages.run(&format!("peer {peer}"), || peer.ready());
     }
-    stages.run("peer cargo-deny", || peer::cargo_deny().map(|_| ()));
+    stages.run("peer cargo-deny", || deny_ready());
     stages.close()
 }
 
@@ -279,13 +323,27 @@ impl Peer {
     }
 }
 
+/// The tool, and the sources that it looks at: those of other platforms too, which no build here needs.
+fn deny_ready() -> Result<()> {
+    succeed(&mut cargo(&["fetch", "--locked", "--quiet"]))?;
+    peer::cargo_deny().map(|_| ())
+}
+
 /// The stages so far: what, how long, and the failure if there was one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stages {
+    began: Instant,
     done: Vec<(String, Duration, Option<String>)>,
 }
 
 impl Stages {
+    fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            done: Vec::new(),
+        }
+    }
+
     fn run(&mut self, name: &str, stage: impl FnOnce() -> Result<()>) -> bool {
         if self
             .done
@@ -297,7 +355,10 @@ impl Stages {
         eprintln!("\n=== {name}");
         let began = Instant::now();
         let failure = stage().err().map(|error| format!("{error:#}"));
-        let time = began.elapsed();
+        self.end(name, began.elapsed(), failure)
+    }
+
+    fn end(&mut self, name: &str, time: Duration, failure: Option<String>) -> bool {
         match &failure {
             None => eprintln!("=== {name}: ok, {:.1} s", time.as_secs_f64()),
             Some(failure) => eprintln!("=== {name}: FAILED after {:.1} s: {failure}", time.as_secs_f64()),
@@ -333,8 +394,7 @@ impl Stages {
             let mark = if failure.is_some() { "   FAILED" } else { "" };
             eprintln!("{:>8.1}  {name}{mark}", time.as_secs_f64());
         }
-        let total: Duration = self.done.iter().map(|(_, time, _)| *time).sum();
-        eprintln!("{:>8.1}  in all", total.as_secs_f64());
+        eprintln!("{:>8.1}  in all", self.began.elapsed().as_secs_f64());
         let failed: Vec<&str> = self
             .done
             .iter()
