@@ -27,6 +27,9 @@ pub struct KindFacts {
     pub usually: Duration,
     /// What to do where another set has made the object already; empty: what helps with any kind.
     pub taken: &'static str,
+    /// What goes with its objects beside themselves when a config no longer asks for one: a schedule of backups protects
+    /// data that stays. Not asked about when the whole set goes.
+    pub removal: Option<Risk>,
     /// Outputs that its live objects have.
     pub outputs: &'static [&'static str],
     /// Facts of fields; a field without an entry changes in place, compares exactly and risks nothing.

@@ -130,7 +130,7 @@ impl Engine {
         if request.only.is_none() {
             for seen in observations.values() {
                 for live in seen.extra.values().filter(|live| live.owner == Owner::ThisSet) {
-                    steps.push(removal(live, self.facts(&live.id)?));
+                    steps.push(removal(live, self.facts(&live.id)?, request.resources.is_empty()));
                 }
             }
         }

@@ -20,6 +20,7 @@ const PLAIN: KindFacts = KindFacts {
     patience: Duration::from_mins(1),
     usually: Duration::ZERO,
     taken: "",
+    removal: None,
     outputs: &[],
     fields: &[],
     calls: Calls {

@@ -45,6 +45,7 @@ static FACTS: KindFacts = KindFacts {
     patience: Duration::from_mins(1),
     usually: Duration::from_secs(1),
     taken: "",
+    removal: None,
     outputs: &["arn", "name"],
     fields: &[
         Field::new("data.*.$secret.supplied"),

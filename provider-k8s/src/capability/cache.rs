@@ -293,7 +293,7 @@ fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, cop
     if copied {
         users.push_str(BACKUP_USER);
     }
-    let mut own = BTreeMap::from([
+    let own = BTreeMap::from([
         (
             "app-password",
             Recipe::Copy {
@@ -304,15 +304,14 @@ fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, cop
         ("probe-password", password()),
         ("exporter-password", password()),
         ("replica-password", password()),
+        // Also without backups: taken away with them, it would pass for the loss of a password that opens data.
+        ("backup-password", password()),
         ("users.acl", derive(&users)),
         (
             "exporter.json",
             derive(r#"{"rediss://exporter@localhost:6379":"{exporter-password}"}"#),
         ),
     ]);
-    if copied {
-        own.insert("backup-password", password());
-    }
     let mut dns = dns_names(scope, name);
     let read = read_name(name);
     let namespace = scope.namespace();

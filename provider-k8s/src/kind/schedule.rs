@@ -12,6 +12,7 @@ pub(super) static KIND: KubeKind = KubeKind {
         rank: 87,
         patience: Duration::from_mins(2),
         usually: Duration::from_secs(1),
+        removal: Some(Risk::LowersProtection),
         fields: &[
             // `spec.template.ttl` as an amount: days until a backup goes.
             Field::new("metadata.annotations.\"mlplat.dev/retention-hours\"")

@@ -7,9 +7,9 @@ use composition::Platform;
 use composition::config::PlatformConfig;
 use composition::kubernetes::Kubernetes;
 use libtest_mimic::Trial;
-use platform_core::Risk;
 use platform_core::engine::{Action, Approvals, Plan, PlanRequest};
 use platform_core::value::{Place, ResourceId, SetId};
+use platform_core::{ErrorKind, Risk};
 use std::sync::Arc;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -58,6 +58,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             another_major_version,
         ),
         crate::trial("platform::what_does_not_fit_is_shown_in_the_file", what_does_not_fit),
+        crate::trial("platform::backups_end_with_an_approval", backups_end_with_an_approval),
     ]
 }
 
@@ -207,6 +208,65 @@ fn another_major_version() {
     stage.settle(&request(EXAMPLE), &other_peers).unwrap();
     assert_eq!(stage.world.data(&volume).as_ref(), Some(&row));
     assert_eq!(stage.secrets().remove(&password), Some(before));
+}
+
+/// Who takes the block out is asked once, before the first write; who ends the platform is not asked about it at all.
+fn backups_end_with_an_approval() {
+    const BACKUP: &str = "backup: { schedule: \"0 3 * * 0\", retention: 8d, scope: [database, cache, storage] }";
+    let stage = empty().restored(&standing());
+    let without = request(&edited(&[UNWATCHED, (BACKUP, "")]));
+    let plan = stage.plan(&without).unwrap();
+    // The pods' hooks go too, which is a restart that a laptop doesn't ask about.
+    let asked: Vec<_> = plan
+        .demands()
+        .iter()
+        .filter(|demand| !demand.optional && plan.policy.risks.contains(&demand.risk))
+        .map(|demand| (demand.resource.to_string(), demand.risk, demand.action))
+        .collect();
+    let schedule = "k8s/main:Schedule.velero.io/backup/ml-platform";
+    assert_eq!(asked, [(schedule.to_owned(), Risk::LowersProtection, Action::Delete)]);
+    let writes = stage.world.writes();
+    let refused = stage.apply(&plan, &Approvals::none());
+    let why = refused.unwrap_err();
+    assert_eq!(why.kind(), ErrorKind::Unapproved);
+    assert!(
+        why.help()
+            .unwrap()
+            .contains("--approve lowers-protection:Schedule/backup/ml-platform@"),
+        "{why:?}"
+    );
+    assert_eq!(stage.world.writes(), writes, "a refused run wrote");
+    // Another object's consent is none for this one.
+    assert_eq!(
+        plan.demands()
+            .accept(&[Risk::Exposes, Risk::Irreversible], "test", "")
+            .iter()
+            .count(),
+        0
+    );
+
+    let consent = plan
+        .demands()
+        .accept(&[Risk::LowersProtection], "test", "backed up elsewhere");
+    assert!(stage.apply(&plan, &consent).unwrap().is_success());
+    assert!(!stage.world.ids().iter().any(|id| id.to_string() == schedule));
+    assert!(stage.plan(&without).unwrap().is_empty());
+    let password = "k8s/main:Secret/backup/velero-repo-credentials".parse().unwrap();
+    assert!(stage.world.ids().contains(&password), "what opens old backups stays");
+
+    // It ends with everything else, and is gone with nobody being asked when somebody took it away by hand.
+    let stage = empty().restored(&standing());
+    let end = stage.plan(&PlanRequest::destroy(set())).unwrap();
+    assert!(end.demands().iter().all(|demand| demand.optional), "{}", end.display());
+    assert!(stage.world.remove(&schedule.parse().unwrap()));
+    assert!(
+        stage
+            .plan(&without)
+            .unwrap()
+            .demands()
+            .iter()
+            .all(|demand| demand.optional || demand.risk == Risk::Downtime)
+    );
 }
 
 /// Only the provider knows what its pods need; the config is still what the refusal points at.

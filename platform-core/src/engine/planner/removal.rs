@@ -6,14 +6,15 @@ use crate::resource::{Holds, Live, Observation, OnRemoval, Owner, State};
 use crate::value::{Place, ResourceId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What happens to an object of the set that nobody wants any more. Pure.
-pub(super) fn removal(live: &Live, facts: &'static KindFacts) -> Step {
+/// What happens to an object of the set that nobody wants any more; `ends` when nobody wants anything of it. Pure.
+pub(super) fn removal(live: &Live, facts: &'static KindFacts, ends: bool) -> Step {
     let holds = live.holds.unwrap_or(facts.holds);
     let deleting = matches!(live.state, State::Deleting { .. });
     let snapshot = live.on_removal == OnRemoval::Snapshot;
     let keep = !deleting && (live.on_removal == OnRemoval::Retain || holds == Holds::Durable) && !snapshot;
     // The snapshot keeps the data; the running instance does not come back.
     let risky = snapshot && holds == Holds::Durable && !deleting;
+    let unguarded = facts.removal.filter(|_| !ends && !deleting);
     Step {
         id: live.id.clone(),
         component: live.component.clone(),
@@ -22,7 +23,11 @@ pub(super) fn removal(live: &Live, facts: &'static KindFacts) -> Step {
         uid: Some(live.uid.clone()),
         holds,
         changes: Vec::new(),
-        risks: risky.then_some(Risk::Irreversible).into_iter().collect(),
+        risks: risky
+            .then_some(Risk::Irreversible)
+            .into_iter()
+            .chain(unguarded)
+            .collect(),
         deletable: keep && holds != Holds::Nothing,
         ready: false,
         unverified: None,

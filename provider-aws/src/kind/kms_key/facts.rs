@@ -19,6 +19,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
     patience: Duration::from_mins(2),
     usually: Duration::from_secs(2),
     taken: "",
+    removal: None,
     outputs: &["arn", "key_id", "alias"],
     fields: &[
         Field::new("multi_region").changes(FieldChange::Never),

@@ -18,6 +18,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
     patience: Duration::from_mins(5),
     usually: Duration::from_secs(4),
     taken: "",
+    removal: None,
     outputs: &["arn", "name", "region"],
     fields: &[
         Field::new("encryption.kms_key").risk(RiskRule::Removed(Risk::LowersProtection)),
