@@ -174,11 +174,11 @@ pub struct DataAsset {
 /// What an alarm can be about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlarmSubject {
-    /// `connections`, `utilisation`, `errors`; `age` of the newest good backup.
+    /// `connections`, `utilisation`, `errors`; `age` of the newest good backup; `replicas` of a server that has some.
     pub what: String,
     /// Of which capability.
     pub capability: Capability,
-    /// The limit it is measured against, where one is set (max_connections, bytes; seconds for `age`).
+    /// The limit it is measured against, where one is set (max_connections, bytes; seconds for `age`; how many `replicas`).
     pub limit: Option<u64>,
     /// Identifier in the monitoring system (job label, DB instance id, name of the backup schedule).
     pub subject: String,

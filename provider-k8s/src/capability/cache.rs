@@ -107,12 +107,7 @@ impl Cache for KubernetesCache {
             } else {
                 Vec::new()
             },
-            subjects: vec![AlarmSubject {
-                what: "utilisation".to_owned(),
-                capability: Capability::Cache,
-                limit: Some(max_memory(spec)),
-                subject: name,
-            }],
+            subjects: subjects(spec, &name),
             ..Surface::default()
         })
     }
@@ -282,6 +277,20 @@ impl KubernetesCache {
             .mount_read_only("exporter", SECRETS)
             .mount_read_only("ca", TLS))
     }
+}
+
+fn subjects(spec: &CacheSpec, name: &str) -> Vec<AlarmSubject> {
+    let subject = |what: &str, limit: u64| AlarmSubject {
+        what: what.to_owned(),
+        capability: Capability::Cache,
+        limit: Some(limit),
+        subject: name.to_owned(),
+    };
+    let replicas = (spec.replicas > 0).then(|| subject("replicas", u64::from(spec.replicas)));
+    [subject("utilisation", max_memory(spec))]
+        .into_iter()
+        .chain(replicas)
+        .collect()
 }
 
 fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, copied: bool) -> Result<Vec<Resource>> {

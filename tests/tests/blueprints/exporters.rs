@@ -279,12 +279,14 @@ fn postgres_exporter_shows_them() {
     server.stop("-INT");
 }
 
+/// At a replica, whose exporter shows what the first server's does and its link to that one.
 #[test]
 fn redis_exporter_shows_them() {
-    let redis = Redis::new();
-    let mut server = redis.serving();
-    assert_eq!(redis.cli("app", "app-pw", &["SET", "k", "text"]), "OK");
-    assert!(redis.cli("app", "app-pw", &["INCR", "k"]).contains("not an integer"));
+    let first = Redis::new();
+    let mut primary = first.serving();
+    assert_eq!(first.cli("app", "app-pw", &["SET", "k", "text"]), "OK");
+    let (redis, mut server) = first.followed();
+    assert!(redis.cli("app", "app-pw", &["LLEN", "k"]).contains("WRONGTYPE"));
     let port = free_port();
     let all = resources(&Wanted::local()).unwrap();
     let pod = &find(&all, "StatefulSet.apps", "cache/redis").desired["spec"]["template"]["spec"];
@@ -299,7 +301,7 @@ fn redis_exporter_shows_them() {
         format!("rediss://exporter@localhost:{}", redis.port): "exporter-pw",
         format!("rediss://localhost:{}", redis.port): "exporter-pw",
     });
-    redis
+    first
         .folder
         .write("secret/exporter.json", &passwords.to_string(), 0o440);
     let mut arguments: Vec<String> = container["args"]
@@ -311,7 +313,7 @@ fn redis_exporter_shows_them() {
                 .as_str()
                 .unwrap()
                 .replace(":6379", &format!(":{}", redis.port))
-                .replace("/etc/redis", redis.folder.path().to_str().unwrap())
+                .replace("/etc/redis", first.folder.path().to_str().unwrap())
         })
         .collect();
     arguments.push(format!("--web.listen-address=127.0.0.1:{port}"));
@@ -328,9 +330,17 @@ fn redis_exporter_shows_them() {
     expressions_find_data(
         port,
         "redis",
-        &json!({ "namespace": "cache", "pod": "redis-0" }),
+        &json!({ "namespace": "cache", "pod": "redis-1" }),
         "redis_",
     );
+    let link = || {
+        let text = get(port, "/metrics").unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("redis_master_link_up{"));
+        line.and_then(|line| line.split(' ').next_back()).map(str::to_owned)
+    };
+    assert_eq!(link().as_deref(), Some("1"));
+    primary.stop("-TERM");
+    server.wait("see that the link is gone", || link().as_deref() == Some("0"));
     exporter.stop("-TERM");
     server.stop("-TERM");
 }

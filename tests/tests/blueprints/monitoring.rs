@@ -77,8 +77,15 @@ pub(crate) fn loud_spec() -> MonitoringSpec {
 
 /// Of which everything exists that there are rules for.
 pub(crate) fn full() -> Context {
+    without(|_| {})
+}
+
+/// All of that but what is taken away.
+fn without(what: impl Fn(&mut Wanted)) -> Context {
     let mut wanted = Wanted::local();
     wanted.options = wanted.options.with_s3(Flavour::Known(KnownFlavour::Minio));
+    wanted.cache.replicas = 2;
+    what(&mut wanted);
     context(&wanted).unwrap()
 }
 
@@ -167,7 +174,16 @@ fn there_is_nothing_about_what_does_not_exist() {
         (strip_capability(Capability::Database), "pg_", &["Database"]),
         (strip_capability(Capability::Cache), "redis_", &["Cache"]),
         (strip_capability(Capability::Storage), "minio_", &["ObjectStore"]),
-        (context(&Wanted::local()).unwrap(), "minio_", &["ObjectStore"]),
+        (
+            without(|wanted| wanted.options = Wanted::local().options),
+            "minio_",
+            &["ObjectStore"],
+        ),
+        (
+            without(|wanted| wanted.cache.replicas = 0),
+            "redis_master_",
+            &["CacheReplica"],
+        ),
         (strip_capability(Capability::Backup), "velero_", &["Backup"]),
         (strip_job(job::NODE), "node_", &["Node"]),
         (

@@ -101,6 +101,15 @@ impl Redis {
         Self { folder, port, env }
     }
 
+    /// A replica of this one that has the data.
+    pub(crate) fn followed(&self) -> (Self, Server) {
+        let replica = self.replica(1);
+        let mut server = replica.starting(self);
+        let probe = self.folder.text("conf/probe.sh");
+        server.wait("follow", || run("/bin/sh", &[&probe], &replica.env).status.success());
+        (replica, server)
+    }
+
     fn starting(&self, scripts: &Self) -> Server {
         let start = scripts.folder.text("conf/start.sh");
         Server::start(command("/bin/sh", &[&start], &self.env), self.folder.path().join("log"))
@@ -205,13 +214,11 @@ fn replicas_follow_over_tls_and_serve_what_they_have() {
     let mut primary = first.serving();
     assert_eq!(first.cli("app", "app-pw", &["SET", "k", "v"]), "OK");
 
-    let second = first.replica(1);
+    let (second, mut replica) = first.followed();
     let scripts = |script: &str, env: &BTreeMap<&'static str, String>| {
         run("/bin/sh", &[&first.folder.text(&format!("conf/{script}"))], env)
     };
     let ready = |redis: &Redis| scripts("probe.sh", &redis.env).status.success();
-    let mut replica = second.starting(&first);
-    replica.wait("follow", || ready(&second));
     assert_eq!(second.cli("app", "app-pw", &["GET", "k"]), "v");
     let refused = second.cli("app", "app-pw", &["SET", "k", "w"]);
     assert!(refused.starts_with("READONLY"), "{refused}");

@@ -162,6 +162,11 @@ fn cache() -> Vec<Case> {
             all,
         )
     };
+    let follower = |pod: &str, value: &str| {
+        let of =
+            format!("job=\"redis\",namespace=\"cache\",pod=\"{pod}\",master_host=\"redis-0\",master_port=\"6379\"");
+        format!("redis_master_link_up{{{of}}} {value}")
+    };
     let pod = "namespace=cache,pod=redis-0";
     let whole = "job=redis,namespace=cache,pod=redis-0";
     vec![
@@ -183,6 +188,21 @@ fn cache() -> Vec<Case> {
             .raised(&text(&commands(60, 1000)), pod, "6%")
             .quiet(&text(&commands(40, 1000)))
             .quiet(&text(&commands(1, 2))),
+        case("CacheReplicaUnlinked", "10m")
+            .raised(
+                &[
+                    &follower("redis-1", "0x20"),
+                    &follower("redis-2", "1x20"),
+                    &of("redis_up", "1x20"),
+                ],
+                "namespace=cache,pod=redis-1",
+                "",
+            )
+            .quiet(&[&follower("redis-1", "1x20"), &follower("redis-2", "1x20")])
+            // A restart of the first server: the link is back after three minutes.
+            .quiet(&[&follower("redis-1", "1x3 0x3 1x20")])
+            // A replica that is gone, and a server that follows nobody.
+            .quiet(&[&follower("redis-1", "0x3"), &of("redis_up", "1x20")]),
         case("CacheNotPersisted", "10m")
             .raised(
                 &[

@@ -82,7 +82,7 @@ pub(super) fn cache(watched: &Watched<'_>) -> Vec<Rule> {
     };
     let of = format!("job=\"{}\"", scrape.job);
     let spec = watched.spec;
-    vec![
+    let mut rules = vec![
         critical(
             "CacheDown",
             "2m",
@@ -159,7 +159,21 @@ pub(super) fn cache(watched: &Watched<'_>) -> Vec<Rule> {
             "The cache cannot write to its volume",
             "The last write of {{ $labels.namespace }}/{{ $labels.pod }} to its volume failed: a restart loses what came since.",
         ),
-    ]
+    ];
+    if watched.subject(Capability::Cache, "replicas").is_some() {
+        rules.push(
+            warning(
+                "CacheReplicaUnlinked",
+                "5m",
+                format!("max by (namespace, pod) (redis_master_link_up{{{of}}}) == 0"),
+            )
+            .says(
+                "A replica of the cache no longer follows",
+                "For five minutes {{ $labels.namespace }}/{{ $labels.pod }} has had no link to the server that is written to: it answers with what it had then.",
+            ),
+        );
+    }
+    rules
 }
 
 /// Of a server whose metrics are MinIO's.
