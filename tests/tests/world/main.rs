@@ -8,6 +8,7 @@ mod conformance;
 mod crash;
 mod golden;
 mod later;
+mod many;
 mod platform;
 mod recorded;
 mod rules;
@@ -24,6 +25,7 @@ fn main() {
     trials.extend(crash::trials());
     trials.extend(later::trials());
     trials.extend(platform::trials());
+    trials.extend(many::trials());
     trials.extend(stories::trials());
     trials.extend(configs::trials());
     trials.extend(secrets::trials());
