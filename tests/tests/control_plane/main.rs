@@ -30,6 +30,7 @@ mod simulated_nodes;
 mod stage;
 mod standing;
 mod stored_plans;
+mod targeted;
 mod upgrades;
 mod velero;
 mod whole;
