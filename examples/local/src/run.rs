@@ -12,7 +12,7 @@ use crate::world_file::write_private;
 use anyhow::{Context as _, Result, bail};
 use composition::config::PlatformConfig;
 use composition::{PlanOptions, Platform};
-use platform_core::engine::{Action, ApplyOptions, Approvals, Cause, Engine, Plan, Report, Stop};
+use platform_core::engine::{Action, ApplyOptions, Approvals, Engine, Plan, Report, Step, Stop};
 use platform_core::value::ResourceId;
 use platform_core::{Error, ErrorKind, Stack as _};
 use std::path::{Path, PathBuf};
@@ -180,28 +180,36 @@ impl<'a> Session<'a> {
     async fn drift(&self) -> Result<Exit> {
         let start = Instant::now();
         let mut plan = self.make_plan().await?;
-        plan.steps.retain(|step| step.cause == Cause::Drift);
-        if plan.steps.is_empty() && self.options.output == Output::Text {
+        self.stands(&plan)?;
+        plan.steps = plan.mends().cloned().collect();
+        let screen = self.screen();
+        let drifted = !plan.steps.is_empty();
+        if !drifted && screen.is_text() {
             print(&format!(
                 "{}\n\nNo drift: nobody changed what this platform set.",
-                self.screen().heading()
+                screen.heading()
             ))?;
             return Ok(Exit::Done);
         }
-        let drifted = !plan.steps.is_empty();
-        self.screen().plan(&plan, start)?;
+        screen.plan(&plan, start)?;
+        if screen.is_text() && plan.steps.iter().any(|step| step.action == Action::Create) {
+            print("What would be created was deleted outside, or is wanted only since the last apply.")?;
+        }
         Ok(if drifted { Exit::Changes } else { Exit::Done })
+    }
+
+    /// Refuses to tell of a platform of which nothing is there.
+    fn stands(&self, plan: &Plan) -> Result<()> {
+        let is_absent = |step: &Step| matches!(step.action, Action::Create | Action::Adopt);
+        if plan.steps.iter().all(is_absent) {
+            bail!("nothing of {} is there yet: apply first", self.platform.set());
+        }
+        Ok(())
     }
 
     async fn outputs(&self) -> Result<Exit> {
         let plan = self.make_plan().await?;
-        if plan
-            .steps
-            .iter()
-            .all(|step| matches!(step.action, Action::Create | Action::Adopt))
-        {
-            bail!("nothing of {} is there yet: apply first", self.platform.set());
-        }
+        self.stands(&plan)?;
         self.screen().outputs(&plan.outputs)?;
         if !plan.is_empty() && self.options.output == Output::Text {
             print("Not everything stands as wanted; `plan` shows what differs.")?;

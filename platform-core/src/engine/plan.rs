@@ -285,6 +285,17 @@ impl Plan {
         self.steps.iter().filter(|step| step.action != Action::Unchanged)
     }
 
+    /// Steps that mend what others did: a field that they changed, or an object that is gone while others of the set stand.
+    ///
+    /// Nothing tells an object that was deleted from one that is wanted only since the last apply.
+    pub fn mends(&self) -> impl Iterator<Item = &Step> {
+        let stands = self.steps.iter().any(|step| step.uid.is_some());
+        self.steps.iter().filter(move |step| match step.action {
+            Action::Create => stands,
+            _ => step.changes.iter().any(|change| change.origin != Origin::Wish),
+        })
+    }
+
     /// The step of an object.
     pub fn step(&self, id: &ResourceId) -> Option<&Step> {
         self.steps.iter().find(|step| &step.id == id)

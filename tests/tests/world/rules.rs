@@ -51,6 +51,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("a_home_of_kept_data_is_kept", a_home_of_kept_data_is_kept),
         ("what_belongs_to_others_is_blocked", what_belongs_to_others_is_blocked),
         ("drift_is_restored_and_named", drift_is_restored_and_named),
+        ("what_others_did_is_told_apart", what_others_did_is_told_apart),
         (
             "what_cannot_be_read_is_never_absent",
             what_cannot_be_read_is_never_absent,
@@ -559,6 +560,31 @@ fn drift_is_restored_and_named() {
         stage.world.field(&limits, &FieldPath::from("data.others")),
         Some(json!("1"))
     );
+}
+
+/// What others did is told apart from what we want, also where it is both, and where the object is gone.
+fn what_others_did_is_told_apart() {
+    let mut wishes = Wishes {
+        settings: ["gone", "limits", "ours"].map(|name| (name.to_owned(), 1)).into(),
+        ..Wishes::default()
+    };
+    let stage = standing(&wishes);
+    let mends = |wishes: &Wishes| -> Vec<String> {
+        let plan = stage.plan(&wishes.request()).unwrap();
+        plan.mends().map(|step| step.id.name().to_string()).collect()
+    };
+    wishes
+        .settings
+        .extend([("limits".to_owned(), 2), ("ours".to_owned(), 2)]);
+    assert_eq!(mends(&wishes), [""; 0]);
+    let path = FieldPath::from("data.value");
+    stage
+        .world
+        .mutate(&id("ConfigMap/limits"), "kubectl-edit", &path, Some(json!("9")));
+    assert!(stage.world.remove(&id("ConfigMap/gone")));
+    assert_eq!(mends(&wishes), ["gone", "limits"]);
+    let empty = Stage::new();
+    assert_eq!(empty.plan(&wishes.request()).unwrap().mends().count(), 0);
 }
 
 fn what_cannot_be_read_is_never_absent() {

@@ -192,9 +192,6 @@ impl Page<'_> {
 
     fn why(&mut self, step: &Step) {
         let mut reasons = Vec::new();
-        if (step.action, step.cause) == (Action::Create, Cause::Drift) {
-            reasons.push("deleted outside".to_owned());
-        }
         if step
             .changes
             .iter()
