@@ -162,7 +162,7 @@ fn risk(before: Option<&Value>, after: Option<&Value>, rule: RiskRule) -> Option
         RiskRule::Always(risk) => Some(risk),
         RiskRule::Shrinks(risk) => shrinks(before, after).then_some(risk),
         RiskRule::TurnsOff(risk) => (is_on(before) && !is_on(after)).then_some(risk),
-        RiskRule::Removed(risk) => (before.is_some() && after.is_none()).then_some(risk),
+        RiskRule::Removed(risk) => removes(before, after).then_some(risk),
         RiskRule::Widens(risk) => widens(before, after).then_some(risk),
         RiskRule::Lowers(words, risk) => (level(words, after) < level(words, before)).then_some(risk),
     }
@@ -182,6 +182,14 @@ fn is_on(value: Option<&Value>) -> bool {
         Some(Value::String(text)) => !matches!(text.as_str(), "Disabled" | "Suspended" | "false" | "off" | "none" | ""),
         Some(Value::Number(number)) => number.as_f64() != Some(0.0),
         Some(_) => true,
+    }
+}
+
+/// The whole field is gone, or an element of a list.
+fn removes(before: Option<&Value>, after: Option<&Value>) -> bool {
+    match (before, after) {
+        (Some(Value::Array(old)), Some(Value::Array(new))) => old.iter().any(|item| !new.contains(item)),
+        (before, after) => before.is_some() && after.is_none(),
     }
 }
 
@@ -229,6 +237,9 @@ mod tests {
         Field::new("spec.allow")
             .equal(Equal::Set)
             .risk(RiskRule::Widens(Risk::Exposes)),
+        Field::new("spec.covers")
+            .equal(Equal::Set)
+            .risk(RiskRule::Removed(Risk::LowersProtection)),
         Field::new("spec.policy").equal(Equal::JsonText),
         Field::new("spec.class").changes(FieldChange::Never),
         Field::new("data.*").risk(RiskRule::Removed(Risk::DestroysData)),
@@ -312,6 +323,16 @@ mod tests {
                 json!({"spec": {"allow": ["a", "b"]}}),
                 json!({"spec": {"allow": ["a"]}}),
                 vec!["spec.allow"],
+            ),
+            (
+                json!({"spec": {"covers": ["a", "b"]}}),
+                json!({"spec": {"covers": ["c", "b", "a"]}}),
+                vec!["spec.covers"],
+            ),
+            (
+                json!({"spec": {"covers": ["a", "b"]}}),
+                json!({"spec": {"covers": ["b", "c"]}}),
+                vec!["spec.covers lowers-protection"],
             ),
             (
                 json!({"spec": {"policy": "{\"a\": 1}"}}),

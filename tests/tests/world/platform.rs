@@ -42,7 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
         crate::trial("platform::smaller_killed_anywhere", || {
             let request = request(&edited(&SMALLER));
-            exhaust(&scenario("change to less", standing(), request, nothing), None).unwrap();
+            exhaust(&scenario("change to less", standing(), request, less_protected), None).unwrap();
         }),
         crate::trial("platform::larger_killed_anywhere", larger_killed_anywhere),
         crate::trial("platform::destroy_killed_anywhere", || {
@@ -279,6 +279,11 @@ fn what_does_not_fit() {
          platform's own pods in `database` need\n     ,-[local.yaml:4:43]\n   4 | security: { quotas: { database: { memory: 1Gi \
          } } }\n     .                                           ^^^ write at least 1152Mi\n"
     );
+}
+
+/// The cache leaves the backups with its block: the only thing that somebody agrees to.
+fn less_protected(plan: &Plan) -> Approvals {
+    plan.demands().accept(&[Risk::LowersProtection], "test", "a cache")
 }
 
 /// Who may connect to whom changes: the only thing that somebody agrees to.
