@@ -1,6 +1,7 @@
 use super::{InvalidValue, Place, text_newtype};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -79,9 +80,12 @@ text_newtype!(Name);
 /// Which object, for ever: place, kind and name.
 ///
 /// Printed as `k8s/ml-platform:StatefulSet.apps/database/postgres`, parsed from the same.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ResourceId {
+pub struct ResourceId(Arc<Parts>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Parts {
     place: Place,
     kind: Kind,
     name: Name,
@@ -90,33 +94,40 @@ pub struct ResourceId {
 impl ResourceId {
     /// An id from its parts.
     pub fn new(place: Place, kind: Kind, name: Name) -> Self {
-        Self { place, kind, name }
+        Self(Arc::new(Parts { place, kind, name }))
     }
 
     /// Where the object lies.
     pub fn place(&self) -> &Place {
-        &self.place
+        &self.0.place
     }
 
     /// What it is.
     pub fn kind(&self) -> &Kind {
-        &self.kind
+        &self.0.kind
     }
 
     /// What it is called there.
     pub fn name(&self) -> &Name {
-        &self.name
+        &self.0.name
     }
 
     /// `StatefulSet database/postgres`: how a person reads it within one place.
     pub fn label(&self) -> String {
-        format!("{} {}", self.kind.short(), self.name)
+        format!("{} {}", self.kind().short(), self.name())
+    }
+}
+
+impl Hash for ResourceId {
+    /// By name alone: few objects share one.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
     }
 }
 
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}/{}", self.place, self.kind, self.name)
+        write!(f, "{}:{}/{}", self.place(), self.kind(), self.name())
     }
 }
 
