@@ -316,7 +316,17 @@ impl Plan {
     }
 
     /// Hash of the steps, the wish, the policy, the places, the time and the versions: what approvals name.
+    ///
+    /// Steps and resources enter by digests of their own, so that no copy of the whole plan is made.
     pub fn digest(&self) -> Digest {
+        let PlanRequest {
+            set,
+            resources,
+            outputs,
+            only,
+            adopt,
+        } = &*self.request;
+        let resources: Vec<Digest> = resources.iter().map(Digest::of).collect();
         let steps: Vec<Digest> = self
             .steps
             .iter()
@@ -324,13 +334,9 @@ impl Plan {
             .map(Step::fingerprint)
             .collect();
         Digest::of(&(
-            self.schema,
-            &self.library,
-            self.as_of,
-            &self.request,
-            &self.policy,
-            &self.places,
-            steps,
+            (self.schema, &self.library, self.as_of),
+            (set, resources, outputs, only, adopt),
+            (&self.policy, &self.places, steps),
         ))
     }
 

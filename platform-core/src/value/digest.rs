@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// SHA-256 over canonical JSON: equal values have equal digests, whatever order they were built in.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -60,7 +60,7 @@ fn write_sorted(value: &Value, text: &mut String) {
                 if position > 0 {
                     text.push(',');
                 }
-                text.push_str(&Value::String(key.clone()).to_string());
+                append(&Value::from(key.as_str()), text);
                 text.push(':');
                 write_sorted(child, text);
             }
@@ -76,6 +76,11 @@ fn write_sorted(value: &Value, text: &mut String) {
             }
             text.push(']');
         }
-        other => text.push_str(&other.to_string()),
+        other => append(other, text),
     }
+}
+
+fn append(value: &Value, text: &mut String) {
+    // Writing to a text cannot fail.
+    let _ = write!(text, "{value}");
 }
