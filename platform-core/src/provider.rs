@@ -133,7 +133,7 @@ pub enum Preview {
     /// The object would look like this; the engine diffs it with `live.view` (or with nothing).
     Change {
         /// In the shape of `Live::view`.
-        after: Value,
+        after: Arc<Value>,
         /// Why the server could not be asked (its namespace is part of this plan), if so.
         unverified: Option<String>,
         /// What the API said beside it.

@@ -4,7 +4,9 @@ use crate::Error;
 use crate::value::{FieldPath, Kind, Place, Reference, ResourceId, SetId, Timestamp, Uid, references, resolve};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What an object holds that its deletion would take away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,8 +39,8 @@ pub enum OnRemoval {
 pub struct Resource {
     /// Which object.
     pub id: ResourceId,
-    /// Its wanted fields, in the shape of its API.
-    pub desired: Value,
+    /// Its wanted fields, in the shape of its API; shared by all copies of the resource.
+    pub desired: Arc<Value>,
     /// The capability or foundation it belongs to: the heading in a plan, the target of `--only`.
     pub component: String,
     /// Objects that must be ready first, beyond those that references imply.
@@ -58,30 +60,33 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// The same with its references resolved: clones all but the fields, which are most of it.
-    pub(crate) fn resolved(&self, desired: Value) -> Self {
-        Self {
-            id: self.id.clone(),
-            desired,
-            component: self.component.clone(),
-            after: self.after.clone(),
-            on_removal: self.on_removal,
-            holds: self.holds,
-            formerly: self.formerly.clone(),
+    /// The same with every reference replaced that `lookup` knows.
+    pub(crate) fn resolved(&self, lookup: &dyn Fn(&Reference) -> Option<Value>) -> Cow<'_, Self> {
+        if references(&self.desired).is_empty() {
+            return Cow::Borrowed(self);
         }
+        Cow::Owned(Self {
+            desired: Arc::new(resolve(&self.desired, lookup)),
+            ..self.clone()
+        })
     }
 
     /// A resource that is deleted when no longer asked for.
-    pub fn new(id: ResourceId, component: impl Into<String>, desired: Value) -> Self {
+    pub fn new(id: ResourceId, component: impl Into<String>, desired: impl Into<Arc<Value>>) -> Self {
         Self {
             id,
-            desired,
+            desired: desired.into(),
             component: component.into(),
             after: BTreeSet::new(),
             on_removal: OnRemoval::Delete,
             holds: None,
             formerly: BTreeSet::new(),
         }
+    }
+
+    /// Its wanted fields, to be changed; other copies keep theirs.
+    pub fn desired_mut(&mut self) -> &mut Value {
+        Arc::make_mut(&mut self.desired)
     }
 
     /// Adds an object that must be ready first.
@@ -121,13 +126,10 @@ impl Resolved {
     /// # Errors
     /// With the reference that is not known.
     pub fn new(resource: &Resource, lookup: &dyn Fn(&Reference) -> Option<Value>) -> Result<Self, Reference> {
-        let desired = resolve(&resource.desired, lookup);
-        match references(&desired).into_iter().next() {
+        let resolved = resource.resolved(lookup);
+        match references(&resolved.desired).into_iter().next() {
             Some(unknown) => Err(unknown),
-            None => Ok(Self(Resource {
-                desired,
-                ..resource.clone()
-            })),
+            None => Ok(Self(resolved.into_owned())),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn observe(
     seen.open = open.unwrap_or_default();
 
     let mut known_ids = BTreeSet::new();
-    let desired: BTreeMap<&ResourceId, &Value> = wanted.iter().map(|r| (&r.id, &r.desired)).collect();
+    let desired: BTreeMap<&ResourceId, &Value> = wanted.iter().map(|r| (&r.id, &*r.desired)).collect();
     for (id, outcome) in named {
         known_ids.insert(id.clone());
         match outcome {
@@ -211,7 +211,7 @@ pub(crate) fn preview(wanted: &Resource, seen: &Observation) -> Result<Preview> 
         .and_then(|doomed| doomed.0.get(&wanted.id))
         .cloned();
     Ok(Preview::Change {
-        after,
+        after: after.into(),
         unverified: None,
         warnings: warnings.into_iter().collect(),
         found: None,

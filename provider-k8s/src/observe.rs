@@ -149,7 +149,7 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
                 continue;
             };
             let wish = wishes.get(&id);
-            let live = reader.live(listed.kind, &id, &object, wish.map(|wish| &wish.desired));
+            let live = reader.live(listed.kind, &id, &object, wish.map(|wish| &*wish.desired));
             if !matches!(live.owner, Owner::ThisSet | Owner::Retained) {
                 continue;
             }

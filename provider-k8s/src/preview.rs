@@ -13,6 +13,7 @@ use http::Method;
 use platform_core::value::{Recipe, ResourceId, references};
 use platform_core::{Error, ErrorKind, Live, Observation, Owner, Preview, Resource, Result, State};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// Refusals that the facts of the kind explain better than the server does.
 const IMMUTABLE: [&str; 6] = [
@@ -65,7 +66,7 @@ pub(crate) async fn preview(inner: &Inner, wish: &Resource, observation: &Observ
 impl Asker<'_> {
     fn change(&self, unverified: Option<String>) -> Preview {
         Preview::Change {
-            after: shape::cleaned(&self.wish.desired),
+            after: shape::cleaned(&self.wish.desired).into(),
             unverified,
             warnings: Vec::new(),
             found: None,
@@ -104,7 +105,7 @@ impl Asker<'_> {
         let answer = self.dry_apply().await?;
         if answer.is_success() {
             return Ok(Preview::Change {
-                after: self.seen_as_wished(&answer.body),
+                after: self.seen_as_wished(&answer.body).into(),
                 unverified: None,
                 warnings: answer.warnings,
                 found: found.map(Box::new),
@@ -115,7 +116,7 @@ impl Asker<'_> {
         let merged = self.is_merged_with_what_goes(&answer);
         if immutable || merged || found.is_some() {
             return Ok(Preview::Change {
-                after: shape::cleaned(&self.wish.desired),
+                after: shape::cleaned(&self.wish.desired).into(),
                 unverified: merged.then(|| "its first update: the server cannot be asked before".to_owned()),
                 warnings: answer.warnings,
                 found: found.map(Box::new),
@@ -189,11 +190,11 @@ impl Asker<'_> {
             .await?;
         if answer.is_success() {
             return Ok(Preview::Change {
-                after: if self.is_secret() {
+                after: Arc::new(if self.is_secret() {
                     shape::cleaned(&self.wish.desired)
                 } else {
                     self.seen_as_wished(&answer.body)
-                },
+                }),
                 unverified: None,
                 warnings: answer.warnings,
                 found: None,
@@ -248,7 +249,7 @@ impl Asker<'_> {
                 self.show_values_to_keep(&mut live, &object).await?;
             }
             Preview::Change {
-                after: shape::cleaned(&self.wish.desired),
+                after: shape::cleaned(&self.wish.desired).into(),
                 unverified: None,
                 warnings: Vec::new(),
                 found: Some(Box::new(live)),
@@ -317,7 +318,7 @@ impl Asker<'_> {
         if missing || quota_first {
             // A binding whose role is part of this plan, or what grows behind a quota of this plan.
             return Ok(Preview::Change {
-                after: shape::cleaned(&self.wish.desired),
+                after: shape::cleaned(&self.wish.desired).into(),
                 unverified: Some(why.message().to_owned()),
                 warnings,
                 found: None,

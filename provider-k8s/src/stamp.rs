@@ -102,7 +102,7 @@ fn annotations(wish: &Resource) -> Vec<(&'static str, String)> {
 
 /// A Secret's recipes are stamped apart.
 fn without_data(wish: &Resource) -> Value {
-    let mut desired = wish.desired.clone();
+    let mut desired = Value::clone(&wish.desired);
     if wish.id.kind().as_str() == "Secret"
         && let Some(map) = desired.as_object_mut()
     {

@@ -103,7 +103,7 @@ impl Writer<'_> {
     }
 
     pub(crate) fn live(&self, object: &Value, wish: Option<&Resource>) -> Live {
-        self.live_as(object, wish.map(|wish| &wish.desired))
+        self.live_as(object, wish.map(|wish| &*wish.desired))
     }
 
     /// The object in the shape of a wish, or of what it was seen as.

@@ -7,6 +7,7 @@
 
 use platform_core::engine::{Approvals, Engine, PlanRequest};
 use platform_core::testing::{ManualClock, World, fixtures, kinds};
+use platform_core::value::ResourceId;
 use platform_core::{Error, ErrorKind, Resource, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -155,17 +156,19 @@ fn world(clock: &ManualClock) -> World {
 
 fn request(size: usize) -> PlanRequest {
     let filling = "x".repeat(900);
+    // One place for all, as blueprints have it.
+    let place = fixtures::place();
+    let id = |n: usize| {
+        let name = format!("c{n}").parse().unwrap();
+        ResourceId::new(place.clone(), "ConfigMap".parse().unwrap(), name)
+    };
     let resources = (0..size).map(|n| {
-        let resource = Resource::new(
-            fixtures::id(&format!("ConfigMap/c{n}")),
-            "bench",
-            json!({"data": {"text": filling}}),
-        );
+        let resource = Resource::new(id(n), "bench", json!({"data": {"text": filling}}));
         // A tenth is needed by the next nine.
         if n % 10 == 0 {
             resource
         } else {
-            resource.with_after(fixtures::id(&format!("ConfigMap/c{}", n - n % 10)))
+            resource.with_after(id(n - n % 10))
         }
     });
     PlanRequest {

@@ -306,7 +306,7 @@ pub fn manifest(resource: &Resource) -> Value {
         "" => "v1".to_owned(),
         group => format!("{group}/v1"),
     };
-    let mut document = resource.desired.clone();
+    let mut document = Value::clone(&resource.desired);
     document["apiVersion"] = json!(version);
     document["kind"] = json!(short);
     document["metadata"]["name"] = json!(resource.id.name().base());

@@ -194,7 +194,7 @@ impl Script {
             ("preview of growth", claim("2Gi", "fake")),
         ] {
             let wish = Resource {
-                desired,
+                desired: desired.into(),
                 ..volume.clone()
             };
             self.line(what, previewed(&self.subject.preview(&wish).await?));

@@ -14,7 +14,7 @@ use crate::resource::{Observation, Owner};
 use crate::value::{Digest, Place, PlaceIdentity, ResourceId, Timestamp};
 use crate::{Error, ErrorKind, Result};
 use futures::future::try_join_all;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -298,7 +298,10 @@ pub(super) fn refuse(findings: &[Finding]) -> Result<()> {
 
 /// Open creates whose objects showed up, or that nobody wants any more, are open no longer.
 fn settle_found(plan: &Plan, leases: &mut Leases) {
-    let wanted: BTreeSet<&ResourceId> = plan
+    if leases.open().next().is_none() {
+        return;
+    }
+    let wanted: HashSet<&ResourceId> = plan
         .steps
         .iter()
         .filter(|step| matches!(step.action, Action::Create | Action::Replace))

@@ -20,12 +20,15 @@ impl Graph {
     /// # Errors
     /// `Invalid` for a node given twice, a dependency that is no node, or a cycle, which is shown as one path.
     pub fn new(nodes: impl IntoIterator<Item = (ResourceId, BTreeSet<ResourceId>)>) -> Result<Self> {
-        let (ids, needs): (Vec<ResourceId>, Vec<BTreeSet<ResourceId>>) = nodes.into_iter().unzip();
-        let mut index = HashMap::with_capacity(ids.len());
-        for (position, id) in ids.iter().enumerate() {
-            if index.insert(id.clone(), position).is_some() {
+        let nodes = nodes.into_iter();
+        let mut index = HashMap::with_capacity(nodes.size_hint().0);
+        let (mut ids, mut needs) = (Vec::new(), Vec::new());
+        for (id, needed) in nodes {
+            if index.insert(id.clone(), ids.len()).is_some() {
                 return Err(Error::new(ErrorKind::Invalid, "two resources have one id").with_context("resource", id));
             }
+            ids.push(id);
+            needs.push(needed);
         }
         let mut dependencies = vec![Vec::new(); ids.len()];
         let mut dependants = vec![Vec::new(); ids.len()];

@@ -118,7 +118,7 @@ impl Engine {
         loop {
             while asked.len() < parallel {
                 let Some(resource) = wanted.next() else { break };
-                let known = resource.resolved(resolve(&resource.desired, &outputs));
+                let known = resource.resolved(&outputs);
                 asked.push_back(engine.consider(request, known, &observations, &reached.unreached));
             }
             let Some(decided) = asked.next().await else { break };
@@ -189,7 +189,7 @@ impl Engine {
     async fn consider(
         &self,
         request: &PlanRequest,
-        resource: Resource,
+        resource: Cow<'_, Resource>,
         observations: &BTreeMap<Place, Observation>,
         unreached: &BTreeMap<Place, Error>,
     ) -> Result<(Step, Option<Live>)> {

@@ -29,12 +29,12 @@ impl Emulators {
         let resource = Resource::new(id(start), "storage", Value::Null);
         let full = |wish: &Value| {
             self.full(&Resource {
-                desired: wish.clone(),
+                desired: wish.clone().into(),
                 ..resource.clone()
             })
         };
         let sample = Resource {
-            desired: full(desired),
+            desired: full(desired).into(),
             ..resource.clone()
         };
         Sample::new(sample.clone(), full(changed)).with_longest(Resource { id: longest, ..sample })
@@ -51,7 +51,7 @@ impl Emulators {
         let provider = self.account.provider();
         let preview = provider.preview(resource, &nothing).now_or_never().unwrap();
         match preview.unwrap() {
-            Preview::Change { after, .. } => after,
+            Preview::Change { after, .. } => Value::clone(&after),
             other => panic!("{other:?}"),
         }
     }
@@ -93,7 +93,7 @@ impl Harness for Emulators {
             &json!({"description": "a"}),
             &json!({"description": "b", "rotation_days": 90}),
         );
-        let mut refused = key.resource.desired.clone();
+        let mut refused = Value::clone(&key.resource.desired);
         refused["multi_region"] = json!(true);
         let bucket = self.sample(
             check,

@@ -234,7 +234,7 @@ async fn every_setting_of_a_bucket_reads_back_as_it_was_written() {
             "transition_days": 10, "transition_class": "GLACIER"},
         "off": {"enabled": false, "expire_days": 1},
     });
-    request.resources[1].desired = platform.bucket_settings.clone();
+    *request.resources[1].desired_mut() = platform.bucket_settings.clone();
     apply(&engine, &plan(&engine, &request).await).await;
     let second = plan(&engine, &request).await;
     assert!(second.is_empty(), "{:#?}", second.changes().collect::<Vec<_>>());

@@ -211,7 +211,7 @@ impl Job {
     /// Its service account, its inputs and, last, the Job itself under a name that its content gives.
     pub(crate) fn into_resources(self, scope: &Scope<'_>, pull_secrets: &[String]) -> Result<Vec<Resource>> {
         let account = service_account(scope, self.name)?;
-        let inputs: Vec<&Value> = self.inputs.iter().map(|input| &input.desired).collect();
+        let inputs: Vec<&Value> = self.inputs.iter().map(|input| &*input.desired).collect();
         let content = Digest::of(&inputs).short(16).to_owned();
         let pod = Pod {
             service_account: self.name.to_owned(),

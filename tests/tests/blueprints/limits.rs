@@ -47,7 +47,7 @@ fn names_stay_within_limits() {
         assert!(name.len() <= max, "{kind} {name}: {} characters", name.len());
         let namespace = resource.id.name().namespace().unwrap_or_default();
         assert!(namespace.len() <= 63, "{namespace}");
-        let mut queue = vec![&resource.desired];
+        let mut queue = vec![&*resource.desired];
         while let Some(value) = queue.pop() {
             if let Some(map) = value.get("labels").and_then(Value::as_object) {
                 for value in map.values() {

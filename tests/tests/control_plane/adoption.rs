@@ -88,7 +88,7 @@ fn manifest(wish: &Resource, tool: Tool) -> Value {
         .as_str()
         .split_once('.')
         .unwrap_or((wish.id.kind().as_str(), ""));
-    let mut body = wish.desired.clone();
+    let mut body = Value::clone(&wish.desired);
     body["kind"] = json!(kind);
     body["apiVersion"] = json!(if group.is_empty() {
         "v1".to_owned()

@@ -41,14 +41,15 @@ async fn a_changed_wish_changes_exactly_that() {
     stage.apply(wanted.clone()).await;
     let secret = stage.live("secret", "password").unwrap();
 
-    of_kind(&mut wanted, "ConfigMap").desired = json!({ "data": { "mode": "b" } });
+    *of_kind(&mut wanted, "ConfigMap").desired_mut() = json!({ "data": { "mode": "b" } });
     let web = of_kind(&mut wanted, "Deployment.apps");
-    web.desired["spec"]["replicas"] = json!(1);
+    web.desired_mut()["spec"]["replicas"] = json!(1);
     let labelled = of_kind(&mut wanted, "Secret");
-    labelled.desired["metadata"]["labels"] = json!({ "team": "ml" });
+    labelled.desired_mut()["metadata"]["labels"] = json!({ "team": "ml" });
     // The volume grows in its claim and in the template, which is made anew around its pods.
-    of_kind(&mut wanted, "PersistentVolumeClaim").desired["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
-    of_kind(&mut wanted, "StatefulSet.apps").desired["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]
+    of_kind(&mut wanted, "PersistentVolumeClaim").desired_mut()["spec"]["resources"]["requests"]["storage"] =
+        json!("2Gi");
+    of_kind(&mut wanted, "StatefulSet.apps").desired_mut()["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]
         ["storage"] = json!("2Gi");
     let pod = stage.live("pod", "db-0").unwrap()["metadata"]["uid"].clone();
     let plan = stage.plan(wanted.clone()).await;
@@ -85,7 +86,7 @@ async fn drift_is_told_with_its_author_and_mended() {
     let stage = Stage::new().await;
     let mut wanted = stage.platform();
     // The server names a conflict over this key without quoting its dot.
-    of_kind(&mut wanted, "ConfigMap").desired = json!({ "data": { "app.conf": "ours" } });
+    *of_kind(&mut wanted, "ConfigMap").desired_mut() = json!({ "data": { "app.conf": "ours" } });
     stage.apply(wanted.clone()).await;
     let space = stage.space();
     kubectl(&["scale", "deployment", "web", "--replicas=1", "--namespace", &space]);
@@ -201,7 +202,7 @@ async fn immutable_fields_are_replaced_or_blocked_by_what_they_hold() {
     let stage = Stage::new().await;
     let mut wanted = stage.platform();
     stage.apply(wanted.clone()).await;
-    of_kind(&mut wanted, "RoleBinding.rbac.authorization.k8s.io").desired["roleRef"] =
+    of_kind(&mut wanted, "RoleBinding.rbac.authorization.k8s.io").desired_mut()["roleRef"] =
         json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" });
     let plan = stage.plan(wanted.clone()).await;
     assert_eq!(told(&plan), ["Replace RoleBinding roleRef.kind roleRef.name"]);
@@ -209,7 +210,7 @@ async fn immutable_fields_are_replaced_or_blocked_by_what_they_hold() {
     assert_eq!(stage.live("rolebinding", "app").unwrap()["roleRef"]["name"], "view");
 
     let claim = of_kind(&mut wanted, "PersistentVolumeClaim");
-    claim.desired["spec"]["storageClassName"] = json!("other");
+    claim.desired_mut()["spec"]["storageClassName"] = json!("other");
     let plan = stage.plan(wanted.clone()).await;
     let lines = told(&plan);
     assert!(

@@ -27,7 +27,7 @@ async fn what_an_autoscaler_decides_is_left_to_it() {
     assert_eq!(told(&stage.plan(wanted.clone()).await), Vec::<String>::new());
 
     // Whatever else changes, its field is not sent.
-    of_kind(&mut wanted, "Deployment.apps").desired["spec"]["template"]["spec"]["containers"][0]["image"] =
+    of_kind(&mut wanted, "Deployment.apps").desired_mut()["spec"]["template"]["spec"]["containers"][0]["image"] =
         json!("registry.invalid/main:2");
     let plan = stage.plan(wanted.clone()).await;
     assert_eq!(

@@ -191,7 +191,7 @@ async fn refusals_name_the_rule_and_what_to_do() {
     same("pod-security-by-event", &stage.prefix, &failures(&report));
 
     let mut typo = config("typo");
-    typo.desired = json!({ "dta": { "a": "b" } });
+    *typo.desired_mut() = json!({ "dta": { "a": "b" } });
     same("unknown-field", &stage.prefix, &blocked(&stage.plan(with(typo)).await));
 
     let nowhere = Resource::new(

@@ -46,7 +46,7 @@ async fn each_emitted_right_is_asked_for_before_the_first_write_and_all_of_them_
     let wanted = admin.platform();
     let mut labelled = wanted.clone();
     for resource in &mut labelled {
-        resource.desired["metadata"]["labels"]["round"] = json!("two");
+        resource.desired_mut()["metadata"]["labels"]["round"] = json!("two");
     }
     let mut tried = 0;
     let began = Instant::now();

@@ -23,13 +23,14 @@ async fn a_plan_of_yesterday_still_applies_after_a_thousand_status_updates() {
     let mut wanted = stage.platform();
     stage.apply(wanted.clone()).await;
 
-    of_kind(&mut wanted, "Namespace").desired["metadata"]["labels"]["round"] = json!("two");
-    of_kind(&mut wanted, "ConfigMap").desired["data"]["mode"] = json!("b");
-    of_kind(&mut wanted, "Service").desired["spec"]["ports"][0]["port"] = json!(5433);
-    of_kind(&mut wanted, "Deployment.apps").desired["spec"]["replicas"] = json!(3);
+    of_kind(&mut wanted, "Namespace").desired_mut()["metadata"]["labels"]["round"] = json!("two");
+    of_kind(&mut wanted, "ConfigMap").desired_mut()["data"]["mode"] = json!("b");
+    of_kind(&mut wanted, "Service").desired_mut()["spec"]["ports"][0]["port"] = json!(5433);
+    of_kind(&mut wanted, "Deployment.apps").desired_mut()["spec"]["replicas"] = json!(3);
     let grown = json!("2Gi");
-    of_kind(&mut wanted, "PersistentVolumeClaim").desired["spec"]["resources"]["requests"]["storage"] = grown.clone();
-    of_kind(&mut wanted, "StatefulSet.apps").desired["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]
+    of_kind(&mut wanted, "PersistentVolumeClaim").desired_mut()["spec"]["resources"]["requests"]["storage"] =
+        grown.clone();
+    of_kind(&mut wanted, "StatefulSet.apps").desired_mut()["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]
         ["storage"] = grown;
     let mut plan = stage.plan(wanted.clone()).await;
     let before = told(&plan);
@@ -99,8 +100,8 @@ async fn a_changed_world_is_refused_before_the_first_write() {
     let stage = Stage::new().await;
     let mut wanted = stage.platform();
     stage.apply(wanted.clone()).await;
-    of_kind(&mut wanted, "Deployment.apps").desired["spec"]["replicas"] = json!(1);
-    of_kind(&mut wanted, "ConfigMap").desired["data"]["mode"] = json!("c");
+    of_kind(&mut wanted, "Deployment.apps").desired_mut()["spec"]["replicas"] = json!(1);
+    of_kind(&mut wanted, "ConfigMap").desired_mut()["data"]["mode"] = json!("c");
     let plan = stage.plan(wanted).await;
     let space = stage.space();
     kubectl(&["scale", "deployment", "web", "--replicas=5", "--namespace", &space]);

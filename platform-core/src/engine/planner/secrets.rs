@@ -1,35 +1,30 @@
 //! Generated secrets are made once, never again beside data that was made with them. Pure.
 
 use super::super::plan::{Action, Blocked, PlanRequest, Step};
-use crate::resource::{Holds, Resource};
+use crate::resource::Holds;
 use crate::value::{Recipe, ResourceId};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 /// A generated secret that is gone while data made with it survives must not be made anew. Such data says so by
 /// depending on the secret; a killed first run is no such case, because the secret is made first.
 pub(super) fn block_lost_partners(steps: &mut [Step], request: &PlanRequest) {
-    let generated: HashMap<&ResourceId, &Resource> = request
-        .resources
-        .iter()
-        .filter(|resource| generates(&resource.desired))
-        .map(|resource| (&resource.id, resource))
-        .collect();
-    let alive: BTreeSet<ResourceId> = steps
+    let alive: HashSet<&ResourceId> = steps
         .iter()
         .filter(|step| step.holds == Holds::Durable && step.uid.is_some())
-        .map(|step| step.id.clone())
+        .map(|step| &step.id)
         .collect();
-    let mut survivors: HashMap<ResourceId, &ResourceId> = HashMap::new();
+    let mut needed: HashMap<ResourceId, &ResourceId> = HashMap::new();
     for resource in request.resources.iter().filter(|resource| alive.contains(&resource.id)) {
-        for secret in resource
-            .dependencies()
-            .into_iter()
-            .filter(|id| generated.contains_key(id))
-        {
-            survivors.insert(secret, &resource.id);
-        }
+        needed.extend(resource.dependencies().into_iter().map(|id| (id, &resource.id)));
     }
+    let survivors: HashMap<&ResourceId, &ResourceId> = request
+        .resources
+        .iter()
+        .filter_map(|resource| Some((resource, *needed.get(&resource.id)?)))
+        .filter(|(resource, _)| generates(&resource.desired))
+        .map(|(resource, survivor)| (&resource.id, survivor))
+        .collect();
     for step in steps.iter_mut().filter(|step| step.action == Action::Create) {
         let Some(survivor) = survivors.get(&step.id) else {
             continue;

@@ -42,7 +42,7 @@ pub(super) fn decide(
         step.cause = Cause::Wish;
         return (step, None);
     };
-    let step = decide_existing(request, resource, live, after.as_ref(), facts, step);
+    let step = decide_existing(request, resource, live, after.as_deref(), facts, step);
     (step, found)
 }
 

@@ -2,14 +2,16 @@
 
 use super::{Node, Phase, Run};
 use crate::engine::Action;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 impl Run<'_> {
     /// Edges of the plan's graph among what makes; what removes comes after all of that, rank by rank.
     pub(super) fn connect(&mut self) {
         let removes = |node: &Node| matches!(node.action, Action::Delete | Action::Release);
+        let graph = &self.survey.graph;
         let mut ranks: BTreeMap<(bool, u16), Vec<usize>> = BTreeMap::new();
         let mut makers = Vec::new();
+        let mut by_graph: Vec<Option<usize>> = vec![None; graph.len()];
         for position in 0..self.nodes.len() {
             if removes(&self.nodes[position]) {
                 // What lies in a cluster goes before the cluster.
@@ -21,28 +23,19 @@ impl Run<'_> {
                 continue;
             }
             makers.push(position);
-            let Some(place_in_graph) = self.survey.graph.position(&self.nodes[position].step.id) else {
+            let Some(place_in_graph) = graph.position(&self.nodes[position].step.id) else {
                 continue;
             };
-            self.nodes[position].priority = self.survey.graph.height(place_in_graph);
+            self.nodes[position].priority = graph.height(place_in_graph);
+            by_graph[place_in_graph] = Some(position);
         }
-        let mut edges = Vec::new();
-        for &position in &makers {
-            let id = &self.nodes[position].step.id;
+        for (place_in_graph, from) in by_graph.iter().enumerate() {
+            let Some(from) = *from else { continue };
             // A dependency that stands needs no node, but what it waits for itself has none either.
-            if let Some(place_in_graph) = self.survey.graph.position(id) {
-                for &dependant in self.survey.graph.dependants(place_in_graph) {
-                    edges.push((position, dependant));
+            for &dependant in graph.dependants(place_in_graph) {
+                if let Some(to) = by_graph[dependant] {
+                    self.edge(from, to);
                 }
-            }
-        }
-        let by_graph: HashMap<usize, usize> = makers
-            .iter()
-            .filter_map(|&position| Some((self.survey.graph.position(&self.nodes[position].step.id)?, position)))
-            .collect();
-        for (from, dependant) in edges {
-            if let Some(&to) = by_graph.get(&dependant) {
-                self.edge(from, to);
             }
         }
         self.gate(&makers, ranks.into_values().rev().collect());

@@ -103,7 +103,7 @@ impl Subject {
     /// As [`Provider::write`].
     pub async fn update(&self, resource: &Resource, live: &Live, desired: &Value) -> Result<Live> {
         let wish = Resource {
-            desired: desired.clone(),
+            desired: desired.clone().into(),
             ..resource.clone()
         };
         let resolved = resolved(&wish)?;

@@ -8,6 +8,7 @@ use crate::value::{Digest, FieldPath, Kind, ResourceId, SetId, Uid};
 use crate::{Error, ErrorKind, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl World {
     /// Puts an object there that no run made: somebody's, nobody's, or an older run's. Ready at once.
@@ -29,7 +30,7 @@ impl World {
             mark,
             fields: fields::with_defaults(fields.clone()),
             // What others asked for is not known, so an adoption leaves it alone.
-            wanted: if ours { fields.clone() } else { Value::Null },
+            wanted: Arc::new(if ours { fields.clone() } else { Value::Null }),
             written_from: ours.then(|| Digest::of(fields).as_str().to_owned()),
             holds: None,
             on_removal: OnRemoval::default(),

@@ -6,17 +6,18 @@ use crate::provider::{Finding, PlannedWrite, Preview, Verb};
 use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Digest, Kind, Name, ResourceId, SetId};
 use crate::{Error, ErrorKind, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 impl World {
     /// Own and retained objects, as a list by label shows them; others are met by previews only.
     pub(super) fn look(&self, set: &SetId, wanted: &[Resource]) -> Observation {
         self.advance();
         let now = self.shared.clock.now();
-        let wanted: BTreeSet<&ResourceId> = wanted.iter().map(|resource| &resource.id).collect();
+        let mut kinds: BTreeSet<&Kind> = wanted.iter().map(|resource| resource.id.kind()).collect();
+        let wanted: HashSet<&ResourceId> = wanted.iter().map(|resource| &resource.id).collect();
         let state = self.state();
         let mut seen = Observation::new(set.clone(), self.shared.place.clone(), now);
-        let mut kinds: BTreeSet<&Kind> = wanted.iter().map(|id| id.kind()).collect();
         for (id, slot) in &state.slots {
             let Some(facts) = (self.shared.facts)(id.kind()) else {
                 continue;
@@ -79,7 +80,7 @@ impl World {
         let facts = self.known(&wanted.id)?;
         if let Some(live) = seen.get(&wanted.id) {
             let owned = live.owner == Owner::ThisSet;
-            return Ok(if owned && live.view == wanted.desired {
+            return Ok(if owned && live.view == *wanted.desired {
                 Preview::Unchanged
             } else {
                 change(wanted, None, None)
@@ -149,7 +150,7 @@ impl World {
 
 fn change(wanted: &Resource, unverified: Option<String>, found: Option<Live>) -> Preview {
     Preview::Change {
-        after: wanted.desired.clone(),
+        after: Arc::clone(&wanted.desired),
         unverified,
         warnings: Vec::new(),
         found: found.map(Box::new),

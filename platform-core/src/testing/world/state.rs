@@ -7,6 +7,7 @@ use crate::value::{Digest, FieldPath, Kind, ResourceId, SetId, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The version of the stored document.
@@ -114,7 +115,7 @@ pub(super) struct Object {
     /// The whole object as the server keeps it.
     pub(super) fields: Value,
     /// What its owner asked for last.
-    pub(super) wanted: Value,
+    pub(super) wanted: Arc<Value>,
     pub(super) written_from: Option<String>,
     pub(super) holds: Option<Holds>,
     pub(super) on_removal: OnRemoval,

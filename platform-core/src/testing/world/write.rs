@@ -12,6 +12,7 @@ use crate::value::{Digest, Recipe, ResourceId, SetId, Timestamp, Uid};
 use crate::{Error, ErrorKind, Result, Retry};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The answer of a write, and the ids of the objects that it changed.
@@ -97,8 +98,8 @@ impl World {
             generation: 1,
             revision: 0,
             mark: Mark::Set(set.clone()),
-            fields: with_defaults(resource.desired.clone()),
-            wanted: resource.desired.clone(),
+            fields: with_defaults(Value::clone(&resource.desired)),
+            wanted: Arc::clone(&resource.desired),
             written_from: Some(digest(resource)),
             holds: resource.holds,
             on_removal: resource.on_removal,
@@ -114,7 +115,11 @@ impl World {
         };
         let live = object.live(id, set, facts, now);
         let lag = self.lag(facts.create);
-        state.change(id, facts.create, &lag, now, |objects| objects.push(object));
+        state.change(id, facts.create, &lag, now, |objects| {
+            // One is all that most ids ever have.
+            objects.reserve_exact(1);
+            objects.push(object);
+        });
         if ready_at > now {
             state.due.insert((ready_at, id.clone()));
         }
@@ -200,7 +205,7 @@ impl World {
         let written_from = Some(digest(resource));
         let holds_already = object.mark == Mark::Set(set.clone())
             && object.written_from == written_from
-            && object.view() == resource.desired
+            && object.view() == *resource.desired
             && object.holds == resource.holds
             && object.on_removal == resource.on_removal;
         if holds_already {
@@ -229,7 +234,7 @@ impl World {
         }
         let mut secrets = BTreeMap::new();
         make_secrets(&state, &resource.desired, "", &object.uid, &mut secrets);
-        let (old_secrets, old_wanted) = (object.secrets.clone(), object.wanted.clone());
+        let (old_secrets, old_wanted) = (object.secrets.clone(), Arc::clone(&object.wanted));
         keep_secrets(&mut secrets, &old_secrets, &old_wanted, &resource.desired);
         let ready_at = if impact.restarts {
             now.plus(self.delay(facts))
@@ -239,7 +244,7 @@ impl World {
         let answer = state.change(&live.id, facts.create, &lag, now, |objects| {
             let object = objects.iter_mut().find(|object| object.uid == live.uid)?;
             object.fields = merged(&object.fields, &object.wanted, &resource.desired);
-            object.wanted = resource.desired.clone();
+            object.wanted = Arc::clone(&resource.desired);
             object.written_from = written_from;
             object.mark = Mark::Set(set.clone());
             object.holds = resource.holds;

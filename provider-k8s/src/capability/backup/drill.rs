@@ -106,7 +106,7 @@ pub(super) fn blueprint(
             job.after.insert(last);
             last = job.id.clone();
             // A data base that is loaded takes its time before it answers, and the check waits; it is not tried again.
-            job.desired["spec"]["backoffLimit"] = json!(0);
+            job.desired_mut()["spec"]["backoffLimit"] = json!(0);
         } else {
             break;
         }

@@ -264,7 +264,7 @@ pub(super) fn renamed_data_is_never_left_behind() {
     stage.world.forbid(old.id.kind(), None);
     let elsewhere = Resource {
         id: id("ConfigMap/new"),
-        desired: json!({"data": Value::Null}),
+        desired: json!({"data": Value::Null}).into(),
         ..new
     };
     let plan = stage.plan(&request([elsewhere.clone()])).unwrap();
