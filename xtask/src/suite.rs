@@ -214,7 +214,7 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
             }
         }
     });
-    if asked(Part::Security) && stages.run("peer cargo-deny", || deny_ready()) {
+    if asked(Part::Security) && stages.run("peer cargo-deny", deny_ready) {
         stages.dependencies();
     }
     if asked(Part::Lint) {
@@ -254,7 +254,7 @@ pub(crate) fn make_peers_ready() -> Result<()> {
     for peer in SUITES.iter().flat_map(|suite| suite.peers) {
         stages.run(&format!("peer {peer}"), || peer.ready());
     }
-    stages.run("peer cargo-deny", || deny_ready());
+    stages.run("peer cargo-deny", deny_ready);
     stages.close()
 }
 
