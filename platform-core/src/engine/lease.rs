@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long after the time to live an unmoved lease is taken over.
+/// How long after the time to live of an unmoved lease it is given up to take it over.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The leases that a run holds.
@@ -94,7 +94,11 @@ impl Engine {
                 .with_context("place", place)
                 .with_help("--wait 60s to wait for it, or run again later"));
             }
-            if waited > (busy.ttl + GRACE).max(allowed) + busy.ttl {
+            // Only after a try that told of it: on a slow way all this time may have gone by in the first one.
+            let unmoved = request.last_seen.as_ref().is_some_and(|last| {
+                last.holder == busy.holder && last.heartbeat == busy.heartbeat && last.unmoved_for > busy.ttl + GRACE
+            });
+            if unmoved && waited >= allowed {
                 return Err(
                     Error::new(ErrorKind::Locked, format!("locked by {}", busy.holder)).with_context("place", place)
                 );

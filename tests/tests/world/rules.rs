@@ -34,6 +34,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_lease_is_kept_while_open_creates_are_waited_out,
         ),
         (
+            "a_dead_lease_is_taken_over_on_a_slow_way_too",
+            a_dead_lease_is_taken_over_on_a_slow_way_too,
+        ),
+        (
             "a_weak_create_is_not_made_again_by_the_next_run",
             a_weak_create_is_not_made_again_by_the_next_run,
         ),
@@ -335,6 +339,29 @@ fn a_lease_is_kept_while_open_creates_are_waited_out() {
         assert!(stage.world.duplicates().is_empty(), "{n}");
     }
     assert!(waited > 0, "nobody was ever kept out while a window was waited out");
+}
+
+/// Any one call of the next run takes longer than the lease of the dead one lives.
+fn a_dead_lease_is_taken_over_on_a_slow_way_too() {
+    let request = Wishes::default().request();
+    let counting = Faults::none();
+    Stage::new().run(&counting, &request, &nothing).done().unwrap().unwrap();
+    for slow in 1..=counting.calls() {
+        let stage = Stage::new();
+        // it dies as it gives the lease back
+        let dying = Faults::none().kill_at(counting.calls(), platform_core::testing::Side::Before);
+        stage.run(&dying, &request, &nothing);
+        assert!(dying.is_dead());
+        let clock = stage.clock.clone();
+        let slowly = Faults::none().intrude_at(slow, move || clock.advance(Duration::from_secs(30)));
+        let other = PlanRequest {
+            resources: Vec::new(),
+            ..request.clone()
+        };
+        let ended = stage.run(&slowly, &other, &nothing).done().unwrap();
+        let refused = ended.is_err_and(|why| why.kind() == ErrorKind::Locked);
+        assert!(!refused, "slow at call {slow}");
+    }
 }
 
 fn a_weak_create_is_not_made_again_by_the_next_run() {
