@@ -1,11 +1,11 @@
-//! What is: the parent, then one list a kind, in parallel, by one label.
+//! What is: the parent and one list a kind, in parallel, by one label.
 
 use crate::client::Call;
 use crate::error::Attempt;
 use crate::kind::{KINDS, KubeKind, find};
 use crate::lock;
 use crate::matcher;
-use crate::provider::{Inner, Known};
+use crate::provider::{Inner, Known, PARALLEL};
 use crate::set::{Names, SET, Scope};
 use crate::stamp::{self, Reader};
 use futures::FutureExt;
@@ -17,8 +17,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Lists in flight: each is a connection with a handshake of its own.
-const PARALLEL: usize = 8;
 /// Objects a page.
 const PAGE: usize = 500;
 
@@ -60,27 +58,22 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
     let names = inner.names(set);
     let requests = AtomicU32::new(1);
     let mut observation = Observation::new(set.clone(), inner.place.clone(), inner.api.clock().now());
-    let attempt = Attempt::new("get", format!("configmaps {}/{}", names.home, names.label));
-    let parent = inner
-        .api
-        .call(Call::get(names.parent_path(), attempt))
-        .await?
-        .found()?
-        .map(|parent| Scope::of_parent(&names, &parent))
-        .transpose()?;
-
     let wishes: HashMap<&ResourceId, &Resource> = wanted.iter().map(|wish| (&wish.id, wish)).collect();
     let mut kinds: BTreeMap<&str, &'static KubeKind> = BTreeMap::new();
     for wish in wanted {
         let kind = stamp::kind_of(&wish.id)?;
         kinds.insert(kind.facts.kind, kind);
     }
+    // What is wanted is listed while the parent is read, which can only name more.
+    let listing = lists(inner, &names, kinds.values().copied().collect(), &requests).map(Ok);
+    let (parent, mut listed) = futures::try_join!(parent_of(inner, &names), listing)?;
+    let mut more: BTreeMap<&str, &'static KubeKind> = BTreeMap::new();
     match &parent {
         Some(parent) => {
             for name in &parent.kinds {
                 match find(name) {
                     Some(kind) => {
-                        kinds.insert(kind.facts.kind, kind);
+                        more.insert(kind.facts.kind, kind);
                     }
                     None => observation.warnings.push(format!(
                         "the set holds objects of kind {name}, which this version does not know"
@@ -89,9 +82,11 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
             }
         }
         // A set that is to go and whose parent somebody removed: its objects may be of any kind.
-        None if wanted.is_empty() => kinds.extend(KINDS.iter().map(|kind| (kind.facts.kind, *kind))),
+        None if wanted.is_empty() => more.extend(KINDS.iter().map(|kind| (kind.facts.kind, *kind))),
         None => {}
     }
+    more.retain(|name, _| !kinds.contains_key(name));
+    listed.extend(lists(inner, &names, more.into_values().collect(), &requests).await);
     let mut scope: BTreeSet<String> = parent
         .iter()
         .flat_map(|parent| parent.namespaces.iter().cloned())
@@ -102,10 +97,9 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
             .filter_map(|wish| wish.id.name().namespace().map(str::to_owned)),
     );
     scope.insert(names.home.clone());
-
     let mut asked = Vec::new();
-    for kind in kinds.into_values() {
-        asked.push(list(inner, &names, kind, &scope, &requests).boxed());
+    for listed in listed {
+        asked.push(narrowed(inner, &names, listed, &scope, &requests).boxed());
     }
     let lists: Vec<Listed> = iter(asked).buffered(PARALLEL).collect().await;
     if wanted.is_empty() {
@@ -261,35 +255,58 @@ pub(crate) async fn everything(inner: &Inner, set: &SetId, kind: &Kind, within: 
     Ok(listed.objects.into_iter().filter_map(live).collect())
 }
 
-/// Everything of a kind with the set's label: cluster-wide, or namespace by namespace where only that is allowed.
-async fn list(
+/// What the set's parent says, if there is one.
+async fn parent_of(inner: &Inner, names: &Names) -> Result<Option<Scope>> {
+    let attempt = Attempt::new("get", format!("configmaps {}/{}", names.home, names.label));
+    let parent = inner.api.call(Call::get(names.parent_path(), attempt)).await?.found()?;
+    parent.map(|parent| Scope::of_parent(names, &parent)).transpose()
+}
+
+/// Everything of some kinds with the set's label, in the whole cluster.
+async fn lists(inner: &Inner, names: &Names, kinds: Vec<&'static KubeKind>, requests: &AtomicU32) -> Vec<Listed> {
+    let mut asked = Vec::new();
+    for kind in kinds {
+        asked.push(list(inner, names, kind, requests).boxed());
+    }
+    iter(asked).buffered(PARALLEL).collect().await
+}
+
+async fn list(inner: &Inner, names: &Names, kind: &'static KubeKind, requests: &AtomicU32) -> Listed {
+    let mut listed = Listed::of(kind);
+    let query = query(names, kind, None);
+    listed.unreadable = pages(inner, kind, &query, &kind.resource(), requests, &mut listed)
+        .await
+        .err();
+    listed
+}
+
+/// The same namespace by namespace, where only that is allowed.
+async fn narrowed(
     inner: &Inner,
     names: &Names,
-    kind: &'static KubeKind,
+    mut listed: Listed,
     scope: &BTreeSet<String>,
     requests: &AtomicU32,
 ) -> Listed {
-    let mut listed = Listed::of(kind);
-    let query = |namespace: Option<&str>| {
-        let path = stamp::collection(kind, namespace);
-        format!("{path}?labelSelector={SET}%3D{}&", names.label)
-    };
-    let object = kind.resource();
-    let why = match pages(inner, kind, &query(None), &object, requests, &mut listed).await {
-        Ok(()) => return listed,
-        Err(why) => why,
-    };
-    if why.kind() != ErrorKind::Forbidden || !kind.namespaced {
-        listed.unreadable = Some(why);
+    let kind = listed.kind;
+    let forbidden = |why: &Error| why.kind() == ErrorKind::Forbidden;
+    if !kind.namespaced || !listed.unreadable.as_ref().is_some_and(forbidden) {
         return listed;
     }
+    listed.unreadable = None;
     for namespace in scope {
-        if let Err(why) = pages(inner, kind, &query(Some(namespace)), &object, requests, &mut listed).await {
+        let query = query(names, kind, Some(namespace));
+        if let Err(why) = pages(inner, kind, &query, &kind.resource(), requests, &mut listed).await {
             listed.unreadable = Some(why);
             break;
         }
     }
     listed
+}
+
+fn query(names: &Names, kind: &KubeKind, namespace: Option<&str>) -> String {
+    let path = stamp::collection(kind, namespace);
+    format!("{path}?labelSelector={SET}%3D{}&", names.label)
 }
 
 /// Reads a list page by page; `query` says which part of it.

@@ -6,7 +6,7 @@ use crate::follow::SILENT;
 use crate::kind::{KubeKind, find};
 use crate::provider::{Inner, Known, PARALLEL};
 use crate::set::Names;
-use crate::strangers::{BUILT_IN, strangers};
+use crate::strangers::{BUILT_IN, strangers_in};
 use crate::{lock, parent, stamp};
 use futures::FutureExt;
 use futures::stream::{StreamExt, iter};
@@ -209,15 +209,21 @@ pub(crate) async fn preflight(inner: &Inner, set: &SetId, writes: &[PlannedWrite
         .collect::<Result<_>>()?;
     findings.extend(unread);
     // Without the right to look this would say the same once more.
-    for id in doomed(writes).filter(|_| findings.is_empty()).collect::<Vec<_>>() {
-        let strangers = strangers(inner, &names, id.name().base()).await?;
-        if !strangers.is_empty() {
-            findings.push(Finding {
-                id: Some(id.clone()),
-                message: format!("namespace {} cannot be deleted: {strangers}", id.name()),
-                help: strangers.help(),
-            });
-        }
+    if findings.is_empty() {
+        let doomed: Vec<&ResourceId> = doomed(writes).collect();
+        let namespaces: Vec<&str> = doomed.iter().map(|id| id.name().base()).collect();
+        let found = strangers_in(inner, &names, &namespaces).await?;
+        findings.extend(
+            doomed
+                .into_iter()
+                .zip(found)
+                .filter(|(_, (_, strangers))| !strangers.is_empty())
+                .map(|(id, (namespace, strangers))| Finding {
+                    id: Some(id.clone()),
+                    message: format!("namespace {namespace} cannot be deleted: {strangers}"),
+                    help: strangers.help(),
+                }),
+        );
     }
     Ok(findings)
 }

@@ -18,6 +18,7 @@ use platform_core::{Error, ErrorKind, Live, Resolved, Resource, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use zeroize::{Zeroize, Zeroizing};
 
 /// The Secret to post, with its values.
@@ -187,11 +188,18 @@ fn keys_of<'a>(key: &'a str, recipe: &Recipe) -> Vec<&'a str> {
 
 async fn make(inner: &Inner, recipes: &BTreeMap<String, Recipe>, kept: Values) -> Result<Rendered> {
     let now = inner.api.clock().now().into();
-    render(recipes, kept, &OtherSecrets(inner), inner.secrets.as_deref(), now).await
+    let others = OtherSecrets {
+        inner,
+        read: Mutex::default(),
+    };
+    render(recipes, kept, &others, inner.secrets.as_deref(), now).await
 }
 
-/// Other Secrets of the same cluster.
-struct OtherSecrets<'a>(&'a Inner);
+/// Other Secrets of the same cluster, each read once for all its keys.
+struct OtherSecrets<'a> {
+    inner: &'a Inner,
+    read: Mutex<BTreeMap<ResourceId, Values>>,
+}
 
 #[async_trait]
 impl Lookup for OtherSecrets<'_> {
@@ -200,8 +208,11 @@ impl Lookup for OtherSecrets<'_> {
             Error::new(ErrorKind::NotFound, format!("{} has no key {key}", object.label()))
                 .with_operation("make secret values")
         };
-        let values = read(self.0, object).await?;
-        let value = values.get(key).ok_or_else(lacks)?;
+        let mut all = self.read.lock().await;
+        if !all.contains_key(object) {
+            all.insert(object.clone(), read(self.inner, object).await?);
+        }
+        let value = all.get(object).and_then(|values| values.get(key)).ok_or_else(lacks)?;
         String::from_utf8(value.to_vec())
             .map(SecretText::new)
             .map_err(|_| lacks())

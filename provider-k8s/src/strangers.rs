@@ -136,6 +136,23 @@ impl Listed {
 /// # Errors
 /// When the API cannot be asked; a resource that may not be listed is no error.
 pub(crate) async fn strangers(inner: &Inner, names: &Names, namespace: &str) -> Result<Strangers> {
+    let found = strangers_in(inner, names, &[namespace]).await?;
+    Ok(found.into_iter().map(|(_, found)| found).next().unwrap_or_default())
+}
+
+/// [`strangers`] of several namespaces, in their order.
+///
+/// # Errors
+/// As [`strangers`].
+pub(crate) async fn strangers_in<'a>(
+    inner: &Inner,
+    names: &Names,
+    namespaces: &[&'a str],
+) -> Result<Vec<(&'a str, Strangers)>> {
+    let mut all: Vec<(&str, Strangers)> = namespaces.iter().map(|name| (*name, Strangers::default())).collect();
+    if all.is_empty() {
+        return Ok(all);
+    }
     let mut resources: Vec<Listed> = BUILT_IN
         .iter()
         .map(|(resource, version)| Listed {
@@ -145,37 +162,35 @@ pub(crate) async fn strangers(inner: &Inner, names: &Names, namespace: &str) -> 
         .collect();
     resources.extend(extensions(inner).await?);
     let mut asked = Vec::new();
-    for resource in &resources {
-        let attempt = Attempt::new("list", format!("{} in {namespace}", resource.resource));
-        let call = Call::get(resource.path(namespace), attempt).metadata_only();
-        asked.push(
-            inner
-                .api
-                .call(call)
-                .map(move |answer| (&resource.resource, answer))
-                .boxed(),
-        );
-    }
-    let answers: Vec<_> = iter(asked).buffered(PARALLEL).collect().await;
-    let mut found = Strangers::default();
-    for (resource, answer) in answers {
-        match answer?.ok() {
-            Ok(list) => {
-                let items = list["items"].as_array().into_iter().flatten();
-                found.objects.extend(
-                    items
-                        .filter(|item| is_strange(names, resource, &item["metadata"]))
-                        .filter_map(|item| item["metadata"]["name"].as_str())
-                        .map(|name| format!("{resource} {namespace}/{name}")),
-                );
-            }
-            Err(why) if why.kind() == ErrorKind::Forbidden => found.unseen.push(resource.clone()),
-            // Served a moment ago, or not by this version of the cluster.
-            Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::TooOld) => {}
-            Err(why) => return Err(why),
+    for namespace in namespaces {
+        for resource in &resources {
+            let attempt = Attempt::new("list", format!("{} in {namespace}", resource.resource));
+            let call = Call::get(resource.path(namespace), attempt).metadata_only();
+            asked.push(inner.api.call(call).boxed());
         }
     }
-    Ok(found)
+    let answers: Vec<_> = iter(asked).buffered(PARALLEL).collect().await;
+    let mut answers = answers.into_iter();
+    for (namespace, found) in &mut all {
+        for (resource, answer) in resources.iter().map(|one| &one.resource).zip(answers.by_ref()) {
+            match answer?.ok() {
+                Ok(list) => {
+                    let items = list["items"].as_array().into_iter().flatten();
+                    found.objects.extend(
+                        items
+                            .filter(|item| is_strange(names, resource, &item["metadata"]))
+                            .filter_map(|item| item["metadata"]["name"].as_str())
+                            .map(|name| format!("{resource} {namespace}/{name}")),
+                    );
+                }
+                Err(why) if why.kind() == ErrorKind::Forbidden => found.unseen.push(resource.clone()),
+                // Served a moment ago, or not by this version of the cluster.
+                Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::TooOld) => {}
+                Err(why) => return Err(why),
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Resources in namespaces that this cluster has beside the built-in ones.

@@ -16,7 +16,7 @@ use super::plan::{Action, Cause, LIBRARY, Plan, PlanRequest, SCHEMA, Step};
 use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Place, PlaceIdentity, Reference, ResourceId, SetId, Timestamp, resolve};
 use crate::{Error, ErrorKind, Result};
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use futures::stream::{FuturesOrdered, StreamExt};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
@@ -48,9 +48,11 @@ impl Engine {
     /// # Errors
     /// When a place cannot be read, or the request contradicts itself (unknown kind, cycle, illegal name).
     pub async fn plan(&self, request: &PlanRequest) -> Result<Plan> {
-        let identities = self.identities().await?;
         let request = Arc::new(request.clone());
-        let (plan, _) = self.survey(&request, identities, self.clock().now()).await?;
+        // At once: only an apply has an identity to compare before it looks.
+        let survey = self.survey(&request, BTreeMap::new(), self.clock().now());
+        let (identities, (mut plan, _)) = try_join(self.identities(), survey).await?;
+        plan.places.extend(identities);
         Ok(plan)
     }
 
