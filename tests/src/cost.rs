@@ -101,6 +101,8 @@ pub struct Cost {
     pub verified: Duration,
     /// Until the server had accepted every write.
     pub accepted: Duration,
+    /// The same without the times in which nothing was under way but objects on their way to ready.
+    pub unwaited: Duration,
     /// Until everything was ready, or gone, and the lease given back.
     pub settled: Duration,
     /// Requests up to then.
@@ -112,6 +114,7 @@ impl Cost {
         Self {
             verified: took,
             accepted: took,
+            unwaited: took,
             settled: took,
             requests,
         }
@@ -125,6 +128,8 @@ pub struct Costs {
     pub create: Cost,
     /// Plan, or `kubectl diff`, when all stands.
     pub plan: Cost,
+    /// The same by whoever has not asked this server before: connecting included.
+    pub first_plan: Cost,
     /// Apply when all stands.
     pub again: Cost,
     /// Plan and apply of the removal.
@@ -137,10 +142,15 @@ pub type Count<'a> = &'a dyn Fn() -> usize;
 async fn apply(engine: &Engine, plan: &Plan, began: Instant, count: Count<'_>, before: usize) -> Cost {
     let (mut first, mut last) = (None, None);
     let mut sent = BTreeSet::new();
+    let mut waited = Duration::ZERO;
     let report = engine
         .apply(plan, &Approvals::none(), &mut |event| match event {
             Event::Started { id, .. } => {
-                first.get_or_insert_with(|| began.elapsed());
+                let now = began.elapsed();
+                first.get_or_insert(now);
+                if let Some(last) = last.filter(|_| sent.is_empty()) {
+                    waited += now.saturating_sub(last);
+                }
                 sent.insert(id);
             }
             // What comes back is ready, or waited for.
@@ -149,11 +159,17 @@ async fn apply(engine: &Engine, plan: &Plan, began: Instant, count: Count<'_>, b
         })
         .await
         .unwrap();
-    assert!(report.is_success(), "{:?}", report.failures().next());
+    let failures: Vec<String> = report
+        .failures()
+        .map(|(id, why)| format!("{id}: {}", why.report()))
+        .collect();
+    assert!(report.is_success(), "{failures:#?}");
     let settled = began.elapsed();
+    let accepted = last.unwrap_or(settled);
     Cost {
         verified: first.unwrap_or(settled),
-        accepted: last.unwrap_or(settled),
+        accepted,
+        unwaited: accepted.saturating_sub(waited),
         settled,
         requests: count() - before,
     }
@@ -165,22 +181,23 @@ pub fn ours(kubeconfig: &Path, space: &str, count: Count<'_>) -> Costs {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async {
+    let connect = async || {
         let provider = KubeProvider::builder(kubeconfig, CONTEXT).connect().await.unwrap();
-        let engine = Engine::builder(Arc::new(SystemClock::new()))
+        Engine::builder(Arc::new(SystemClock::new()))
             .provider(Arc::new(provider) as Arc<dyn Provider>)
             .holder("cost")
-            .build();
-        let set = SetId::of(space, "local", "");
-        measured(&engine, &request(&set, space), count).await
-    })
+            .build()
+    };
+    let set = SetId::of(space, "local", "");
+    runtime.block_on(measured(connect, &request(&set, space), count))
 }
 
 /// All the verbs, one after another.
-pub(crate) async fn measured(engine: &Engine, request: &PlanRequest, count: Count<'_>) -> Costs {
+pub(crate) async fn measured(connect: impl AsyncFn() -> Engine, request: &PlanRequest, count: Count<'_>) -> Costs {
+    let engine = connect().await;
     let (before, began) = (count(), Instant::now());
     let plan = engine.plan(request).await.unwrap();
-    let create = apply(engine, &plan, began, count, before).await;
+    let create = apply(&engine, &plan, began, count, before).await;
 
     let (before, began) = (count(), Instant::now());
     let plan = engine.plan(request).await.unwrap();
@@ -188,14 +205,20 @@ pub(crate) async fn measured(engine: &Engine, request: &PlanRequest, count: Coun
     assert!(plan.is_empty(), "{}", plan.display());
 
     let (before, began) = (count(), Instant::now());
-    let again = apply(engine, &plan, began, count, before).await;
+    let again = apply(&engine, &plan, began, count, before).await;
+
+    let (before, began) = (count(), Instant::now());
+    let plan = connect().await.plan(request).await.unwrap();
+    let first_plan = Cost::at_once(began.elapsed(), count() - before);
+    assert!(plan.is_empty(), "{}", plan.display());
 
     let (before, began) = (count(), Instant::now());
     let plan = engine.plan(&PlanRequest::destroy(request.set.clone())).await.unwrap();
-    let destroy = apply(engine, &plan, began, count, before).await;
+    let destroy = apply(&engine, &plan, began, count, before).await;
     Costs {
         create,
         plan: planned,
+        first_plan,
         again,
         destroy,
     }
@@ -228,23 +251,17 @@ impl<'a> Kubectl<'a> {
         }
     }
 
+    /// What kubectl prints to an admin.
+    pub fn asks(plane: &ControlPlane, arguments: &[&str]) -> String {
+        output(plane, plane.admin().kubeconfig(), arguments)
+    }
+
     fn run(&self, arguments: &[&str]) -> Cost {
         let (before, began) = ((self.count)(), Instant::now());
-        let output = Command::new(self.plane.kubectl())
-            .env_clear()
-            .env("HOME", self.plane.folder())
-            .env("PATH", "/usr/bin:/bin")
-            .arg("--kubeconfig")
-            .arg(self.kubeconfig)
-            .args(arguments)
-            .arg("--filename")
-            .arg(&self.file)
-            .output()
-            .unwrap();
-        let took = began.elapsed();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "kubectl {arguments:?}: {errors}");
-        Cost::at_once(took, (self.count)() - before)
+        let file = self.file.to_str().unwrap();
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--filename", file]).collect();
+        output(self.plane, self.kubeconfig, &arguments);
+        Cost::at_once(began.elapsed(), (self.count)() - before)
     }
 
     /// `kubectl apply --server-side`.
@@ -264,11 +281,30 @@ impl<'a> Kubectl<'a> {
 
     /// All of them.
     pub fn all(&self) -> Costs {
+        let create = self.apply();
+        let diff = self.diff();
         Costs {
-            create: self.apply(),
-            plan: self.diff(),
+            create,
+            plan: diff,
+            // Each run of kubectl is one.
+            first_plan: diff,
             again: self.apply(),
             destroy: self.delete(),
         }
     }
+}
+
+fn output(plane: &ControlPlane, kubeconfig: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(plane.kubectl())
+        .env_clear()
+        .env("HOME", plane.folder())
+        .env("PATH", "/usr/bin:/bin")
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "kubectl {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -72,15 +72,18 @@ pub fn whole(kubeconfig: &Path, admin: &Path, prefix: &str, count: Count<'_>) ->
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async {
+    let connect = async || {
         let provider = KubeProvider::builder(kubeconfig, CONTEXT)
             .home_namespace(format!("{prefix}ml-platform"))
             .connect()
             .await
             .unwrap();
-        let platform = platform(config(prefix, true), Arc::new(provider));
+        platform(config(prefix, true), Arc::new(provider))
+    };
+    runtime.block_on(async {
+        let request = connect().await.request().unwrap();
         let velero = StandIn::start(client(admin).await, format!("{prefix}backup"));
-        let costs = measured(platform.engine(), &platform.request().unwrap(), count).await;
+        let costs = measured(async || connect().await.engine().clone(), &request, count).await;
         velero.stop().await;
         costs
     })
