@@ -8,8 +8,8 @@ use crate::config::{
 use platform_core::value::Supplied;
 use platform_core::{
     AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Channel, Context,
-    DatabaseSpec, Definitions, LimitSpec, MonitoringSpec, PeopleSpec, QuotaSpec, Receiver, SecuritySpec, StorageSpec,
-    Subjects,
+    DatabaseSpec, Definitions, LimitSpec, MonitoringSpec, PeopleSpec, QuotaSpec, Receiver, RestoreFrom, SecuritySpec,
+    StorageSpec, Subjects,
 };
 
 /// What a config asks for, capability by capability; an absent one is not wanted.
@@ -52,6 +52,9 @@ pub fn context(config: &PlatformConfig, specs: &Specs) -> Context {
         .unwrap_or_else(|| SecuritySpec::new(config.name.as_str()));
     context.names = config.names.clone();
     context.tags = config.tags.clone();
+    if let Some(backup) = specs.backup.as_ref().filter(|backup| backup.restore_from.is_some()) {
+        context.restored.clone_from(&backup.scope);
+    }
     context
 }
 
@@ -210,8 +213,12 @@ fn backup(config: &PlatformConfig, block: &BackupConfig) -> BackupSpec {
         .scope
         .clone()
         .unwrap_or_else(|| data.into_iter().filter(|one| wanted.contains(one)).collect());
-    BackupSpec::new(config.name.as_str(), block.schedule.clone(), block.retention)
-        .with_scope(scope)
+    let mut spec = BackupSpec::new(config.name.as_str(), block.schedule.clone(), block.retention);
+    spec.restore_from = block.restore_from.as_deref().map(|name| match name {
+        RestoreFrom::LATEST => RestoreFrom::latest(),
+        name => RestoreFrom::backup(name),
+    });
+    spec.with_scope(scope)
         .with_store(block.store.as_ref().map(backup_store).unwrap_or_default())
         .with_definitions(match block.definitions {
             Some(DefinitionsFrom::Existing) => Definitions::Existing,
@@ -303,7 +310,7 @@ mod tests {
     use platform_core::value::{Percent, Size, Span, Supplied};
     use platform_core::{
         BackupStore, CacheEngine, Capability, Channel, Definitions, Environment, LimitSpec, PeopleSpec, PodSecurity,
-        Receiver, Severity, Subjects,
+        Receiver, RestoreFrom, Severity, Subjects,
     };
     use std::collections::BTreeMap;
 
@@ -359,6 +366,7 @@ backup:
   retention: 3d
   scope: [database, storage]
   definitions: existing
+  restore_from: demo-20260101
   store: { endpoint: 'https://s3.example.com', bucket: backups, region: eu-west-1, access: { supplied: s3, revision: 2 } }
 ";
 
@@ -448,6 +456,7 @@ backup:
         );
         assert_eq!(backup.scope, [Capability::Database, Capability::Storage].into());
         assert_eq!(backup.definitions, Definitions::Existing);
+        assert_eq!(backup.restore_from, Some(RestoreFrom::backup("demo-20260101")));
         assert_eq!(
             backup.store,
             BackupStore::External {
@@ -532,6 +541,7 @@ backup:
             ("pg", "a")
         );
         assert_eq!(&context.security, security);
+        assert_eq!(context.restored, backup.scope);
         assert!(!context.alone);
     }
 

@@ -7,8 +7,8 @@ use crate::wire::{self, Stacks};
 use platform_core::engine::{ApplyOptions, Approvals, Engine, Event, Outputs, Plan, PlanRequest, Policy, Report};
 use platform_core::value::{Clock, ResourceId, SetId, SystemClock};
 use platform_core::{
-    BackupOutputs, CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, MonitoringOutputs, Result,
-    SecurityOutputs, Stack, StorageOutputs,
+    BackupOutputs, CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, MonitoringOutputs,
+    RestoreFrom, Result, SecurityOutputs, Stack, StorageOutputs,
 };
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,7 +126,24 @@ impl Platform {
     /// # Errors
     /// When a provider refuses a wish or a place cannot be read.
     pub async fn plan(&self) -> Result<Plan> {
-        self.engine.plan(&self.request()?).await
+        self.engine.plan(&self.wanted().await?).await
+    }
+
+    /// [`Platform::request`] with what became of a start from a backup. Reads only.
+    async fn wanted(&self) -> Result<PlanRequest> {
+        let Some(from) = self.specs.backup.as_ref().and_then(|spec| spec.restore_from.clone()) else {
+            return self.request();
+        };
+        let Some(backups) = self.backups()? else {
+            return self.request();
+        };
+        let done = backups.provider.started(&backups.spec, &backups.context).await;
+        let mut specs = self.specs.clone();
+        if let Some(spec) = &mut specs.backup {
+            let done = done.map_err(|error| located(&self.config, error))?;
+            spec.restore_from = Some(RestoreFrom { done, ..from });
+        }
+        wire::request(&self.config, &specs, &self.context, &self.stacks).map_err(|error| located(&self.config, error))
     }
 
     /// [`Platform::plan`] for some capabilities, or with objects to adopt.
@@ -134,7 +151,7 @@ impl Platform {
     /// # Errors
     /// As [`Platform::plan`]; `Invalid` for a capability that the config does not ask for.
     pub async fn plan_with(&self, options: &PlanOptions) -> Result<Plan> {
-        let mut request = self.request()?.with_adopt(options.adopt.iter().cloned());
+        let mut request = self.wanted().await?.with_adopt(options.adopt.iter().cloned());
         if !options.only.is_empty() {
             if let Some(absent) = options
                 .only
@@ -430,9 +447,16 @@ fn provider_of(stack: &dyn Stack) -> Result<ProviderName> {
 /// A provider's refusal that names a key of the config, shown at that key.
 fn located(config: &PlatformConfig, error: Error) -> Error {
     match error.context().iter().find(|(name, _)| *name == "config") {
-        Some((_, key)) => config
-            .problem(Rule::Quota, key, error.message(), error.help().unwrap_or_default())
-            .into(),
+        Some((_, key)) => {
+            let rule = if key.starts_with("backup.") {
+                Rule::RestoreFrom
+            } else {
+                Rule::Quota
+            };
+            config
+                .problem(rule, key, error.message(), error.help().unwrap_or_default())
+                .into()
+        }
         None => error,
     }
 }

@@ -8,7 +8,7 @@ use crate::value::{Schedule, Size, Span, Supplied, Timestamp};
 use crate::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -105,6 +105,14 @@ pub trait Backup: Debug + Send + Sync {
     /// When the spec is refused or the place cannot be read.
     async fn in_the_way(&self, spec: &BackupSpec, context: &Context) -> Result<Vec<String>>;
 
+    /// The record of the platform's start from the backup that the spec names; `None` while it is to be restored, or is being
+    /// restored. Reads only.
+    ///
+    /// # Errors
+    /// `Blocked`, with the config's key as the context `config`, when the platform started from another backup, or has data
+    /// that no such start brought. When the place cannot be read.
+    async fn started(&self, spec: &BackupSpec, context: &Context) -> Result<Option<Start>>;
+
     /// What the checks of a drill that failed and still stands said. Reads only.
     ///
     /// # Errors
@@ -130,6 +138,8 @@ pub struct BackupSpec {
     pub definitions: Definitions,
     /// A second region that gets copies (AWS).
     pub copy_to: Option<String>,
+    /// Where a new platform takes its data from, before anything else of it is made. Default: it starts empty.
+    pub restore_from: Option<RestoreFrom>,
 }
 
 impl BackupSpec {
@@ -143,7 +153,13 @@ impl BackupSpec {
             store: BackupStore::default(),
             definitions: Definitions::default(),
             copy_to: None,
+            restore_from: None,
         }
+    }
+    /// Sets where a new platform takes its data from.
+    pub fn with_restore_from(mut self, from: RestoreFrom) -> Self {
+        self.restore_from = Some(from);
+        self
     }
     /// Sets whose data.
     pub fn with_scope(mut self, scope: impl IntoIterator<Item = Capability>) -> Self {
@@ -196,6 +212,44 @@ impl BackupSpec {
         }
         Ok(())
     }
+}
+
+/// The backup that a new platform starts from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreFrom {
+    /// Its name; absent for the newest complete one that the schedule made.
+    pub backup: Option<String>,
+    /// What [`Backup::started`] found; absent: it is to be restored, or is being restored.
+    pub done: Option<Start>,
+}
+
+impl RestoreFrom {
+    /// The newest complete backup that the schedule made.
+    pub fn latest() -> Self {
+        Self::default()
+    }
+    /// The backup of this name.
+    pub fn backup(name: impl Into<String>) -> Self {
+        Self {
+            backup: Some(name.into()),
+            done: None,
+        }
+    }
+    /// The backup's name, or `latest`.
+    pub fn wanted(&self) -> &str {
+        self.backup.as_deref().unwrap_or(Self::LATEST)
+    }
+    /// What stands for the newest.
+    pub const LATEST: &'static str = "latest";
+}
+
+/// The record of a start from a backup: from then on it only tells where the data came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// What the record says, by key.
+    pub record: BTreeMap<String, String>,
+    /// Whether what restored it is still there.
+    pub restore_stands: bool,
 }
 
 /// Where backups are kept on Kubernetes. Never in the store that they hold.

@@ -114,6 +114,8 @@ pub struct Context {
     pub names: BTreeMap<String, String>,
     /// Tags and labels of the caller.
     pub tags: BTreeMap<String, String>,
+    /// Capabilities whose data comes from a backup before anything that holds some is made.
+    pub restored: BTreeSet<Capability>,
     /// Planned on its own: the blueprint brings its own namespace, CA and default-deny.
     pub alone: bool,
 }
@@ -130,6 +132,7 @@ impl Context {
             security: SecuritySpec::default(),
             names: BTreeMap::new(),
             tags: BTreeMap::new(),
+            restored: BTreeSet::new(),
             alone: false,
         }
     }

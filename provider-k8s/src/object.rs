@@ -11,6 +11,9 @@ pub(crate) type Labels = BTreeMap<String, String>;
 /// The label by which policies, Services and budgets select pods.
 pub(crate) const NAME_LABEL: &str = "app.kubernetes.io/name";
 
+/// The record of a start from a backup, in the namespace of the backups.
+pub(crate) const STARTED_FROM: &str = "started-from";
+
 /// Where the objects of one capability lie, and what they are called.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope<'a> {
@@ -143,6 +146,20 @@ impl<'a> Scope<'a> {
         format!("{}-{name}", self.context.set)
     }
 
+    /// What has to be there before anything that a backup may bring back into this namespace is made anew.
+    fn restored_by(&self) -> Result<Option<ResourceId>> {
+        let restored = &self.context.restored;
+        let comes_back = restored.iter().any(|one| one.as_str() == self.base)
+            // Data would be served under certificates that nobody trusts if the authority were another one.
+            || (!restored.is_empty() && self.base == Capability::Security.as_str());
+        if comes_back {
+            let backups = Self::new(self.place, self.context, Capability::Backup)?;
+            backups.id("ConfigMap", STARTED_FROM).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// A Secret made by recipes.
     fn secret(&self, name: &str, app: &str, recipes: &BTreeMap<&str, Recipe>) -> Result<Resource> {
         let data: Map<String, Value> = recipes
@@ -150,6 +167,8 @@ impl<'a> Scope<'a> {
             .map(|(key, recipe)| ((*key).to_owned(), recipe.to_value()))
             .collect();
         let mut resource = self.object("Secret", name, app, json!({ "type": "Opaque", "data": data }))?;
+        // Volumes and servers come after their Secrets.
+        resource.after.extend(self.restored_by()?);
         for recipe in recipes.values() {
             if let Recipe::Copy { from, .. } | Recipe::Tls { authority: from, .. } = recipe {
                 resource = resource.with_after(from.parse()?);

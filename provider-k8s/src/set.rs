@@ -49,6 +49,8 @@ pub(crate) const RECIPES: &str = ours!("recipes");
 pub(crate) const SECRET_TYPE: &str = ours!("secret-type");
 /// Open creates, on the Lease.
 pub(crate) const OPEN_CREATES: &str = ours!("open-creates");
+/// A location whose backups are read before it counts as ready.
+pub(crate) const READ_FIRST: &str = ours!("read-first");
 /// When the certificate in a Secret ends.
 pub(crate) const EXPIRES: &str = ours!("expires");
 

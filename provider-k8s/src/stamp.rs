@@ -12,7 +12,8 @@ use std::time::Duration;
 const RENEWAL: Duration = Duration::from_hours(30 * 24);
 
 /// Where the outputs of kinds lie in their objects.
-const OUTPUTS: [(&str, &str); 6] = [
+const OUTPUTS: [(&str, &str); 7] = [
+    ("backup", "/spec/backupName"),
     ("cluster_ip", "/spec/clusterIP"),
     ("completed", "/status/completionTime"),
     ("completed", "/status/completionTimestamp"),

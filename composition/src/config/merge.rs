@@ -8,7 +8,7 @@ use super::words::CAPABILITIES;
 use super::yaml::{Entry, Node, Value};
 
 /// Keys that count on one provider only.
-const ONLY: [(&str, &str, &str); 20] = [
+const ONLY: [(&str, &str, &str); 21] = [
     ("database", "cpu", "kubernetes"),
     ("database", "memory", "kubernetes"),
     ("database", "storage_class", "kubernetes"),
@@ -29,6 +29,7 @@ const ONLY: [(&str, &str, &str); 20] = [
     ("monitoring", "node_exporter", "kubernetes"),
     ("backup", "store", "kubernetes"),
     ("backup", "definitions", "kubernetes"),
+    ("backup", "restore_from", "kubernetes"),
 ];
 
 /// Reports keys that stand twice and keys without a value, and takes both out.

@@ -317,6 +317,10 @@ block! {
         /// Who makes the cluster-wide kinds that Velero brings: `own`, this platform, or `existing`, another platform or Velero
         /// in this cluster. Kubernetes only. Default: own. They stay when the platform goes.
         definitions: Option<DefinitionsFrom>;
+        /// The backup that a new platform starts from: its name, or `latest` for the newest complete one that the schedule
+        /// made. Needs a store outside. Kubernetes only. Default: none, and it starts empty. Counts once: from then on it
+        /// tells where the data came from, and another value is refused.
+        restore_from: Option<String>;
     }
 
     /// Where backups are kept: in the cluster (`capacity`, `memory`, `storage_class`), or in a bucket outside of it
@@ -479,7 +483,7 @@ impl PlatformConfig {
 
 impl BackupConfig {
     /// Whether backups go into an S3 server of the platform's own.
-    pub(super) fn keeps_its_own_store(&self) -> bool {
+    pub(in crate::config) fn keeps_its_own_store(&self) -> bool {
         self.store.as_ref().is_none_or(|store| store.endpoint.is_none())
     }
 }

@@ -6,19 +6,20 @@ mod found;
 mod location;
 mod run;
 mod server;
+mod start;
 
 use super::object_store::{ObjectStore, check};
 use super::stateful::{claim, selector};
 use crate::backups;
 use crate::foundation;
 use crate::kubernetes::Shared;
-use crate::object::Scope;
+use crate::object::{STARTED_FROM, Scope};
 use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::{
     AlarmSubject, Backup, BackupFeatures, BackupOutputs, BackupRecord, BackupRun, BackupSpec, BackupStatus,
     BackupStore, Blueprint, BucketSpec, Call, Capability, Context, DataAsset, Definitions, Error, ErrorKind, Holds,
-    RestoreProof, Result, Scrape, StorageSpec, Surface, Workload,
+    RestoreProof, Result, Scrape, Start, StorageSpec, Surface, Workload,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -146,10 +147,15 @@ impl Backup for KubernetesBackup {
             .map(|one| one.id.clone())
             .collect();
         resources.extend(server);
-        let mut location = target.location(&scope)?;
+        let mut location = target.location(&scope, spec)?;
         location.after.extend(store_ready.into_iter().chain(running));
         let mut schedule = location::schedule(&scope, spec)?;
         schedule.after.insert(location.id.clone());
+        if let Some(from) = &spec.restore_from {
+            resources.extend(start::resources(&scope, spec, from)?);
+            // An empty platform is no backup to start from.
+            schedule.after.insert(scope.id("ConfigMap", STARTED_FROM)?);
+        }
         let outputs = BackupOutputs {
             store: target.shown(),
             schedule: schedule.id.label(),
@@ -189,6 +195,11 @@ impl Backup for KubernetesBackup {
         found::in_the_way(&self.0, spec, context).await
     }
 
+    async fn started(&self, spec: &BackupSpec, context: &Context) -> Result<Option<Start>> {
+        refuse(spec, context)?;
+        start::started(&self.0, spec, context).await
+    }
+
     async fn said(&self, spec: &BackupSpec, context: &Context) -> Result<Vec<String>> {
         refuse(spec, context)?;
         found::said(&self.0, context).await
@@ -211,6 +222,13 @@ fn refuse(spec: &BackupSpec, context: &Context) -> Result<()> {
             ErrorKind::Unsupported,
             "copies to a second region cannot be had from Velero",
             "leave copy_to out, or place the backup on AWS",
+        );
+    }
+    if spec.restore_from.is_some() && matches!(spec.store, BackupStore::Own { .. }) {
+        return refuse(
+            ErrorKind::Invalid,
+            "a new platform has a new store, in which no backup is",
+            "name a store outside of the cluster, or leave restore_from out",
         );
     }
     if let BackupStore::External { endpoint, .. } = &spec.store

@@ -1,6 +1,7 @@
 use super::status::progressing;
 use super::velero::{GROUP, VERSION};
 use super::{KubeKind, PLAIN, calls};
+use crate::set::READ_FIRST;
 use platform_core::{Field, KindFacts, Risk, RiskRule, State};
 use serde_json::Value;
 use std::time::Duration;
@@ -33,6 +34,9 @@ pub(super) static KIND: KubeKind = KubeKind {
 fn state(object: &Value) -> State {
     let status = &object["status"];
     match status["phase"].as_str() {
+        Some("Available") if awaits_reading(object) => {
+            progressing("Velero has not read yet which backups the store has")
+        }
         Some("Available") => State::Ready,
         Some(phase) => progressing(&format!(
             "{phase}: {}",
@@ -40,4 +44,9 @@ fn state(object: &Value) -> State {
         )),
         None => progressing("Velero has not asked the store yet"),
     }
+}
+
+/// Where a platform starts from a backup, what the store has must be known before one is restored.
+fn awaits_reading(object: &Value) -> bool {
+    object["metadata"]["annotations"][READ_FIRST].is_string() && !object["status"]["lastSyncedTime"].is_string()
 }

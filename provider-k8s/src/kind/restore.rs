@@ -11,7 +11,7 @@ pub(super) static KIND: KubeKind = KubeKind {
         rank: 89,
         patience: Duration::from_hours(4),
         usually: Duration::from_secs(30),
-        outputs: &["started", "completed"],
+        outputs: &["backup", "started", "completed"],
         fields: &[Field::new("spec").changes(FieldChange::Never)],
         calls: calls!("restores.velero.io", watched),
         ..PLAIN

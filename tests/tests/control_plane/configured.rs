@@ -47,16 +47,29 @@ pub(crate) async fn platform_at(kubeconfig: &Path, text: &str, policy: Option<Po
     builder.build().expect("build")
 }
 
+const LIMIT: Duration = Duration::from_mins(2);
+
 pub(crate) async fn try_apply(platform: &Platform, plan: &Plan, approvals: &Approvals) -> Result<Report> {
+    try_apply_in(LIMIT, platform, plan, approvals).await
+}
+
+async fn try_apply_in(limit: Duration, platform: &Platform, plan: &Plan, approvals: &Approvals) -> Result<Report> {
     let run = platform.apply(plan, approvals, |event| println!("{event:?}"));
-    tokio::time::timeout(Duration::from_mins(2), run)
+    tokio::time::timeout(limit, run)
         .await
-        .expect("an apply within 120 s")
+        .unwrap_or_else(|_| panic!("no apply within {limit:?}"))
 }
 
 /// Applies with every risk accepted but that to data; all of it must succeed.
 pub(crate) async fn apply(platform: &Platform, plan: &Plan) -> Report {
-    let report = try_apply(platform, plan, &accepted(plan)).await.expect("apply");
+    apply_in(LIMIT, platform, plan).await
+}
+
+/// [`apply`] for what takes its time.
+pub(crate) async fn apply_in(limit: Duration, platform: &Platform, plan: &Plan) -> Report {
+    let report = try_apply_in(limit, platform, plan, &accepted(plan))
+        .await
+        .expect("apply");
     let failures: Vec<String> = report
         .failures()
         .map(|(id, why)| format!("{id}: {}", why.report()))

@@ -4,6 +4,7 @@
 mod agent;
 mod ground;
 mod seeds;
+mod start;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -34,11 +35,18 @@ async fn backups_are_taken_drilled_and_restored_and_faults_are_named() {
     let mut second = Ground::new("[storage]", "  definitions: existing\n").await;
     second.up().await;
 
-    let both = futures::future::join(Box::pin(life(first)), Box::pin(seeds::each_is_named(second)));
+    let mut third = Ground::new("[storage]", "  definitions: existing\n").await;
+    third.up().await;
+
+    let all = futures::future::join3(
+        Box::pin(life(first)),
+        Box::pin(seeds::each_is_named(second)),
+        Box::pin(start::a_new_platform_has_what_the_lost_one_had(third)),
+    );
     // Velero would wait for an agent for hours
-    tokio::time::timeout(Duration::from_mins(5), both)
+    tokio::time::timeout(Duration::from_mins(8), all)
         .await
-        .expect("all within five minutes");
+        .expect("all within eight minutes");
     forget_velero();
     drop(more_kinds);
 }

@@ -15,6 +15,7 @@ mod rules;
 mod secrets;
 mod seeds;
 mod stage;
+mod starting;
 mod stories;
 
 use libtest_mimic::{Arguments, Trial};
@@ -26,6 +27,7 @@ fn main() {
     trials.extend(later::trials());
     trials.extend(platform::trials());
     trials.extend(many::trials());
+    trials.extend(starting::trials());
     trials.extend(stories::trials());
     trials.extend(configs::trials());
     trials.extend(secrets::trials());

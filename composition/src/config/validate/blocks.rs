@@ -270,6 +270,7 @@ impl BackupConfig {
             let help = format!("write {}h", self.retention.as_seconds().div_ceil(3600));
             reader.refuse_key(node, Rule::Retention, "retention", message, help);
         }
+        self.check_restore_from(node, reader);
         let Some(scope) = &self.scope else { return };
         if scope.is_empty() {
             let help = "name database, cache or storage, or remove the line";
@@ -290,6 +291,22 @@ impl BackupConfig {
                 let message = format!("`{capability}` is listed twice");
                 reader.refuse_key(node, Rule::BackupScope, &key, message, "remove one");
             }
+        }
+    }
+}
+
+impl BackupConfig {
+    fn check_restore_from(&self, node: &Node, reader: &mut Reader) {
+        let Some(from) = &self.restore_from else { return };
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+        if from.is_empty() || from.len() > 190 || !from.bytes().all(plain) {
+            let message = format!("{from:?} is no name of a backup");
+            let help = "write latest, or a name from the list of backups";
+            reader.refuse_key(node, Rule::RestoreFrom, "restore_from", message, help);
+        } else if self.keeps_its_own_store() {
+            let message = "a new platform has a new store, in which no backup is";
+            let help = "add store: { endpoint: https://..., ... } with the store that has it, or remove the key";
+            reader.refuse_key(node, Rule::RestoreFrom, "restore_from", message, help);
         }
     }
 }

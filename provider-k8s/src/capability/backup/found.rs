@@ -116,14 +116,14 @@ pub(super) async fn said(shared: &Shared, context: &Context) -> Result<Vec<Strin
     Ok(words)
 }
 
-struct Here<'a> {
-    shared: &'a Shared,
-    context: &'a Context,
+pub(super) struct Here<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) context: &'a Context,
 }
 
 impl Here<'_> {
     /// Every object of a kind in a namespace; none where the namespace's objects may not even be asked for.
-    async fn list(&self, kind: &str, namespace: &str) -> Result<Vec<Live>> {
+    pub(super) async fn list(&self, kind: &str, namespace: &str) -> Result<Vec<Live>> {
         let listed = self
             .shared
             .provider()

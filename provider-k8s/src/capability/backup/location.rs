@@ -2,7 +2,8 @@
 
 use crate::capability::object_store::ObjectStore;
 use crate::foundation;
-use crate::object::{Scope, labels};
+use crate::object::{Scope, labels, namespace_of};
+use crate::set::READ_FIRST;
 use platform_core::value::{DOMAIN, Recipe, ResourceId, Span};
 use platform_core::{BackupSpec, BackupStore, Capability, Context, Error, ErrorKind, Resource, Result};
 use serde_json::{Value, json};
@@ -116,12 +117,17 @@ impl Target {
         })
     }
 
-    pub(super) fn location(&self, scope: &Scope<'_>) -> Result<Resource> {
+    pub(super) fn location(&self, scope: &Scope<'_>, spec: &BackupSpec) -> Result<Resource> {
         let authority = self.own.then(|| json!({ "name": AUTHORITY, "key": "ca.crt" }));
-        scope.object(
+        let read_first = spec
+            .restore_from
+            .as_ref()
+            .map(|_| (READ_FIRST.to_owned(), "true".to_owned()));
+        scope.annotated(
             "BackupStorageLocation.velero.io",
             LOCATION,
             LOCATION,
+            read_first.into_iter().collect(),
             json!({ "spec": {
                 "provider": "velero.io/aws",
                 "default": true,
@@ -163,15 +169,17 @@ pub(super) fn template(scope: &Scope<'_>, spec: &BackupSpec) -> Result<Value> {
     }))
 }
 
-/// [`namespaces`], at least one: to Velero, none means all of the cluster.
+/// [`namespaces`], at least one (to Velero, none means all of the cluster), and the one with the authority that signed
+/// what servers show: without it clients of a restored one would trust another.
 pub(super) fn some_namespaces(context: &Context, spec: &BackupSpec) -> Result<BTreeSet<String>> {
-    let namespaces = namespaces(context, spec);
+    let mut namespaces = namespaces(context, spec);
     if namespaces.is_empty() {
         return Err(
             Error::new(ErrorKind::Invalid, "nothing in the scope of the backups keeps data")
                 .with_help("add a database, a storage or a cache with persistence to it, or ask for no backups"),
         );
     }
+    namespaces.insert(namespace_of(context, Capability::Security.as_str())?);
     Ok(namespaces)
 }
 

@@ -16,7 +16,7 @@ use xtask::control_plane::CONTEXT;
 use xtask::velero::{Store, Velero};
 
 use super::agent::Agents;
-use crate::configured::apply;
+use crate::configured::{apply, apply_in};
 use crate::shared::{control_plane, kubectl, object, prefix};
 
 pub(crate) const BUCKET: &str = "backups";
@@ -71,6 +71,18 @@ impl Ground {
         self.platform = platform(admin, &self.prefix, scope, &self.more, &self.store).await;
     }
 
+    /// Asks for more, or for less, from now on: lines of the block.
+    pub(crate) async fn ask(&mut self, more: &str) {
+        more.clone_into(&mut self.more);
+        let admin = control_plane().admin().kubeconfig();
+        self.platform = platform(admin, &self.prefix, &self.scope, more, &self.store).await;
+    }
+
+    /// Ends the server.
+    pub(crate) fn stop(&mut self) {
+        self.velero = None;
+    }
+
     pub(crate) fn namespace(&self) -> String {
         format!("{}backup", self.prefix)
     }
@@ -90,7 +102,7 @@ impl Ground {
         let starting = tokio::task::spawn_blocking(move || start(&namespace));
         // what the plan waits for comes from Velero alone: its end ends the test
         let starting = async { starting.await.expect("Velero starts") };
-        let (_, velero) = tokio::join!(apply(&self.platform, &plan), starting);
+        let (_, velero) = tokio::join!(apply_in(Duration::from_mins(4), &self.platform, &plan), starting);
         self.velero = Some(velero);
     }
 
