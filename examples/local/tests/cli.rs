@@ -346,3 +346,32 @@ fn backups_are_taken_and_proved() {
     assert!(refused.contains("still stands"), "{refused}");
     desk.expect(1, &["backup", "restore", "nothing"]);
 }
+
+#[test]
+fn backups_end_with_an_approval_unless_everything_does() {
+    let desk = Desk::new();
+    desk.expect(0, &["apply"]);
+    let without = ["--set", "backup=null"];
+    let with = |arguments: &[&'static str]| [arguments, &without[..]].concat();
+    let planned = desk.expect(4, &with(&["plan"]));
+    let token = planned
+        .split_whitespace()
+        .find(|word| word.starts_with("lowers-protection:Schedule/backup/ml-platform@"))
+        .unwrap_or_else(|| panic!("{planned}"))
+        .to_owned();
+    assert!(planned.contains("data is less protected afterwards"), "{planned}");
+    let settled = desk.world();
+    desk.expect(4, &with(&["apply"]));
+    desk.expect(4, &with(&["apply", "--accept", "exposes"]));
+    assert_eq!(desk.world(), settled, "a refused apply writes nothing");
+    let mut approved = with(&["apply", "--approve"])
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    approved.insert(2, token);
+    desk.expect(0, &approved.iter().map(String::as_str).collect::<Vec<_>>());
+    desk.expect(0, &with(&["plan"]));
+    // Wanted again, they come back: only that Prometheus may read Velero is asked about. A destroy asks nothing.
+    desk.expect(0, &["apply", "--accept", "exposes"]);
+    desk.expect(0, &["destroy"]);
+}
