@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check of the project, stage by stage, each with its seconds.
 
 use std::{
-    env, fmt,
+    fmt,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::Command,
@@ -279,7 +279,7 @@ fn test_binaries() -> Result<Vec<String>> {
 }
 
 fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = xtask::cargo::command();
     command
         .current_dir(workspace())
         .args(arguments)

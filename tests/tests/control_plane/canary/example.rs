@@ -98,7 +98,7 @@ fn workspace() -> PathBuf {
 
 /// The example's binary as it is now: its own tests build it with the features that this build has.
 fn example() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
+    let built = xtask::cargo::command()
         .args([
             "test",
             "--quiet",
