@@ -130,8 +130,6 @@ pub struct SecuritySpec {
     pub people: PeopleSpec,
     /// Secrets that the caller supplies, by the name they get.
     pub secrets: BTreeMap<String, Supplied>,
-    /// What was generated and shall be replaced.
-    pub revisions: Revisions,
 }
 
 impl Default for SecuritySpec {
@@ -153,7 +151,6 @@ impl Default for SecuritySpec {
             applications: Vec::new(),
             people: PeopleSpec::default(),
             secrets: BTreeMap::new(),
-            revisions: Revisions::default(),
         }
     }
 }
@@ -212,20 +209,6 @@ impl SecuritySpec {
     pub fn with_secret(mut self, name: impl Into<String>, supplied: Supplied) -> Self {
         self.secrets.insert(name.into(), supplied);
         self
-    }
-}
-
-/// Numbers of what was generated: a higher one than what is there replaces it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Revisions {
-    /// The authority that signs certificates, from 1. It is replaced by itself two years before it ends.
-    pub authority: u32,
-}
-
-impl Default for Revisions {
-    fn default() -> Self {
-        Self { authority: 1 }
     }
 }
 

@@ -298,16 +298,6 @@ block! {
         tls: TlsIssuer = TlsIssuer::Own;
         /// Secrets that the caller supplies through a `SecretSource`. Default: none.
         secrets: Vec<SuppliedConfig>;
-        /// What the platform generated and shall be replaced: raise its number. Default: nothing.
-        revisions: Option<RevisionsConfig>;
-    }
-
-    /// Numbers of what the platform generated; raising one replaces it.
-    RevisionsConfig {
-        /// The authority that signs certificates, from 1; a number higher than the present one's, which plans and the
-        /// annotation `mlplat.dev/certificates` show, replaces it. It takes three applies, a day apart; each restarts the
-        /// servers. Default: 1. It is replaced by itself two years before its end.
-        authority: u32 = 1;
     }
 
     /// Scheduled backups, and drills that prove them.

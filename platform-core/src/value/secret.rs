@@ -83,12 +83,10 @@ pub enum Recipe {
         /// Its key.
         key: String,
     },
-    /// A certificate authority: keys `ca.crt`, `ca.key`. Valid ten years, replaced two years before.
+    /// A certificate authority: keys `ca.crt`, `ca.key`. Valid ten years.
     CertificateAuthority {
         /// Common name.
         common_name: String,
-        /// One with a lower number is replaced by one with this number: trusted beside it, then used, then alone.
-        revision: u32,
     },
     /// A leaf signed by the authority in `authority`: keys `tls.crt`, `tls.key`, `ca.crt`.
     Tls {
@@ -109,16 +107,6 @@ impl Recipe {
     /// How it stands in a desired value.
     pub fn to_value(&self) -> Value {
         serde_json::json!({ SECRET: self })
-    }
-
-    /// The first recipe in a value, however deep, that makes certificates.
-    pub fn of_certificates(value: &Value) -> Option<Self> {
-        match (Self::of_value(value), value) {
-            (Some(recipe @ (Self::CertificateAuthority { .. } | Self::Tls { .. })), _) => Some(recipe),
-            (None, Value::Object(map)) => map.values().find_map(Self::of_certificates),
-            (None, Value::Array(items)) => items.iter().find_map(Self::of_certificates),
-            _ => None,
-        }
     }
 
     /// The recipe that a value is, if it is one.

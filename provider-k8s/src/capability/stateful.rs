@@ -4,7 +4,7 @@
 use crate::foundation;
 use crate::kubernetes::Shared;
 use crate::limits::{self, Needs};
-use crate::object::{Labels, NAME_LABEL, Scope, start_with_certificates, tidy};
+use crate::object::{Labels, NAME_LABEL, Scope, tidy};
 use crate::pod::{Container, Pod, scratch_volume};
 use crate::policy;
 use platform_core::value::{DOMAIN, Digest, Recipe, ResourceId, Size};
@@ -118,7 +118,6 @@ impl Server<'_> {
             .filter(|secret| secret.holds == Some(Holds::Durable))
             .map(|secret| secret.id.clone())
             .collect();
-        let secrets = self.secrets.clone();
         first.extend(self.secrets);
         let headless_name = headless_name(self.name);
         first.extend(services(self.scope, self.name, self.followers, &self.serves, ports)?);
@@ -188,7 +187,6 @@ impl Server<'_> {
                 "volumeClaimTemplates": templates,
             }}),
         )?;
-        start_with_certificates(&mut stateful_set, &secrets);
         stateful_set.after.extend(first.iter().map(|one| one.id.clone()));
         stateful_set
             .after

@@ -32,8 +32,6 @@ pub(crate) struct Scenario {
     pub(crate) start: Vec<u8>,
     pub(crate) request: PlanRequest,
     pub(crate) consent: fn(&Plan) -> Approvals,
-    /// Certificates are made again in it.
-    pub(crate) renews: bool,
 }
 
 fn changed() -> Wishes {
@@ -62,7 +60,6 @@ fn apply() -> Scenario {
         start: Stage::new().world.snapshot().unwrap(),
         request: Wishes::default().request(),
         consent: nothing,
-        renews: false,
     }
 }
 
@@ -73,7 +70,6 @@ fn change() -> Scenario {
         start: standing().world.snapshot().unwrap(),
         request: changed().request(),
         consent: nothing,
-        renews: false,
     }
 }
 
@@ -84,7 +80,6 @@ fn destroy(consent: fn(&Plan) -> Approvals) -> Scenario {
         start: standing().world.snapshot().unwrap(),
         request: PlanRequest::destroy(fixtures::set()),
         consent,
-        renews: false,
     }
 }
 
@@ -97,7 +92,6 @@ fn adopt() -> Scenario {
         start: stage.world.snapshot().unwrap(),
         request: Wishes::default().request(),
         consent: nothing,
-        renews: false,
     }
 }
 
@@ -197,8 +191,7 @@ fn recovered(stage: &Stage, scenario: &Scenario, reference: &Stage) -> Result<()
     }
     let now = stage.secrets();
     for (key, value) in secrets {
-        let renewed = scenario.renews && (key.1.ends_with(".*") || key.1.ends_with(".ca.crt"));
-        if !renewed && now.get(&key).is_some_and(|other| *other != value) {
+        if now.get(&key).is_some_and(|other| *other != value) {
             return Err(format!("{key:?} was made a second time"));
         }
     }
@@ -230,7 +223,6 @@ fn recovered(stage: &Stage, scenario: &Scenario, reference: &Stage) -> Result<()
 fn a_stored_plan_resumes() {
     let scenario = Scenario {
         consent: everything,
-        renews: false,
         ..change()
     };
     let reference = (scenario.stage)().restored(&scenario.start);

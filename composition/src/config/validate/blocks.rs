@@ -13,8 +13,7 @@ use super::{HOLD_DATA, refuse_entry};
 use crate::config::block::Reader;
 use crate::config::model::{
     AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig,
-    CustomStorage, DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, RevisionsConfig, SecurityConfig,
-    StorageConfig, SuppliedConfig,
+    CustomStorage, DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
 };
 use crate::config::problem::Rule;
 use crate::config::yaml::Node;
@@ -527,12 +526,6 @@ impl QuotaConfig {
                 "write cpu, memory, pods or storage",
             );
         }
-    }
-}
-
-impl RevisionsConfig {
-    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
-        range(self.authority, 1, 1_000_000, "authority", node, reader);
     }
 }
 
