@@ -64,12 +64,12 @@ impl Writer<'_> {
                 let answer = self.delete_exactly(seen, &version).await?;
                 match (answer.status, answer.message()) {
                     (404, _) => return Ok(None),
-                    (409, text) if text.contains("UID in the precondition") => {
+                    (409, text) if fails_on("UID", text) => {
                         return Err(self
                             .error("delete", ErrorKind::Conflict, "it is another object now")
                             .with_help("plan again"));
                     }
-                    (409, text) if text.contains("ResourceVersion in the precondition") => {}
+                    (409, text) if fails_on("ResourceVersion", text) => {}
                     _ => return Ok(self.deleted(answer.ok()?)),
                 }
                 if !tries.again().await {
@@ -171,5 +171,29 @@ impl Writer<'_> {
             return Some(self.live(&object, None));
         }
         None
+    }
+}
+
+/// Whether a refusal is about a precondition. The server words it in two ways: when it compares before the delete, and
+/// when its storage finds that the object moved since.
+fn fails_on(precondition: &str, message: &str) -> bool {
+    ["in the precondition", "in precondition"]
+        .iter()
+        .any(|words| message.contains(&format!("{precondition} {words}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fails_on;
+
+    #[test]
+    fn both_wordings_of_a_failed_precondition_are_known() {
+        let early = "the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (2)";
+        let late = "StorageError: invalid object, Code: 4, Key: /registry/x, ResourceVersion: 0, AdditionalErrorMsg: \
+                    Precondition failed: ResourceVersion in precondition: 6250, ResourceVersion in object meta: 6378";
+        for text in [early, late] {
+            assert!(fails_on("ResourceVersion", text) && !fails_on("UID", text), "{text}");
+            assert!(fails_on("UID", &text.replace("ResourceVersion in", "UID in")), "{text}");
+        }
     }
 }
