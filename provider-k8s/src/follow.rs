@@ -122,7 +122,6 @@ impl Follower {
         let reader = Reader {
             place: &self.inner.place,
             names: &self.names,
-            now: self.inner.api.clock().now(),
         };
         let shown = self.kinds.entry(kind.facts.kind).or_default();
         match line {
@@ -194,7 +193,6 @@ impl Follower {
         let reader = Reader {
             place: &self.inner.place,
             names: &self.names,
-            now: self.inner.api.clock().now(),
         };
         reader.live(kind, id, object, None)
     }

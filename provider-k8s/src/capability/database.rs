@@ -2,6 +2,7 @@
 
 mod settings;
 
+use super::login::{Login, credentials};
 use super::stateful::{Job, Server, certificate, claim, selector};
 use crate::backups;
 use crate::catalogue;
@@ -65,8 +66,9 @@ impl Database for KubernetesDatabase {
                 workload: Some(name.clone()),
             }],
             client: Some(ClientSecret {
-                secret: scope.id("Secret", &format!("{name}-credentials"))?,
+                secret: scope.id("Secret", &credentials(&name))?,
                 keys: ["username", "database", "password"].map(str::to_owned).into(),
+                revision: context.security.revisions.database,
             }),
             workloads: vec![
                 Workload {
@@ -114,21 +116,13 @@ impl Database for KubernetesDatabase {
         let surface = self.surface(spec, context)?;
         let scope = self.scope(context)?;
         let name = scope.name(NAME)?;
-        let credentials = format!("{name}-credentials");
         let internal = format!("{name}-internal");
         let password = || Recipe::Generate {
             length: spec.password_length,
         };
+        let login = login(&scope, &name, spec);
         let secrets = vec![
-            scope.kept_secret(
-                &credentials,
-                &name,
-                &BTreeMap::from([
-                    ("username", literal(APP)),
-                    ("database", literal(APP)),
-                    ("password", password()),
-                ]),
-            )?,
+            login.made()?,
             scope.kept_secret(
                 &internal,
                 &name,
@@ -178,7 +172,7 @@ impl Database for KubernetesDatabase {
             volumes.push(scratch_volume(backups::COPY, spec.storage, false));
             server = server.mount(backups::COPY, backups::COPY_PATH);
         }
-        let resources = Server {
+        let mut resources = Server {
             scope: &scope,
             shared: &self.0,
             capability: Capability::Database,
@@ -200,9 +194,10 @@ impl Database for KubernetesDatabase {
                 backups::none()
             },
             secrets,
-            jobs: vec![self.roles(&scope, &name, spec)?],
+            jobs: vec![self.roles(&scope, &name, spec, &login)?],
         }
         .into_resources(surface)?;
+        login.promote(ROLES, &mut resources)?;
         Blueprint::new(
             resources,
             &DatabaseOutputs {
@@ -210,8 +205,8 @@ impl Database for KubernetesDatabase {
                 port: PORT,
                 database: APP.to_owned(),
                 credentials: Credentials {
-                    location: scope.id("Secret", &credentials)?.label(),
-                    username: APP.to_owned(),
+                    location: scope.id("Secret", &login.credentials())?.label(),
+                    username: role(&scope),
                     password_key: "password".to_owned(),
                     ca: Some(foundation::ca_location(self.0.place(), context)?),
                 },
@@ -341,10 +336,12 @@ impl KubernetesDatabase {
             .mount_read_only("ca", TLS))
     }
 
-    fn roles(&self, scope: &Scope<'_>, name: &str, spec: &DatabaseSpec) -> Result<Job> {
+    fn roles(&self, scope: &Scope<'_>, name: &str, spec: &DatabaseSpec, login: &Login<'_>) -> Result<Job> {
         let host = format!("{name}.{}.svc", scope.namespace());
         let port = PORT.to_string();
+        let role = role(scope);
         let env = [
+            ("LOGIN", role.as_str()),
             ("PGDATABASE", APP),
             ("PGHOST", host.as_str()),
             ("PGPORT", &port),
@@ -367,7 +364,7 @@ impl KubernetesDatabase {
         let passwords = json!({ "name": "secret", "projected": { "defaultMode": 0o440, "sources": [
             key(&format!("{name}-internal"), "admin-password", "admin-password"),
             key(&format!("{name}-internal"), "exporter-password", "exporter-password"),
-            key(&format!("{name}-credentials"), "password", "app-password"),
+            key(&login.source(), "password", "app-password"),
         ]}});
         let image = self.0.options.images.image(NAME, Some(&spec.version))?;
         Ok(Job {
@@ -405,9 +402,22 @@ fn paths(version: &str) -> (&'static str, String) {
     }
 }
 
-fn literal(value: &str) -> Recipe {
-    Recipe::Literal {
-        value: value.to_owned(),
+/// Who applications log in as: the role that owns the database, or after a rotation one of its own that acts as that.
+fn role(scope: &Scope<'_>) -> String {
+    match scope.context().security.revisions.database {
+        0 | 1 => APP.to_owned(),
+        later => format!("{APP}_r{later}"),
+    }
+}
+
+fn login<'a>(scope: &'a Scope<'a>, name: &'a str, spec: &DatabaseSpec) -> Login<'a> {
+    Login {
+        scope,
+        name,
+        revision: scope.context().security.revisions.database,
+        constants: BTreeMap::from([("username", role(scope)), ("database", APP.to_owned())]),
+        key: "password",
+        length: spec.password_length,
     }
 }
 

@@ -254,6 +254,7 @@ mod tests {
             version: None,
             written_from: None,
             touched: Vec::new(),
+            renewal: None,
         }
     }
 
