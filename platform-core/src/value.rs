@@ -6,7 +6,6 @@ pub mod schedule;
 pub mod size;
 pub mod span;
 
-mod certificates;
 mod digest;
 mod field_path;
 mod id;
@@ -18,7 +17,6 @@ mod secret;
 mod set;
 mod time;
 
-pub use certificates::{AUTHORITY_DAYS, Certificates, NextCertificates, REVISION};
 pub use digest::{Digest, canonical};
 pub use field_path::{FieldPath, Segment};
 pub use id::{Kind, Name, ResourceId};

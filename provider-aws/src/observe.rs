@@ -191,7 +191,6 @@ pub(crate) fn live(id: &ResourceId, set: &SetId, found: &Found<Value>, wanted_ta
         version: None,
         written_from: tags::hash(&found.tags),
         touched: Vec::new(),
-        renewal: None,
     }
 }
 

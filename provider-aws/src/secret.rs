@@ -68,7 +68,6 @@ pub(crate) fn check(recipes: &BTreeMap<String, Recipe>) -> Result<()> {
             Recipe::CertificateAuthority { .. } | Recipe::Tls { .. } => {
                 Some("certificates do not lie in Secrets Manager")
             }
-            Recipe::Before { .. } => Some("what was there before is not kept in Secrets Manager"),
             Recipe::Generate { length } if !(8..=4096).contains(length) => Some("length is 8 to 4096"),
             Recipe::GenerateBytes { bytes, .. } if !(8..=4096).contains(bytes) => Some("bytes are 8 to 4096"),
             _ => None,
@@ -108,7 +107,7 @@ pub(crate) async fn render(
                     Zeroizing::new(format!("{prefix}{}", *text))
                 }
                 Recipe::Literal { value } => Zeroizing::new(value.clone()),
-                Recipe::Copy { from, key, .. } => copy(scope, from, key).await?,
+                Recipe::Copy { from, key } => copy(scope, from, key).await?,
                 Recipe::Supplied(supplied) => {
                     let source = scope.secrets.ok_or_else(|| {
                         Error::new(

@@ -3,7 +3,6 @@
 mod backup;
 mod cache;
 mod database;
-mod login;
 pub mod monitoring;
 mod object_store;
 mod security;

@@ -122,6 +122,7 @@ impl Follower {
         let reader = Reader {
             place: &self.inner.place,
             names: &self.names,
+            now: self.inner.api.clock().now(),
         };
         let shown = self.kinds.entry(kind.facts.kind).or_default();
         match line {
@@ -193,6 +194,7 @@ impl Follower {
         let reader = Reader {
             place: &self.inner.place,
             names: &self.names,
+            now: self.inner.api.clock().now(),
         };
         reader.live(kind, id, object, None)
     }

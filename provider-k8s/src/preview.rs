@@ -49,6 +49,7 @@ pub(crate) async fn preview(inner: &Inner, wish: &Resource, observation: &Observ
         reader: Reader {
             place: &inner.place,
             names: &seen.names,
+            now: observation.at,
         },
     };
     // A wish that the planner resolved further than the observation is compared anew.
@@ -167,8 +168,7 @@ impl Asker<'_> {
             }
         }
         if let Some(unknown) = references(&self.wish.desired).first() {
-            // The server cannot be asked with it, but whether somebody has the name.
-            return self.taken(Some(format!("{unknown} is not known yet"))).await;
+            return Ok(self.change(Some(format!("{unknown} is not known yet"))));
         }
         if let Some(definition) = self.definition_to_come() {
             return Ok(self.change(Some(format!("{definition} does not exist yet"))));
@@ -201,7 +201,7 @@ impl Asker<'_> {
             });
         }
         if answer.status == 409 && answer.reason() == "AlreadyExists" {
-            return self.taken(None).await;
+            return self.taken().await;
         }
         if self.kind.is_custom() && answer.status == 404 && !answer.body.is_object() {
             return Ok(Preview::Refused {
@@ -225,18 +225,18 @@ impl Asker<'_> {
         (wished && !self.seen.objects.keys().any(definition)).then(|| format!("CustomResourceDefinition {name}"))
     }
 
-    /// Somebody has the name, or may have it where it is `unverified`.
-    async fn taken(&self, unverified: Option<String>) -> Result<Preview> {
+    /// Somebody has the name.
+    async fn taken(&self) -> Result<Preview> {
         let attempt = Attempt::new("get", stamp::what(self.kind, &self.wish.id));
         let mut call = Call::get(stamp::path(self.kind, &self.wish.id), attempt);
         if self.is_secret() {
             call = call.metadata_only();
         }
         let Some(object) = self.inner.api.call(call).await?.found()? else {
-            return Ok(self.change(unverified));
+            return Ok(self.change(None));
         };
         if self.seen.names.is_bare_home(self.kind, &object) {
-            return Ok(self.change(unverified));
+            return Ok(self.change(None));
         }
         let mut live = self
             .reader
@@ -244,13 +244,13 @@ impl Asker<'_> {
         if let Some(why) = helm::let_go(self.inner, &self.seen.names, self.kind, &object, &mut live).await? {
             return Ok(Preview::Refused { why });
         }
-        let mut preview = if self.is_secret() || unverified.is_some() || matches!(live.owner, Owner::Other(_)) {
+        let mut preview = if self.is_secret() || matches!(live.owner, Owner::Other(_)) {
             if self.is_secret() && live.owner == Owner::Nobody {
                 self.show_values_to_keep(&mut live, &object).await?;
             }
             Preview::Change {
                 after: shape::cleaned(&self.wish.desired).into(),
-                unverified,
+                unverified: None,
                 warnings: Vec::new(),
                 found: Some(Box::new(live)),
             }

@@ -133,7 +133,7 @@ impl Engine {
     async fn verify_world(&self, plan: &Plan) -> Result<(Plan, Survey)> {
         let identities = self.identities().await?;
         self.refuse_other_places(plan, &identities)?;
-        let (fresh, survey) = self.survey(&plan.request, identities, plan.as_of, Some(plan)).await?;
+        let (fresh, survey) = self.survey(&plan.request, identities, plan.as_of).await?;
         self.refuse_other_places(plan, &fresh.places)?;
         refuse_stale(plan, &fresh, self.clock().now())?;
         let blocked: Vec<String> = fresh

@@ -123,8 +123,6 @@ pub enum Cause {
     Removed,
     /// The library calls it otherwise now ([`Resource::formerly`]).
     Renamed,
-    /// Its time has come: what it holds is made again before it ends.
-    Time,
     /// A run was killed, or the object is still on its way.
     Unfinished,
     /// Nothing.
@@ -150,8 +148,6 @@ pub enum Origin {
     Drift,
     /// The wish changed and somebody else holds the field.
     Conflict,
-    /// The time of the plan.
-    Time,
 }
 
 /// One field.

@@ -2,25 +2,22 @@
 
 mod removal;
 mod rename;
-mod renewals;
 mod secrets;
 mod verdict;
 
 use self::removal::{keep_homes, removal};
 use self::rename::rename;
-use self::renewals::{Due, due, unsettled};
 use self::secrets::block_lost_partners;
 pub(super) use self::verdict::blocked;
 use self::verdict::{decide, step};
 use super::Engine;
 use super::graph::Graph;
 use super::plan::{Action, Cause, LIBRARY, Plan, PlanRequest, SCHEMA, Step};
-use crate::resource::{Live, Observation, Owner, Renewal, Resource};
+use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Place, PlaceIdentity, Reference, ResourceId, SetId, Timestamp, resolve};
 use crate::{Error, ErrorKind, Result};
 use futures::future::{try_join, try_join_all};
 use futures::stream::{FuturesOrdered, StreamExt};
-use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 use std::sync::Arc;
@@ -34,18 +31,6 @@ pub(super) struct Survey {
     /// Objects that previews met beside the observations.
     pub(super) met: HashMap<ResourceId, Live>,
     pub(super) graph: Graph,
-}
-
-/// What the verdicts of a plan go by.
-struct Seen<'a> {
-    request: &'a PlanRequest,
-    observations: &'a BTreeMap<Place, Observation>,
-    unreached: &'a BTreeMap<Place, Error>,
-}
-
-fn output<'a>(observations: &'a BTreeMap<Place, Observation>, reference: &Reference) -> Option<&'a Value> {
-    let live = observations.get(reference.id.place())?.live.get(&reference.id)?;
-    live.outputs.get(&reference.output)
 }
 
 impl Survey {
@@ -65,7 +50,7 @@ impl Engine {
     pub async fn plan(&self, request: &PlanRequest) -> Result<Plan> {
         let request = Arc::new(request.clone());
         // At once: only an apply has an identity to compare before it looks.
-        let survey = self.survey(&request, BTreeMap::new(), self.clock().now(), None);
+        let survey = self.survey(&request, BTreeMap::new(), self.clock().now());
         let (identities, (mut plan, _)) = try_join(self.identities(), survey).await?;
         plan.places.extend(identities);
         Ok(plan)
@@ -79,13 +64,11 @@ impl Engine {
         Ok(places.into_iter().zip(try_join_all(asked).await?).collect())
     }
 
-    /// The plan of a request at a time; for the verification of one that was `planned` before.
     pub(super) async fn survey(
         &self,
         request: &Arc<PlanRequest>,
         mut identities: BTreeMap<Place, PlaceIdentity>,
         as_of: Timestamp,
-        planned: Option<&Plan>,
     ) -> Result<(Plan, Survey)> {
         // Everything is checked, also what a targeted run leaves alone: a contradiction anywhere is one.
         let whole = Graph::new(
@@ -115,32 +98,37 @@ impl Engine {
         let engine = reached.engine;
         engine.look(&request.set, as_of, &by_place, &mut observations).await?;
         identities.extend(reached.identities);
-        let (mut due, waiting) = due(&wanted, &observations, planned, as_of);
-        let seen = Seen {
-            request,
-            observations: &observations,
-            unreached: &reached.unreached,
+        let outputs = |reference: &Reference| {
+            observations
+                .get(reference.id.place())?
+                .live
+                .get(&reference.id)?
+                .outputs
+                .get(&reference.output)
+                .cloned()
         };
-        let (mut steps, mut met) = engine.decide_all(&seen, &wanted, &due).await?;
-        let mut warnings = Vec::new();
-        let mut more = Due::new();
-        for (id, renewal) in waiting {
-            match unsettled(id, &request.resources, &steps) {
-                None => {
-                    more.insert(id, renewal);
-                }
-                Some(user) => warnings.push(format!(
-                    "{} goes on from {} once {} is as wished and ready",
-                    id.label(),
-                    renewal.before,
-                    user.label()
-                )),
+        let parallel = engine
+            .places()
+            .map(|(_, provider)| provider.features().parallel)
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        let mut asked = FuturesOrdered::new();
+        let mut met = HashMap::new();
+        let mut steps = Vec::with_capacity(wanted.len());
+        let mut wanted = wanted.into_iter();
+        loop {
+            while asked.len() < parallel {
+                let Some(resource) = wanted.next() else { break };
+                let known = resource.resolved(&outputs);
+                asked.push_back(engine.consider(request, known, &observations, &reached.unreached));
             }
+            let Some(decided) = asked.next().await else { break };
+            let (step, found) = decided?;
+            met.extend(found.map(|found| (found.id.clone(), found)));
+            steps.push(step);
         }
-        if !more.is_empty() {
-            due.extend(more);
-            (steps, met) = engine.decide_all(&seen, &wanted, &due).await?;
-        }
+        drop(asked);
         if request.only.is_none() {
             for seen in observations.values() {
                 for live in seen.extra.values().filter(|live| live.owner == Owner::ThisSet) {
@@ -159,11 +147,10 @@ impl Engine {
             request: Arc::clone(request),
             policy: self.policy().clone(),
             places: identities,
-            outputs: resolve(&request.outputs, &|reference| output(&observations, reference).cloned()),
+            outputs: resolve(&request.outputs, &outputs),
             warnings: observations
                 .values()
                 .flat_map(|seen| seen.warnings.iter().cloned())
-                .chain(warnings)
                 .collect(),
             requests: observations.values().map(|seen| seen.requests).sum(),
             steps,
@@ -200,53 +187,16 @@ impl Engine {
         Ok(())
     }
 
-    /// The verdict on every wanted resource, in their order, and what previews met beside the observations.
-    async fn decide_all(
-        &self,
-        seen: &Seen<'_>,
-        wanted: &[&Resource],
-        due: &Due<'_>,
-    ) -> Result<(Vec<Step>, HashMap<ResourceId, Live>)> {
-        let outputs = |reference: &Reference| {
-            let renewed = due
-                .get(&reference.id)
-                .and_then(|renewal| renewal.outputs.get(&reference.output));
-            renewed.or_else(|| output(seen.observations, reference)).cloned()
-        };
-        let parallel = self
-            .places()
-            .map(|(_, provider)| provider.features().parallel)
-            .max()
-            .unwrap_or(1)
-            .max(1);
-        let mut asked = FuturesOrdered::new();
-        let mut met = HashMap::new();
-        let mut steps = Vec::with_capacity(wanted.len());
-        let mut wanted = wanted.iter();
-        loop {
-            while asked.len() < parallel {
-                let Some(resource) = wanted.next() else { break };
-                let known = resource.resolved(&outputs);
-                asked.push_back(self.consider(seen, known, due.get(&resource.id).copied()));
-            }
-            let Some(decided) = asked.next().await else { break };
-            let (step, found) = decided?;
-            met.extend(found.map(|found| (found.id.clone(), found)));
-            steps.push(step);
-        }
-        drop(asked);
-        Ok((steps, met))
-    }
-
     /// Previews and decides one resource; also what the preview met, if the observation did not hold it.
     async fn consider(
         &self,
-        survey: &Seen<'_>,
+        request: &PlanRequest,
         resource: Cow<'_, Resource>,
-        renewal: Option<&Renewal>,
+        observations: &BTreeMap<Place, Observation>,
+        unreached: &BTreeMap<Place, Error>,
     ) -> Result<(Step, Option<Live>)> {
         let facts = self.facts(&resource.id)?;
-        if let Some(why) = survey.unreached.get(resource.id.place()) {
+        if let Some(why) = unreached.get(resource.id.place()) {
             let why = format!("its place cannot be reached, so it is not known whether it exists: {why}");
             let step = blocked(
                 step(&resource, facts, None),
@@ -266,7 +216,7 @@ impl Engine {
             return Ok((step, None));
         }
         let provider = self.provider(resource.id.place())?;
-        let Some(seen) = survey.observations.get(resource.id.place()) else {
+        let Some(seen) = observations.get(resource.id.place()) else {
             return Err(
                 Error::new(ErrorKind::Internal, "place was not observed").with_context("resource", &resource.id)
             );
@@ -280,7 +230,7 @@ impl Engine {
             ));
         }
         let preview = provider.preview(&resource, seen).await?;
-        Ok(decide(survey.request, &resource, facts, live, preview, renewal))
+        Ok(decide(request, &resource, facts, live, preview))
     }
 }
 

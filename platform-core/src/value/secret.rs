@@ -82,26 +82,11 @@ pub enum Recipe {
         from: String,
         /// Its key.
         key: String,
-        /// Another number copies again, when another value has come there.
-        #[serde(default = "first", skip_serializing_if = "is_first")]
-        revision: u32,
     },
-    /// The value that a key of another object has before a plan changes it there: the login that goes on to work beside
-    /// the next one. A random text where there is none.
-    Before {
-        /// The object, as a [`ResourceId`](super::ResourceId) text.
-        from: String,
-        /// Its key.
-        key: String,
-        /// Of the change.
-        revision: u32,
-    },
-    /// A certificate authority: keys `ca.crt`, `ca.key`. Valid ten years, replaced two years before.
+    /// A certificate authority: keys `ca.crt`, `ca.key`. Valid ten years.
     CertificateAuthority {
         /// Common name.
         common_name: String,
-        /// One with a lower number is replaced by one with this number: trusted beside it, then used, then alone.
-        revision: u32,
     },
     /// A leaf signed by the authority in `authority`: keys `tls.crt`, `tls.key`, `ca.crt`.
     Tls {
@@ -118,29 +103,10 @@ pub enum Recipe {
 
 const SECRET: &str = "$secret";
 
-fn first() -> u32 {
-    1
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
-fn is_first(revision: &u32) -> bool {
-    *revision == 1
-}
-
 impl Recipe {
     /// How it stands in a desired value.
     pub fn to_value(&self) -> Value {
         serde_json::json!({ SECRET: self })
-    }
-
-    /// The first recipe in a value, however deep, that makes certificates.
-    pub fn of_certificates(value: &Value) -> Option<Self> {
-        match (Self::of_value(value), value) {
-            (Some(recipe @ (Self::CertificateAuthority { .. } | Self::Tls { .. })), _) => Some(recipe),
-            (None, Value::Object(map)) => map.values().find_map(Self::of_certificates),
-            (None, Value::Array(items)) => items.iter().find_map(Self::of_certificates),
-            _ => None,
-        }
     }
 
     /// The recipe that a value is, if it is one.

@@ -81,7 +81,6 @@ async fn no_value_is_ever_shown() {
     let recipe = Recipe::Copy {
         from: platform.secret.to_string(),
         key: "password".into(),
-        revision: 1,
     };
     request.resources.push(
         Resource::new(copy.clone(), "monitoring", json!({"data": {"pw": recipe.to_value()}}))
@@ -145,7 +144,7 @@ async fn what_cannot_be_rendered_is_refused_before_any_write() {
     for (data, why) in [
         (json!({"password": "hunter2"}), "never stand in a config"),
         (
-            json!({"*": Recipe::CertificateAuthority { common_name: "x".into(), revision: 1 }.to_value()}),
+            json!({"*": Recipe::CertificateAuthority { common_name: "x".into() }.to_value()}),
             "certificates",
         ),
         (

@@ -297,8 +297,6 @@ impl<'a> OwnStore<'a> {
             name: &self.name,
             setup: STORE_SETUP,
             spec: &self.spec,
-            // Velero alone uses it.
-            revision: 1,
             pod_annotations: &self.annotations,
         }
     }

@@ -2,7 +2,6 @@
 
 mod settings;
 
-use super::login::{Login, credentials};
 use super::stateful::{Job, Server, certificate, claim, selector};
 use crate::backups;
 use crate::catalogue;
@@ -66,9 +65,8 @@ impl Database for KubernetesDatabase {
                 workload: Some(name.clone()),
             }],
             client: Some(ClientSecret {
-                secret: scope.id("Secret", &credentials(&name))?,
+                secret: scope.id("Secret", &format!("{name}-credentials"))?,
                 keys: ["username", "database", "password"].map(str::to_owned).into(),
-                revision: context.security.revisions.database,
             }),
             workloads: vec![
                 Workload {
@@ -116,13 +114,21 @@ impl Database for KubernetesDatabase {
         let surface = self.surface(spec, context)?;
         let scope = self.scope(context)?;
         let name = scope.name(NAME)?;
+        let credentials = format!("{name}-credentials");
         let internal = format!("{name}-internal");
         let password = || Recipe::Generate {
             length: spec.password_length,
         };
-        let login = login(&scope, &name, spec);
         let secrets = vec![
-            login.made()?,
+            scope.kept_secret(
+                &credentials,
+                &name,
+                &BTreeMap::from([
+                    ("username", literal(APP)),
+                    ("database", literal(APP)),
+                    ("password", password()),
+                ]),
+            )?,
             scope.kept_secret(
                 &internal,
                 &name,
@@ -172,7 +178,7 @@ impl Database for KubernetesDatabase {
             volumes.push(scratch_volume(backups::COPY, spec.storage, false));
             server = server.mount(backups::COPY, backups::COPY_PATH);
         }
-        let mut resources = Server {
+        let resources = Server {
             scope: &scope,
             shared: &self.0,
             capability: Capability::Database,
@@ -194,10 +200,9 @@ impl Database for KubernetesDatabase {
                 backups::none()
             },
             secrets,
-            jobs: vec![self.roles(&scope, &name, spec, &login)?],
+            jobs: vec![self.roles(&scope, &name, spec)?],
         }
         .into_resources(surface)?;
-        login.promote(ROLES, &mut resources)?;
         Blueprint::new(
             resources,
             &DatabaseOutputs {
@@ -205,8 +210,8 @@ impl Database for KubernetesDatabase {
                 port: PORT,
                 database: APP.to_owned(),
                 credentials: Credentials {
-                    location: scope.id("Secret", &login.credentials())?.label(),
-                    username: role(&scope),
+                    location: scope.id("Secret", &credentials)?.label(),
+                    username: APP.to_owned(),
                     password_key: "password".to_owned(),
                     ca: Some(foundation::ca_location(self.0.place(), context)?),
                 },
@@ -336,12 +341,10 @@ impl KubernetesDatabase {
             .mount_read_only("ca", TLS))
     }
 
-    fn roles(&self, scope: &Scope<'_>, name: &str, spec: &DatabaseSpec, login: &Login<'_>) -> Result<Job> {
+    fn roles(&self, scope: &Scope<'_>, name: &str, spec: &DatabaseSpec) -> Result<Job> {
         let host = format!("{name}.{}.svc", scope.namespace());
         let port = PORT.to_string();
-        let role = role(scope);
         let env = [
-            ("LOGIN", role.as_str()),
             ("PGDATABASE", APP),
             ("PGHOST", host.as_str()),
             ("PGPORT", &port),
@@ -364,7 +367,7 @@ impl KubernetesDatabase {
         let passwords = json!({ "name": "secret", "projected": { "defaultMode": 0o440, "sources": [
             key(&format!("{name}-internal"), "admin-password", "admin-password"),
             key(&format!("{name}-internal"), "exporter-password", "exporter-password"),
-            key(&login.source(), "password", "app-password"),
+            key(&format!("{name}-credentials"), "password", "app-password"),
         ]}});
         let image = self.0.options.images.image(NAME, Some(&spec.version))?;
         Ok(Job {
@@ -402,22 +405,9 @@ fn paths(version: &str) -> (&'static str, String) {
     }
 }
 
-/// Who applications log in as: the role that owns the database, or after a rotation one of its own that acts as that.
-fn role(scope: &Scope<'_>) -> String {
-    match scope.context().security.revisions.database {
-        0 | 1 => APP.to_owned(),
-        later => format!("{APP}_r{later}"),
-    }
-}
-
-fn login<'a>(scope: &'a Scope<'a>, name: &'a str, spec: &DatabaseSpec) -> Login<'a> {
-    Login {
-        scope,
-        name,
-        revision: scope.context().security.revisions.database,
-        constants: BTreeMap::from([("username", role(scope)), ("database", APP.to_owned())]),
-        key: "password",
-        length: spec.password_length,
+fn literal(value: &str) -> Recipe {
+    Recipe::Literal {
+        value: value.to_owned(),
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod setup;
 
-use super::login::Login;
 use super::stateful::{Server, certificate, selector};
 use crate::flavour::{CERTIFICATES, CREDENTIALS, DATA, S3Server};
 use crate::kubernetes::Shared;
@@ -19,21 +18,39 @@ pub(crate) const PORT: u16 = 9000;
 pub(crate) const CONSOLE: u16 = 9001;
 const BUCKETS: &str = "/etc/store/buckets";
 /// Access key of the server itself, which may do everything: a name, no secret.
-pub(crate) const ROOT: &str = "platform";
+const ROOT: &str = "platform";
 /// Access key of the applications.
 const APPLICATION: &str = "app";
 
 /// The Secrets with the keys of a store.
-struct Keys<'a> {
+struct Keys {
     /// The server's own, for the server and the set-up Job.
     server: String,
     /// The applications', where the server knows users.
-    application: Option<Login<'a>>,
+    application: Option<String>,
+}
+
+impl Keys {
+    fn new(name: &str, s3: &S3Server) -> Self {
+        Self {
+            server: format!("{name}-internal"),
+            application: s3.users.then(|| format!("{name}-credentials")),
+        }
+    }
 }
 
 /// Whether something is left to do once the server runs.
 fn has_setup(spec: &StorageSpec, s3: &S3Server) -> bool {
     s3.users || !spec.buckets.is_empty()
+}
+
+/// The Secret with the key of a store's clients, and that access key: the server's own where it knows no users.
+pub(crate) fn client_key(name: &str, s3: &S3Server) -> (String, &'static str) {
+    let keys = Keys::new(name, s3);
+    match keys.application {
+        Some(application) => (application, APPLICATION),
+        None => (keys.server, ROOT),
+    }
 }
 
 /// One S3 server with its buckets.
@@ -47,8 +64,6 @@ pub(crate) struct ObjectStore<'a> {
     /// Name of the Job that sets it up.
     pub(crate) setup: &'static str,
     pub(crate) spec: &'a StorageSpec,
-    /// Of the key of its clients.
-    pub(crate) revision: u32,
     /// What backups have to know of its pods.
     pub(crate) pod_annotations: &'a BTreeMap<String, String>,
 }
@@ -62,36 +77,9 @@ impl ObjectStore<'_> {
         format!("https://{}:{PORT}", self.host())
     }
 
-    /// The Secret with the key of its clients, and that access key: the server's own where it knows no users.
-    pub(crate) fn client_key(&self) -> (String, String) {
-        let keys = self.keys(&self.shared.options.s3.server());
-        match keys.application {
-            Some(login) => (login.credentials(), self.access_key()),
-            None => (keys.server, ROOT.to_owned()),
-        }
-    }
-
-    /// Access key of the applications.
-    fn access_key(&self) -> String {
-        match self.revision {
-            0 | 1 => APPLICATION.to_owned(),
-            later => format!("{APPLICATION}-r{later}"),
-        }
-    }
-
-    fn keys(&self, s3: &S3Server) -> Keys<'_> {
-        let login = || Login {
-            scope: self.scope,
-            name: self.name,
-            revision: self.revision,
-            constants: BTreeMap::from([("access-key", self.access_key())]),
-            key: "secret-key",
-            length: 40,
-        };
-        Keys {
-            server: format!("{}-internal", self.name),
-            application: s3.users.then(login),
-        }
+    /// [`client_key`] of this store.
+    pub(crate) fn client_key(&self) -> (String, &'static str) {
+        client_key(self.name, &self.shared.options.s3.server())
     }
 
     /// The server, and the Job if there is something to set up.
@@ -118,10 +106,10 @@ impl ObjectStore<'_> {
     }
 
     /// Every object, in an order that a person can read.
-    pub(crate) fn into_resources(&self, surface: Surface) -> Result<Vec<Resource>> {
+    pub(crate) fn into_resources(self, surface: Surface) -> Result<Vec<Resource>> {
         let s3 = self.shared.options.s3.server();
         let flavour = self.shared.options.s3.catalogue_name().unwrap_or("described");
-        let keys = self.keys(&s3);
+        let keys = Keys::new(self.name, &s3);
         let mut serves = BTreeMap::from([(PORT, "s3")]);
         if s3.console_port.is_some() {
             serves.insert(CONSOLE, "console");
@@ -141,15 +129,15 @@ impl ObjectStore<'_> {
         );
         let mut secrets = vec![server_secret(self.scope, self.name, &keys.server, &s3)?];
         if let Some(application) = &keys.application {
-            secrets.push(application.made()?);
+            secrets.push(self.scope.kept_secret(application, self.name, &key_pair(APPLICATION))?);
         }
         secrets.push(certificate(self.scope, self.name)?);
         let jobs = if has_setup(self.spec, &s3) {
-            vec![setup::job(self, &keys)?]
+            vec![setup::job(&self, &keys)?]
         } else {
             Vec::new()
         };
-        let mut resources = Server {
+        Server {
             scope: self.scope,
             shared: self.shared,
             capability: self.capability,
@@ -168,11 +156,7 @@ impl ObjectStore<'_> {
             secrets,
             jobs,
         }
-        .into_resources(surface)?;
-        if let Some(application) = &keys.application {
-            application.promote(self.setup, &mut resources)?;
-        }
-        Ok(resources)
+        .into_resources(surface)
     }
 
     fn server(&self, s3: &S3Server) -> Result<Container> {

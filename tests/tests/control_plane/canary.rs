@@ -47,8 +47,6 @@ struct Audience {
     prefix: String,
     canary: Canary,
     shown: Shown,
-    /// Revision of the authority that signs certificates.
-    authority: u32,
 }
 
 impl Audience {
@@ -57,7 +55,6 @@ impl Audience {
             prefix: prefix(),
             canary: Canary::default(),
             shown: Shown::default(),
-            authority: 1,
         }
     }
 
@@ -105,10 +102,9 @@ impl Audience {
             "name: ml-platform\nenvironment: local\nprovider: kubernetes\nnamespace_prefix: {}\n\
              database: {{ storage: 1Gi }}\ncache: {{ memory: 128Mi }}\n\
              storage: {{ capacity: 1Gi, flavour: minio, buckets: [{{ name: datasets }}] }}\n\
-             security: {{ secrets: [{}], revisions: {{ authority: {} }} }}\n",
+             security: {{ secrets: [{}] }}\n",
             self.prefix,
-            secrets.join(", "),
-            self.authority
+            secrets.join(", ")
         );
         let config = PlatformConfig::parse(&text, "canary.yaml").unwrap();
         self.shown.text("the config", config.explain());
@@ -312,15 +308,6 @@ async fn live(audience: &mut Audience) {
         .await;
     assert_eq!(audience.apply(&raised, false).await.unwrap().writes, 1);
     audience.learn();
-    // A second authority, whose key lies beside the first one's, and certificates anew.
-    audience.authority = 2;
-    let rolled = audience
-        .platform(admin, &[("model-registry", "MODEL_REGISTRY_TOKEN", 2), more])
-        .await;
-    assert!(audience.apply(&rolled, false).await.unwrap().writes > 5);
-    let before = audience.canary.values();
-    audience.learn();
-    assert!(audience.canary.values() > before + 5);
     let report = audience.apply(&raised, true).await.unwrap();
     assert!(report.is_success(), "{}", report.display());
     audience.learn();

@@ -7,7 +7,6 @@ mod applying;
 mod autoscaled;
 mod backups;
 mod canary;
-mod certificates;
 mod configured;
 mod cost;
 mod end_state;

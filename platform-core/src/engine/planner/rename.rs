@@ -153,7 +153,6 @@ mod tests {
             version: None,
             written_from: None,
             touched: Vec::new(),
-            renewal: None,
         };
         seen.extra.insert(old, live);
         rename(&mut steps, &request, &BTreeMap::from([(place, seen)]), &|_| None);

@@ -383,7 +383,6 @@ fn a_report_ends_with_what_to_do_and_what_is_kept() {
             version: None,
             written_from: None,
             touched: Vec::new(),
-            renewal: None,
         }],
         places: BTreeMap::new(),
         unseen: Vec::new(),

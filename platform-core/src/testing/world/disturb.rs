@@ -43,7 +43,6 @@ impl World {
             failed: None,
             touched: Vec::new(),
             secrets: BTreeMap::new(),
-            certificates: None,
         };
         state.slots.entry(id.clone()).or_default().objects.push(object);
         drop(state);

@@ -3,7 +3,7 @@
 use super::state::{Loss, Object};
 use super::{World, lock};
 use crate::resource::{Holds, OnRemoval, Owner, State};
-use crate::value::{Certificates, FieldPath, ResourceId, SetId, Uid};
+use crate::value::{FieldPath, ResourceId, SetId, Uid};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,11 +33,6 @@ impl World {
             .object(id)
             .map(|object| object.secrets.clone())
             .unwrap_or_default()
-    }
-
-    /// Which certificates an object holds, if its recipe makes any.
-    pub fn certificates(&self, id: &ResourceId) -> Option<Certificates> {
-        self.state().object(id)?.made()
     }
 
     /// The uid under an id.

@@ -6,7 +6,7 @@ use crate::provider::{Finding, PlannedWrite, Preview, Verb};
 use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Digest, Kind, Name, ResourceId, SetId};
 use crate::{Error, ErrorKind, Result};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 impl World {
@@ -15,7 +15,7 @@ impl World {
         self.advance();
         let now = self.shared.clock.now();
         let mut kinds: BTreeSet<&Kind> = wanted.iter().map(|resource| resource.id.kind()).collect();
-        let wanted: HashMap<&ResourceId, &Resource> = wanted.iter().map(|resource| (&resource.id, resource)).collect();
+        let wanted: HashSet<&ResourceId> = wanted.iter().map(|resource| &resource.id).collect();
         let state = self.state();
         let mut seen = Observation::new(set.clone(), self.shared.place.clone(), now);
         for (id, slot) in &state.slots {
@@ -32,9 +32,8 @@ impl World {
             if state.forbidden.contains(&(id.kind().clone(), None)) {
                 continue;
             }
-            let mut live = object.live(id, set, facts, now);
-            if let Some(wish) = wanted.get(id) {
-                live.renewal = object.renewal(&wish.desired);
+            let live = object.live(id, set, facts, now);
+            if wanted.contains(id) {
                 seen.live.insert(id.clone(), live);
             } else {
                 seen.extra.insert(id.clone(), live);

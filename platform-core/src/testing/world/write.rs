@@ -4,11 +4,11 @@ use super::World;
 use super::fields::{impact, merged, owned_part, with_defaults};
 use super::read::{Within, digest, usage, within, word};
 use super::state::{Mark, Object, WorldState};
-use crate::engine::{Origin, Permit, Step};
+use crate::engine::Permit;
 use crate::facts::{Creation, KindFacts, Updating};
 use crate::provider::{Verb, Write};
-use crate::resource::{Live, Renewal, Resolved, Resource, State};
-use crate::value::{Certificates, Digest, Recipe, ResourceId, SetId, Timestamp, Uid};
+use crate::resource::{Live, Resolved, Resource, State};
+use crate::value::{Digest, Recipe, ResourceId, SetId, Timestamp, Uid};
 use crate::{Error, ErrorKind, Result, Retry};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -43,9 +43,7 @@ impl World {
         }
         let result = match write {
             Write::Create { set, resource, token } => self.create(set, resource, token, facts),
-            Write::Update { set, resource, live } => {
-                self.update(set, resource, live, facts, renews(permit.step(), live))
-            }
+            Write::Update { set, resource, live } => self.update(set, resource, live, facts),
             Write::Adopt { set, resource, live } => self.adopt(set, resource, live, facts),
             Write::Release { set, live } => self.release_object(set, live, facts),
             Write::Delete { set, live, snapshot } => self.delete(set, live, snapshot, facts),
@@ -86,7 +84,7 @@ impl World {
             (Creation::Upsert, Some(object)) => {
                 let live = object.live(id, set, facts, now);
                 drop(state);
-                return self.rewrite(set, resource, &live, facts, None);
+                return self.rewrite(set, resource, &live, facts, false);
             }
             (Creation::Unguarded, Some(_)) | (_, None) => {}
         }
@@ -114,8 +112,6 @@ impl World {
             failed: None,
             touched: Vec::new(),
             secrets,
-            certificates: Recipe::of_certificates(&resource.desired)
-                .and_then(|recipe| Certificates::first(&recipe, now)),
         };
         let live = object.live(id, set, facts, now);
         let lag = self.lag(facts.create);
@@ -160,13 +156,13 @@ impl World {
         Ok(())
     }
 
-    fn update(&self, set: &SetId, resource: &Resolved, live: &Live, facts: &KindFacts, renews: bool) -> Result<Answer> {
+    fn update(&self, set: &SetId, resource: &Resolved, live: &Live, facts: &KindFacts) -> Result<Answer> {
         let owned = |mark: &Mark| match mark {
             Mark::Set(owner) if owner == set => Ok(()),
             other => Err(taken(other, set)),
         };
         self.check(live, set, &owned)?;
-        self.rewrite(set, resource, live, facts, Some(renews))
+        self.rewrite(set, resource, live, facts, true)
     }
 
     fn adopt(&self, set: &SetId, resource: &Resolved, live: &Live, facts: &KindFacts) -> Result<Answer> {
@@ -176,7 +172,7 @@ impl World {
             other => Err(taken(other, set)),
         };
         self.check(live, set, &free)?;
-        self.rewrite(set, resource, live, facts, Some(false))
+        self.rewrite(set, resource, live, facts, true)
     }
 
     /// Ownership and incarnation.
@@ -191,15 +187,14 @@ impl World {
         allowed(&object.mark)
     }
 
-    /// Writes the wish over what is there. A write whose effect holds already changes nothing. An upsert does not look at
-    /// the version; an update that `renews` makes certificates again.
+    /// Writes the wish over what is there. A write whose effect holds already changes nothing.
     fn rewrite(
         &self,
         set: &SetId,
         resource: &Resolved,
         live: &Live,
         facts: &KindFacts,
-        update: Option<bool>,
+        versioned: bool,
     ) -> Result<Answer> {
         let now = self.shared.clock.now();
         let lag = self.lag(facts.create);
@@ -207,14 +202,12 @@ impl World {
         let Some(object) = incarnation(&state, &live.id, &live.uid) else {
             return Err(Error::new(ErrorKind::Conflict, "it is gone"));
         };
-        let renews = update.unwrap_or(false) && object.live(&live.id, set, facts, now).renewal == live.renewal;
         let written_from = Some(digest(resource));
         let holds_already = object.mark == Mark::Set(set.clone())
             && object.written_from == written_from
             && object.view() == *resource.desired
             && object.holds == resource.holds
-            && object.on_removal == resource.on_removal
-            && !renews;
+            && object.on_removal == resource.on_removal;
         if holds_already {
             return Ok((Some(object.live(&live.id, set, facts, now)), Vec::new()));
         }
@@ -227,7 +220,7 @@ impl World {
                 "it is not in a state that takes changes",
             ));
         }
-        if update.is_some() && !object.is_of_version(live.version.as_deref()) {
+        if versioned && !object.is_of_version(live.version.as_deref()) {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "the object has been modified since it was read",
@@ -242,10 +235,7 @@ impl World {
         let mut secrets = BTreeMap::new();
         make_secrets(&state, &resource.desired, "", &object.uid, &mut secrets);
         let (old_secrets, old_wanted) = (object.secrets.clone(), Arc::clone(&object.wanted));
-        let certificates = object.certificates_after(&resource.desired, renews, now);
-        if certificates == object.made() {
-            keep_secrets(&mut secrets, &old_secrets, &old_wanted, &resource.desired);
-        }
+        keep_secrets(&mut secrets, &old_secrets, &old_wanted, &resource.desired);
         let ready_at = if impact.restarts {
             now.plus(self.delay(facts))
         } else {
@@ -265,7 +255,6 @@ impl World {
             object.failed = None;
             object.ready_at = ready_at;
             object.secrets = secrets;
-            object.certificates = certificates;
             Some(object.live(&live.id, set, facts, now))
         });
         if ready_at > now {
@@ -356,15 +345,6 @@ impl World {
     }
 }
 
-/// Whether a step makes again what has ended or will soon.
-fn renews(step: &Step, live: &Live) -> bool {
-    let change = |renewal: &Renewal| {
-        let mut changes = step.changes.iter();
-        changes.any(|change| change.origin == Origin::Time && change.path == renewal.path)
-    };
-    live.renewal.as_ref().is_some_and(change)
-}
-
 fn ours(mark: &Mark, set: &SetId) -> bool {
     matches!(mark, Mark::Set(owner) | Mark::RetainedFrom(owner) if owner == set)
 }
@@ -401,7 +381,7 @@ fn make_secrets(state: &WorldState, desired: &Value, path: &str, uid: &Uid, into
                 .to_owned()
         };
         let value = match recipe {
-            Recipe::Copy { from, key, .. } | Recipe::Before { from, key, .. } => from
+            Recipe::Copy { from, key } => from
                 .parse::<ResourceId>()
                 .ok()
                 .and_then(|id| {
@@ -409,7 +389,7 @@ fn make_secrets(state: &WorldState, desired: &Value, path: &str, uid: &Uid, into
                     let suffix = format!(".{key}");
                     secrets
                         .iter()
-                        .find(|(path, _)| path.ends_with(&suffix) || path.ends_with(".*"))
+                        .find(|(path, _)| path.ends_with(&suffix))
                         .map(|(_, value)| value.clone())
                 })
                 .unwrap_or_else(fresh),
@@ -436,43 +416,20 @@ fn make_secrets(state: &WorldState, desired: &Value, path: &str, uid: &Uid, into
     }
 }
 
-/// An update keeps every value whose recipe did not change, and generated ones in any case. Copies are made again
-/// with any change of their object.
+/// An update keeps every value whose recipe did not change, and generated ones in any case.
 fn keep_secrets(fresh: &mut BTreeMap<String, String>, old: &BTreeMap<String, String>, before: &Value, after: &Value) {
-    let (mut were, mut are) = (BTreeMap::new(), BTreeMap::new());
-    find_recipes(before, "", &mut were);
-    find_recipes(after, "", &mut are);
+    let recipe_at = |value: &Value, path: &str| {
+        path.split('.')
+            .skip(1)
+            .try_fold(value, |value, key| value.get(key))
+            .and_then(Recipe::of_value)
+    };
     for (path, value) in fresh {
         let Some(kept) = old.get(path) else { continue };
-        let (was, is) = (were.get(path), are.get(path));
-        let generated = matches!(
-            is,
-            Some(Recipe::Generate { .. } | Recipe::GenerateBytes { .. } | Recipe::CertificateAuthority { .. })
-        );
-        let copied = matches!(is, Some(Recipe::Copy { .. })) && before != after;
-        if (was == is && !copied) || generated {
+        let (was, is) = (recipe_at(before, path), recipe_at(after, path));
+        let generated = matches!(is, Some(Recipe::Generate { .. } | Recipe::GenerateBytes { .. }));
+        if was == is || generated {
             value.clone_from(kept);
         }
-    }
-}
-
-/// The recipes in a value, by the paths of [`make_secrets`].
-fn find_recipes(value: &Value, path: &str, into: &mut BTreeMap<String, Recipe>) {
-    if let Some(recipe) = Recipe::of_value(value) {
-        into.insert(path.to_owned(), recipe);
-        return;
-    }
-    match value {
-        Value::Object(map) => {
-            for (key, child) in map {
-                find_recipes(child, &format!("{path}.{key}"), into);
-            }
-        }
-        Value::Array(items) => {
-            for (index, child) in items.iter().enumerate() {
-                find_recipes(child, &format!("{path}.{index}"), into);
-            }
-        }
-        _ => {}
     }
 }

@@ -254,7 +254,6 @@ mod tests {
             version: None,
             written_from: None,
             touched: Vec::new(),
-            renewal: None,
         }
     }
 

@@ -57,7 +57,7 @@ impl Target {
                         let (secret, user) = store.client_key();
                         (store.endpoint(), store.scope.id("Secret", &secret)?.to_string(), user)
                     }
-                    None => (String::new(), String::new(), String::new()),
+                    None => (String::new(), String::new(), ""),
                 };
                 let key = "secret-key".to_owned();
                 let template = format!("[default]\naws_access_key_id={user}\naws_secret_access_key={{secret-key}}\n");
@@ -67,7 +67,7 @@ impl Target {
                     bucket: BUCKET.to_owned(),
                     prefix,
                     credentials: BTreeMap::from([
-                        ("secret-key", Recipe::Copy { from, key, revision: 1 }),
+                        ("secret-key", Recipe::Copy { from, key }),
                         ("cloud", Recipe::Derive { template }),
                     ]),
                     own: true,

@@ -4,7 +4,7 @@ use super::servers::{Site, get};
 use super::stateless::Stateless;
 use super::{Watched, dashboards, document};
 use crate::pod::{Container, Resources, config_volume, scratch_volume, secret_volume};
-use platform_core::value::{DOMAIN, Recipe, Size};
+use platform_core::value::{Recipe, Size};
 use platform_core::{Resource, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -92,42 +92,26 @@ pub(super) fn resources(
     let config = format!("{name}-config");
     let shown = format!("{name}-dashboards");
     let secret = credentials(name);
-    let mut recipes = BTreeMap::from([
+    let recipes = BTreeMap::from([
         ("username", Recipe::Literal { value: USER.to_owned() }),
         (PASSWORD, Recipe::Generate { length: 24 }),
         ("secret-key", Recipe::Generate { length: 32 }),
     ]);
-    // Another password is made in a Secret of its own: what is generated once is never generated again in its place.
-    let revision = scope.context().security.revisions.monitoring;
-    let mut made = None;
-    if revision > 1 {
-        let password = BTreeMap::from([(PASSWORD, Recipe::Generate { length: 24 })]);
-        let source = scope.remade_secret(&format!("{name}-password-{revision}"), name, &password)?;
-        let copy = Recipe::Copy {
-            from: source.id.to_string(),
-            key: PASSWORD.to_owned(),
-            revision: 1,
-        };
-        recipes.insert(PASSWORD, copy);
-        made = Some(source);
-    }
     let settings = json!({ "data": {
         "grafana.ini": SETTINGS,
         "datasources.yaml": document(&dashboards::data_sources(watched)),
         "providers.yaml": document(&dashboards::provider(watched)),
     }});
-    let mut inputs = vec![
-        scope.object("ConfigMap", &config, name, settings)?,
-        scope.object("ConfigMap", &shown, name, json!({ "data": dashboards::files(watched) }))?,
-    ];
-    inputs.extend(made);
-    // Grafana starts with an empty database every time, so no password opens anything that outlives this Secret.
-    inputs.push(scope.remade_secret(&secret, name, &recipes)?);
-    let mut resources = Stateless {
+    Stateless {
         scope,
         name,
         serves: Some((SERVICE_PORT, "grafana")),
-        inputs,
+        inputs: vec![
+            scope.object("ConfigMap", &config, name, settings)?,
+            scope.object("ConfigMap", &shown, name, json!({ "data": dashboards::files(watched) }))?,
+            // Grafana starts with an empty database every time, so no password opens anything that outlives this Secret.
+            scope.remade_secret(&secret, name, &recipes)?,
+        ],
         containers: vec![container],
         volumes: vec![
             config_volume("config", &config, &["grafana.ini"]),
@@ -145,11 +129,5 @@ pub(super) fn resources(
         ],
         pull_secrets: &site.shared.options.images.pull_secrets,
     }
-    .into_deployment()?;
-    if let (true, Some(deployment)) = (revision > 1, resources.last_mut()) {
-        // It takes the password into its database when it starts.
-        let annotations = &mut deployment.desired_mut()["spec"]["template"]["metadata"]["annotations"];
-        annotations[format!("{DOMAIN}/login-revision")] = json!(revision.to_string());
-    }
-    Ok(resources)
+    .into_deployment()
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The Job that makes them once for every content.
-pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys<'_>) -> Result<Job> {
+pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys) -> Result<Job> {
     let ObjectStore { scope, name, setup, .. } = *store;
     let buckets = &store.spec.buckets;
     let endpoint = store.endpoint();
@@ -35,7 +35,7 @@ pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys<'_>) -> Result<Job> {
         scripts["policy.json"] = json!(policy(buckets).to_string());
         env.insert("POLICY", "/etc/store/scripts/policy.json");
         credentials.push(secret(
-            &application.source(),
+            application,
             json!([
                 { "key": "access-key", "path": "application/access-key" },
                 { "key": "secret-key", "path": "application/secret-key" },
