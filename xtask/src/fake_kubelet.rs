@@ -112,66 +112,125 @@ trait Handler {
 }
 
 async fn objects(client: &Client, collection: &str, complaints: &Complaints, mut handler: impl Handler) {
-    let (sender, mut changes) = mpsc::unbounded_channel();
+    let (sender, changes) = mpsc::unbounded_channel();
     let watched = follow(client, collection, sender);
-    let handling = async {
-        let mut newest: BTreeMap<String, Value> = BTreeMap::new();
-        let mut again: BTreeMap<String, Instant> = BTreeMap::new();
-        loop {
-            let due = again.values().min().copied();
-            let uids: Vec<String> = tokio::select! {
-                change = changes.recv() => match change {
-                    Some(Change::Is(object)) => {
-                        let uid = api::text(&object, "/metadata/uid").to_owned();
-                        // the echo of our own write, or what came before it
-                        if newest.get(&uid).is_some_and(|known| api::version(known) >= api::version(&object)) {
-                            continue;
-                        }
-                        newest.insert(uid.clone(), object);
-                        vec![uid]
-                    }
-                    Some(Change::Gone(uid)) => {
-                        newest.remove(&uid);
-                        again.remove(&uid);
+    tokio::join!(watched, handle_all(client, changes, complaints, &mut handler));
+}
+
+/// Handles every change until nobody tells of any more.
+async fn handle_all(
+    client: &Client,
+    mut changes: mpsc::UnboundedReceiver<Change>,
+    complaints: &Complaints,
+    handler: &mut impl Handler,
+) {
+    let mut newest: BTreeMap<String, Value> = BTreeMap::new();
+    let mut again: BTreeMap<String, Instant> = BTreeMap::new();
+    loop {
+        let due = again.values().min().copied();
+        let uids: Vec<String> = tokio::select! {
+            change = changes.recv() => match change {
+                Some(Change::Is(object)) => {
+                    let uid = api::text(&object, "/metadata/uid").to_owned();
+                    // the echo of our own write, or what came before it
+                    if newest.get(&uid).is_some_and(|known| api::version(known) >= api::version(&object)) {
                         continue;
                     }
-                    Some(Change::Relisted(present)) => {
-                        newest.retain(|uid, _| present.contains(uid));
-                        again.retain(|uid, _| present.contains(uid));
-                        continue;
-                    }
-                    None => return,
-                },
-                () = wait_until(due) => {
-                    let now = Instant::now();
-                    again.iter().filter(|(_, at)| **at <= now).map(|(uid, _)| uid.clone()).collect()
+                    newest.insert(uid.clone(), object);
+                    vec![uid]
                 }
-            };
-            for uid in uids {
-                again.remove(&uid);
-                let Some(object) = newest.get(&uid) else { continue };
-                let done = handler.handle(client, object).await.unwrap_or_else(|error| {
-                    complaints.print(&error);
-                    Handled {
-                        now: None,
-                        again: Some(AFTER_FAILURE),
-                    }
-                });
-                if let Some(next) = done.again {
-                    again.insert(uid.clone(), Instant::now() + next);
+                Some(Change::Gone(uid)) => {
+                    newest.remove(&uid);
+                    again.remove(&uid);
+                    continue;
                 }
-                if let Some(now) = done.now {
-                    newest.insert(uid, now);
+                Some(Change::Relisted(present)) => {
+                    newest.retain(|uid, _| present.contains(uid));
+                    again.retain(|uid, _| present.contains(uid));
+                    continue;
                 }
+                None => return,
+            },
+            () = wait_until(due) => {
+                let now = Instant::now();
+                again.iter().filter(|(_, at)| **at <= now).map(|(uid, _)| uid.clone()).collect()
+            }
+        };
+        for uid in uids {
+            again.remove(&uid);
+            let Some(object) = newest.get(&uid) else { continue };
+            let done = handler.handle(client, object).await.unwrap_or_else(|error| {
+                complaints.print(&error);
+                Handled {
+                    now: None,
+                    again: Some(AFTER_FAILURE),
+                }
+            });
+            if let Some(next) = done.again {
+                again.insert(uid.clone(), Instant::now() + next);
+            }
+            if let Some(now) = done.now {
+                // it may hold what others changed meanwhile, whose event is passed over like the echo
+                again.insert(uid.clone(), Instant::now());
+                newest.insert(uid, now);
             }
         }
-    };
-    tokio::join!(watched, handling);
+    }
 }
 
 async fn wait_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(version: u32, deleted: bool) -> Value {
+        let mut pod = json!({ "metadata": { "uid": "one", "resourceVersion": version.to_string() } });
+        if deleted {
+            pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        pod
+    }
+
+    /// Answers the first look with an object that somebody deleted meanwhile, and tells how often it sees that.
+    struct Meanwhile {
+        looks: u32,
+        deletions: u32,
+    }
+
+    impl Handler for Meanwhile {
+        async fn handle(&mut self, _client: &Client, object: &Value) -> Result<Handled> {
+            self.looks += 1;
+            self.deletions += u32::from(object["metadata"]["deletionTimestamp"].is_string());
+            Ok(Handled {
+                now: (self.looks == 1).then(|| pod(3, true)),
+                again: None,
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_others_change_before_our_write_is_not_taken_for_its_echo() {
+        let nowhere = kube::Config::new("http://127.0.0.1:1".parse().expect("an address"));
+        let client = Client::try_from(nowhere).expect("a client");
+        let (sender, changes) = mpsc::unbounded_channel();
+        for object in [pod(1, false), pod(2, true), pod(3, true)] {
+            assert!(sender.send(Change::Is(object)).is_ok());
+        }
+        let mut handler = Meanwhile { looks: 0, deletions: 0 };
+        let complaints = Complaints::default();
+        let handling = handle_all(&client, changes, &complaints, &mut handler);
+        // the sender lives on, as a watch does
+        tokio::time::timeout(Duration::from_millis(300), handling)
+            .await
+            .expect_err("nobody ended it");
+        drop(sender);
+        assert_eq!((handler.looks, handler.deletions), (2, 1));
     }
 }
