@@ -4,7 +4,7 @@ use platform_core::Risk;
 use platform_core::engine::Action;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::configured::{apply, platform, try_apply};
 use crate::shared::{api, apply as put, control_plane, kubectl, kubectl_as, object, prefix, within};
@@ -30,6 +30,27 @@ async fn may(api: &kube::Client, (user, group): (&str, &str), verb: &str, resour
         .unwrap();
     let answer: Value = api.request(request).await.unwrap();
     answer["status"]["allowed"] == json!(true)
+}
+
+/// Waits until the server lets them or not as expected: it decides by what its watches of Roles and RoleBindings have shown
+/// it so far, which is some time after the writes.
+async fn becomes(
+    expected: bool,
+    api: &kube::Client,
+    person: (&str, &str),
+    verb: &str,
+    resource: &str,
+    namespace: &str,
+) {
+    let began = Instant::now();
+    while may(api, person, verb, resource, namespace).await != expected {
+        let what = format!("{person:?}: {verb} {resource} in {namespace:?}");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{what}: not {expected} within 10 s"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 const READ: [&str; 16] = [
@@ -123,9 +144,8 @@ async fn people_may_what_the_config_says_and_no_more() {
         table.extend(CLOSED.iter().map(|(verb, resource)| (*verb, *resource, [false; 4])));
         for (verb, resource, expected) in table {
             for (person, expected) in who.into_iter().zip(expected) {
-                let found = may(&api, person, verb, resource, &space).await;
-                assert_eq!(found, expected, "{person:?}: {verb} {resource} in {space}");
-                *if found { &mut allowed } else { &mut denied } += 1;
+                becomes(expected, &api, person, verb, resource, &space).await;
+                *if expected { &mut allowed } else { &mut denied } += 1;
             }
         }
     }
@@ -165,9 +185,13 @@ async fn people_look_and_restart_by_kubectl() {
     let standing = platform(&wanted, None).await;
     apply(&standing, &standing.plan().await.unwrap()).await;
 
+    let space = format!("{prefix}cache");
+    let client = api().await;
+    for group in [&team, &oncall] {
+        becomes(true, &client, ("somebody", group), "list", "pods", &space).await;
+    }
     let viewer = control_plane().user(&format!("{prefix}vic"), &[&team]).unwrap();
     let operator = control_plane().user(&format!("{prefix}oz"), &[&oncall]).unwrap();
-    let space = format!("{prefix}cache");
     let pod = "redis-0";
     let uid = || object(&format!("pod {pod} -n {space}")).map(|pod| pod["metadata"]["uid"].clone());
     let there = format!("{pod} is back");
@@ -227,10 +251,15 @@ async fn people_come_and_go_with_the_config() {
     let with = |groups: &str| text(&prefix, &format!(", people: {{ viewers: {{ groups: [{groups}] }} }}"));
     let api = api().await;
     let space = format!("{prefix}apps");
-    let sees = async |group: &str| may(&api, ("somebody", group), "list", "pods", &space).await;
+    let see = async |groups: &[&str], expected: bool| {
+        for group in groups {
+            becomes(expected, &api, ("somebody", group), "list", "pods", &space).await;
+        }
+    };
     let standing = platform(&with(&team), None).await;
     apply(&standing, &standing.plan().await.unwrap()).await;
-    assert!(sees(&team).await && !sees(&others).await);
+    see(&[&team], true).await;
+    see(&[&others], false).await;
 
     let wider = platform(&with(&format!("{team}, {others}")), None).await;
     let plan = wider.plan().await.unwrap();
@@ -243,7 +272,7 @@ async fn people_come_and_go_with_the_config() {
     let refused = try_apply(&wider, &plan, &platform_core::engine::Approvals::none()).await;
     assert_eq!(refused.unwrap_err().kind(), platform_core::ErrorKind::Unapproved);
     try_apply(&wider, &plan, &accepted(&plan)).await.unwrap();
-    assert!(sees(&team).await && sees(&others).await);
+    see(&[&team, &others], true).await;
 
     // Somebody lets another group in by hand.
     let by_hand = json!([{ "op": "add", "path": "/subjects/-", "value":
@@ -252,7 +281,7 @@ async fn people_come_and_go_with_the_config() {
     let mut patch = vec!["patch", "rolebinding", "platform-viewer", "--namespace", &space];
     patch.extend(["--type=json", "--patch", &by_hand]);
     kubectl(&patch);
-    assert!(sees(&oncall).await);
+    see(&[&oncall], true).await;
     let drifted = wider.plan().await.unwrap();
     let steps: Vec<(Action, &str)> = drifted
         .changes()
@@ -261,14 +290,15 @@ async fn people_come_and_go_with_the_config() {
     assert_eq!(steps, [(Action::Update, "RoleBinding")], "{}", drifted.display());
     assert!(drifted.demands().is_empty(), "{}", drifted.display());
     apply(&wider, &drifted).await;
-    assert!(!sees(&oncall).await && sees(&others).await);
+    see(&[&oncall], false).await;
+    see(&[&others], true).await;
 
     // Out of the config, out of the namespaces: nothing needs an approval.
     let without = platform(&text(&prefix, ""), None).await;
     let plan = without.plan().await.unwrap();
     assert!(plan.demands().is_empty(), "{}", plan.display());
     apply(&without, &plan).await;
-    assert!(!sees(&team).await && !sees(&others).await);
+    see(&[&team, &others], false).await;
     assert_eq!(object(&format!("role platform-viewer -n {space}")), None);
 }
 
