@@ -117,8 +117,11 @@ impl Platform {
     /// # Errors
     /// When a provider refuses a wish; located in the config where the wish stands there.
     pub fn request(&self) -> Result<PlanRequest> {
-        wire::request(&self.config, &self.specs, &self.context, &self.stacks)
-            .map_err(|error| located(&self.config, error))
+        self.request_for(&self.specs)
+    }
+
+    fn request_for(&self, specs: &Specs) -> Result<PlanRequest> {
+        wire::request(&self.config, specs, &self.context, &self.stacks).map_err(|error| located(&self.config, error))
     }
 
     /// What making the config true would do. Reads only.
@@ -143,7 +146,7 @@ impl Platform {
             let done = done.map_err(|error| located(&self.config, error))?;
             spec.restore_from = Some(RestoreFrom { done, ..from });
         }
-        wire::request(&self.config, &specs, &self.context, &self.stacks).map_err(|error| located(&self.config, error))
+        self.request_for(&specs)
     }
 
     /// [`Platform::plan`] for some capabilities, or with objects to adopt.

@@ -3,6 +3,7 @@
 
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
 use std::path::Path;
 
 /// For the current context of a kubeconfig, past every proxy of the environment.
@@ -13,4 +14,26 @@ pub async fn client(kubeconfig: &Path) -> Client {
         .unwrap();
     config.proxy_url = None;
     Client::try_from(config).unwrap()
+}
+
+/// What a list at this path shows now; nothing while its kind is not there or the server is busy with new ones.
+pub async fn items(client: &Client, path: &str) -> Vec<Value> {
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    let mut list = client.request::<Value>(request).await.unwrap_or_default();
+    match list["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    }
+}
+
+/// Merges this into the object, or the status, at a path.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn merge_patch(client: &Client, path: &str, change: &Value) -> kube::Result<Value> {
+    let request = http::Request::patch(path)
+        .header("content-type", "application/merge-patch+json")
+        .body(change.to_string().into_bytes())
+        .unwrap();
+    client.request(request).await
 }

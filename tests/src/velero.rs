@@ -1,8 +1,9 @@
 //! What Velero would say, where pods are simulated.
 #![allow(clippy::unwrap_used)]
 
+use crate::client;
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -40,21 +41,12 @@ impl StandIn {
 
 async fn say(client: &Client, namespace: &str, plural: &str, phase: &str) {
     let all = format!("/apis/velero.io/v1/namespaces/{namespace}/{plural}");
-    let list = http::Request::get(&all).body(Vec::new()).unwrap();
-    // The kinds may not be there yet.
-    let Ok(list) = client.request::<Value>(list).await else {
-        return;
-    };
-    for one in list["items"].as_array().into_iter().flatten() {
+    for one in client::items(client, &all).await {
         if one["status"]["phase"] == phase {
             continue;
         }
         let path = format!("{all}/{}", one["metadata"]["name"].as_str().unwrap());
-        let said = http::Request::patch(path)
-            .header("content-type", "application/merge-patch+json")
-            .body(json!({ "status": { "phase": phase } }).to_string().into_bytes())
-            .unwrap();
         // It may be gone meanwhile.
-        let _ = client.request::<Value>(said).await;
+        let _ = client::merge_patch(client, &path, &json!({ "status": { "phase": phase } })).await;
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use platform_core::engine::{Approvals, Outcome, Plan, PlanRequest, Report};
 use platform_core::{ErrorKind, Resource};
+use platform_tests::client::merge_patch;
 use serde_json::{Value, json};
 use xtask::proxy::{Fault, Proxy, Rule};
 
@@ -62,11 +63,8 @@ impl Far {
 }
 
 async fn patch(api: &kube::Client, path: &str, body: &Value) {
-    let request = http::Request::patch(format!("{path}?fieldManager=somebody"))
-        .header("content-type", "application/merge-patch+json")
-        .body(body.to_string().into_bytes())
-        .unwrap();
-    api.request::<Value>(request).await.unwrap();
+    let path = format!("{path}?fieldManager=somebody");
+    merge_patch(api, &path, body).await.unwrap();
 }
 
 fn budget(stage: &Stage) -> Vec<Resource> {

@@ -17,7 +17,7 @@ use xtask::{
     proxy::{Proxy, Upstream},
 };
 
-/// No test takes a tenth of this; all of them together take five minutes.
+/// All of them together take five minutes.
 const ALL: Duration = Duration::from_mins(20);
 /// For one command of kubectl that waits for something to go.
 const KUBECTL: &str = "120";

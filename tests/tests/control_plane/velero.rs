@@ -11,11 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 use platform_core::value::{Clock, SystemClock, Timestamp};
 use platform_core::{ErrorKind, State};
 use platform_tests::metrics::VELERO;
-use serde_json::json;
 use xtask::proxy::{Fault, Rule};
 
 use crate::metrics::loopback;
-use crate::shared::{KINDS, control_plane, forget_velero, kubectl, object, proxied, within};
+use crate::shared::{KINDS, control_plane, forget_velero, kubectl, proxied, within};
 use ground::Ground;
 
 /// Drills that die, spread over the calls of one.
@@ -60,13 +59,7 @@ async fn life(mut ground: Ground) {
     let told = |what: &str| println!("{what}: {:.1?}", began.elapsed());
     let backups = ground.backups();
 
-    // A week passes for Velero.
-    let last = json!({ "status": { "lastBackup": "2026-01-01T03:00:00Z" } });
-    ground.plant("schedules.velero.io", "ml", &last);
-    ground.restart();
-    let status = ground
-        .until("a backup of the schedule", |status| status.newest_good(now()).is_some())
-        .await;
+    let status = ground.a_week_passes().await;
     assert!(status.backups[0].scheduled, "{status:?}");
     assert_eq!(status.problems, Vec::<String>::new());
     metrics(&ground);
@@ -92,15 +85,7 @@ async fn life(mut ground: Ground) {
 
     // The loss of a namespace with all that is in it.
     let space = format!("{}storage", ground.prefix);
-    let values = || {
-        let secrets = object(&format!("secrets --namespace={space}")).unwrap();
-        let items = secrets["items"].as_array().unwrap().clone();
-        items
-            .into_iter()
-            .map(|one| (one["metadata"]["name"].clone(), one["data"].clone()))
-            .collect::<Vec<_>>()
-    };
-    let before = values();
+    let before = ground.secrets("storage");
     kubectl(&[
         "delete",
         "statefulsets,deployments,pods",
@@ -111,7 +96,7 @@ async fn life(mut ground: Ground) {
     kubectl(&["delete", "namespace", &space]);
     let restored = backups.restore(&taken.name, |_| {}).await;
     restored.unwrap_or_else(|why| panic!("{}\n{}", why.report(), ground.velero().log()));
-    assert_eq!(values(), before, "the keys of what came back");
+    assert_eq!(ground.secrets("storage"), before, "the keys of what came back");
     let plan = ground.platform.plan().await.unwrap();
     let steps: Vec<String> = plan.changes().map(|step| step.id.kind().short().to_owned()).collect();
     assert_eq!(steps, ["Job"], "{}", plan.display());

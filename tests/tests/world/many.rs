@@ -1,6 +1,7 @@
 //! A hundred platforms in one process on one cluster, all under one name, each behind a prefix of its own: brought up,
 //! changed and destroyed at the same time. Each ends as it does alone.
 
+use crate::stage::cluster;
 use composition::Platform;
 use composition::config::PlatformConfig;
 use composition::kubernetes::Kubernetes;
@@ -8,7 +9,7 @@ use futures::future::{join_all, try_join_all};
 use libtest_mimic::Trial;
 use platform_core::engine::{Action, Plan};
 use platform_core::testing::{ManualClock, World};
-use platform_core::value::{Clock as _, Place, ResourceId, SetId};
+use platform_core::value::{Clock as _, ResourceId, SetId};
 use platform_core::{Owner, Result, Risk};
 use serde_json::Value;
 use std::cell::Cell;
@@ -145,10 +146,9 @@ struct Ground {
 
 impl Ground {
     fn new() -> Self {
-        let clock = ManualClock::new();
-        let place = Place::kubernetes("main").unwrap();
+        let (world, clock) = cluster();
         Self {
-            world: World::new(place, provider_k8s::facts, Arc::new(clock.clone())),
+            world,
             clock,
             running: Cell::new(0),
             most: Cell::new(0),

@@ -46,6 +46,14 @@ pub(crate) fn plan_and_apply(
     clock.drive_until(both, || faults.is_dead())
 }
 
+/// An empty cluster without lag, and its clock.
+pub(crate) fn cluster() -> (World, ManualClock) {
+    let clock = ManualClock::new();
+    let place = Place::kubernetes("main").unwrap();
+    let world = World::new(place, provider_k8s::facts, Arc::new(clock.clone()));
+    (world, clock)
+}
+
 impl Stage {
     pub(crate) fn new() -> Self {
         Self::of(fixtures::place(), kinds::facts, fixtures::set())

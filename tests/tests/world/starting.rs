@@ -1,12 +1,13 @@
 //! Platforms that start from a backup: what it holds comes back before anything is made that could hold data, once.
 
+use crate::stage::cluster;
 use composition::Platform;
 use composition::config::PlatformConfig;
 use composition::kubernetes::Kubernetes;
 use libtest_mimic::Trial;
 use platform_core::engine::{Action, Approvals, Event, Plan};
 use platform_core::testing::{Faults, ManualClock, Side, World};
-use platform_core::value::{Place, ResourceId};
+use platform_core::value::ResourceId;
 use platform_core::{Error, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,12 +44,8 @@ struct Ground {
 
 impl Ground {
     fn new() -> Self {
-        let clock = ManualClock::new();
-        let place = Place::kubernetes("main").unwrap();
-        Self {
-            world: World::new(place, provider_k8s::facts, Arc::new(clock.clone())),
-            clock,
-        }
+        let (world, clock) = cluster();
+        Self { world, clock }
     }
 
     fn platform(&self, text: &str, faults: &Faults) -> Platform {

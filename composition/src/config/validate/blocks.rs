@@ -293,9 +293,7 @@ impl BackupConfig {
             }
         }
     }
-}
 
-impl BackupConfig {
     fn check_restore_from(&self, node: &Node, reader: &mut Reader) {
         let Some(from) = &self.restore_from else { return };
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use platform_tests::client::{items, merge_patch};
+use serde_json::json;
 
 use crate::shared::api;
 
@@ -46,10 +47,7 @@ async fn play(namespace: String, copies: Arc<Mutex<Copies>>) {
     let folder = format!("/apis/velero.io/v1/namespaces/{namespace}");
     loop {
         for kind in ["podvolumebackups", "podvolumerestores"] {
-            let list = http::Request::get(format!("{folder}/{kind}")).body(Vec::new()).unwrap();
-            // not there yet, or the server is busy with new kinds: another look follows
-            let listed = api.request::<Value>(list).await.unwrap_or_default();
-            for one in listed["items"].as_array().into_iter().flatten() {
+            for one in items(&api, &format!("{folder}/{kind}")).await {
                 let phase = one["status"]["phase"].as_str().unwrap_or_default();
                 if matches!(phase, "Completed" | "Failed" | "Canceled") {
                     continue;
@@ -80,10 +78,6 @@ async fn tell(api: &kube::Client, path: &str, copies: Copies) {
         "startTimestamp": now, "completionTimestamp": now,
         "progress": { "bytesDone": done, "totalBytes": total },
     }});
-    let request = http::Request::patch(path)
-        .header("Content-Type", "application/merge-patch+json")
-        .body(serde_json::to_vec(&status).unwrap())
-        .unwrap();
     // it may just have gone
-    let _ = api.request::<Value>(request).await;
+    let _ = merge_patch(api, path, &status).await;
 }

@@ -1,6 +1,6 @@
 //! A platform with backups, the real Velero in the place of its container, and a real store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +11,12 @@ use composition::config::PlatformConfig;
 use composition::kubernetes::{KubeProvider, Kubernetes};
 use platform_core::value::{SecretSource, SecretText, SystemClock};
 use platform_core::{BackupStatus, Error};
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::control_plane::CONTEXT;
 use xtask::velero::{Store, Velero};
 
 use super::agent::Agents;
+use super::now;
 use crate::configured::{apply, apply_in};
 use crate::shared::{control_plane, kubectl, object, prefix};
 
@@ -121,6 +122,27 @@ impl Ground {
     pub(crate) fn restart(&mut self) {
         self.velero = None;
         self.velero = Some(start(&self.namespace()));
+    }
+
+    /// A week passes for Velero: the status with a good backup of the schedule.
+    pub(crate) async fn a_week_passes(&mut self) -> BackupStatus {
+        let last = json!({ "status": { "lastBackup": "2026-01-01T03:00:00Z" } });
+        self.plant("schedules.velero.io", "ml", &last);
+        self.restart();
+        self.until("a backup of the schedule", |status| status.newest_good(now()).is_some())
+            .await
+    }
+
+    /// What the Secrets of a capability's namespace hold, by name.
+    pub(crate) fn secrets(&self, base: &str) -> BTreeMap<String, Value> {
+        let secrets = object(&format!("secrets --namespace={}{base}", self.prefix)).unwrap();
+        let items = secrets["items"].as_array().unwrap().iter();
+        items
+            .map(|one| {
+                let name = one["metadata"]["name"].as_str().unwrap().to_owned();
+                (name, one["data"].clone())
+            })
+            .collect()
     }
 
     /// The status as soon as it is so.

@@ -1,6 +1,5 @@
 //! A platform whose cluster is lost, made anew from what its store outside has.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,17 +12,10 @@ const SPACES: [&str; 5] = ["backup", "database", "ml", "security", "storage"];
 
 pub(super) async fn a_new_platform_has_what_the_lost_one_had(mut ground: Ground) {
     let began = Instant::now();
-    // A week passes for Velero.
-    let last = json!({ "status": { "lastBackup": "2026-01-01T03:00:00Z" } });
-    ground.plant("schedules.velero.io", "ml", &last);
-    ground.restart();
-    let status = ground
-        .until("a backup of the schedule", |status| status.newest_good(now()).is_some())
-        .await;
+    let status = ground.a_week_passes().await;
     let taken = status.newest_good(now()).unwrap().name.clone();
     let backup = ground.namespace();
-    let [space, trust] = ["storage", "security"].map(|base| format!("{}{base}", ground.prefix));
-    let before = [values(&space), values(&trust)];
+    let before = ["storage", "security"].map(|base| ground.secrets(base));
     assert!(before.iter().all(|secrets| !secrets.is_empty()));
 
     // What its people keep outside of the cluster: the key to the copies, with the namespace that it lies in.
@@ -49,7 +41,8 @@ pub(super) async fn a_new_platform_has_what_the_lost_one_had(mut ground: Ground)
     ground.ask("  definitions: existing\n  restore_from: latest\n").await;
     ground.up().await;
     println!("started anew: {:.1?}", began.elapsed());
-    assert_eq!([values(&space), values(&trust)], before, "what came back");
+    let back = ["storage", "security"].map(|base| ground.secrets(base));
+    assert_eq!(back, before, "what came back");
     let record = object(&format!("configmap started-from --namespace={backup}")).unwrap();
     assert_eq!(
         (&record["data"]["wanted"], &record["data"]["backup"]),
@@ -75,22 +68,8 @@ pub(super) async fn a_new_platform_has_what_the_lost_one_had(mut ground: Ground)
     ground.ask("  definitions: existing\n  restore_from: latest\n").await;
     ground.apply().await;
     assert_eq!(restores(), 0);
-    assert_eq!([values(&space), values(&trust)], before);
+    assert_eq!(["storage", "security"].map(|base| ground.secrets(base)), before);
     println!("provenance only: {:.1?}", began.elapsed());
-}
-
-/// The Secrets of a namespace: what they hold, by name.
-fn values(space: &str) -> BTreeMap<String, Value> {
-    let secrets = object(&format!("secrets --namespace={space}")).unwrap();
-    let items = secrets["items"].as_array().unwrap().iter();
-    items
-        .map(|one| {
-            (
-                one["metadata"]["name"].as_str().unwrap().to_owned(),
-                one["data"].clone(),
-            )
-        })
-        .collect()
 }
 
 /// Without what only the server may say.
