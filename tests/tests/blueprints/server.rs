@@ -229,6 +229,12 @@ impl Server {
                     .status();
             }
         }
+        // PostgreSQL's children write over both, and go by themselves once they notice; till then nobody else may start.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let in_use = |segment: &String| attached(segment).is_some_and(|users| users > 0);
+        while self.segment.as_ref().is_some_and(in_use) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The System V segment by which a PostgreSQL server locks its data: the seventh line of `postmaster.pid`.
@@ -269,6 +275,12 @@ impl Drop for Server {
 
 /// Whether the machine has a System V shared memory segment of this id.
 pub(crate) fn has_segment(id: &str) -> bool {
+    attached(id).is_some()
+}
+
+/// How many processes use a System V shared memory segment; `None` where it is gone.
+fn attached(id: &str) -> Option<u32> {
     let all = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
-    all.lines().any(|line| line.split_whitespace().nth(1) == Some(id))
+    let line = all.lines().find(|line| line.split_whitespace().nth(1) == Some(id))?;
+    line.split_whitespace().nth(6)?.parse().ok()
 }
