@@ -63,6 +63,8 @@ struct Follower {
     kinds: HashMap<&'static str, Shown>,
     /// What was told last, by version; `None`: gone.
     told: HashMap<ResourceId, Option<u64>>,
+    /// Failures that were told as progress, since a quota was moving.
+    excused: BTreeSet<ResourceId>,
     ready: VecDeque<News>,
 }
 
@@ -75,6 +77,7 @@ pub(crate) fn follow(inner: Arc<Inner>, interest: Interest, seen: &Observation) 
         watches: SelectAll::new(),
         kinds: HashMap::new(),
         told: HashMap::new(),
+        excused: BTreeSet::new(),
         ready: VecDeque::new(),
     };
     stream::unfold(follower, |mut follower| async move {
@@ -95,7 +98,10 @@ impl Follower {
                 Some((kind, line)) = self.watches.next(), if !self.watches.is_empty() => self.line(kind, line).await,
                 // Only then: looking through all that is asked for takes its time.
                 () = self.interest.changed() => self.join(),
-                () = clock.sleep(LOOK), if !self.asked.is_empty() => self.diagnose().await,
+                () = clock.sleep(LOOK), if !self.asked.is_empty() => {
+                    self.judge_anew();
+                    self.diagnose().await;
+                }
             }
         }
     }
@@ -186,6 +192,7 @@ impl Follower {
             return;
         }
         let live = state.map(|(_, object)| self.live(kind, id, object));
+        let live = live.map(|live| self.judged(live));
         self.told.insert(id.clone(), mark);
         self.ready.push_back(Ok((id.clone(), live)));
     }
@@ -197,6 +204,35 @@ impl Follower {
             now: self.inner.api.clock().now(),
         };
         reader.live(kind, id, object, None)
+    }
+
+    /// A refusal by a quota is no failure while the quota moves.
+    fn judged(&mut self, mut live: Live) -> Live {
+        if self.inner.quotas.excuses(&live, self.inner.api.clock().elapsed())
+            && let State::Failed { why } = live.state
+        {
+            self.excused.insert(live.id.clone());
+            live.state = State::Progressing { what: why };
+        }
+        live
+    }
+
+    /// Tells again of what was excused, once its quota stands.
+    fn judge_anew(&mut self) {
+        let now = self.inner.api.clock().elapsed();
+        let over: Vec<ResourceId> = self
+            .excused
+            .iter()
+            .filter(|id| !self.inner.quotas.is_moving(id, now))
+            .cloned()
+            .collect();
+        for id in over {
+            self.excused.remove(&id);
+            self.told.remove(&id);
+            if let Some(kind) = find(id.kind().as_str()) {
+                self.tell(kind, &id);
+            }
+        }
     }
 
     /// Some workloads never say in their status why they have no pods: their events do.
@@ -246,6 +282,7 @@ impl Follower {
                     if self.told.get(&id) != Some(&mark) {
                         self.told.insert(id.clone(), mark);
                         let live = object.map(|object| self.live(kind, &id, &object));
+                        let live = live.map(|live| self.judged(live));
                         self.ready.push_back(Ok((id, live)));
                     }
                 }

@@ -24,6 +24,7 @@ mod policy;
 mod preflight;
 mod preview;
 mod provider;
+mod quota;
 mod redact;
 mod secret;
 mod secret_write;

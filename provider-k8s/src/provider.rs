@@ -2,6 +2,7 @@
 
 use crate::client::{Api, Call};
 use crate::error::Attempt;
+use crate::quota::Quotas;
 use crate::set::{Names, Scope};
 use crate::{follow, kind, lock, observe, preflight, preview, write};
 use async_trait::async_trait;
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) sets: tokio::sync::Mutex<HashMap<SetId, Known>>,
     /// resourceVersions that our writes returned: what a watch shows before them is old.
     floors: Mutex<HashMap<ResourceId, u64>>,
+    pub(crate) quotas: Quotas,
 }
 
 /// What is known of a set's parent and members.
@@ -112,6 +114,7 @@ impl KubeProviderBuilder {
                 secrets: self.secrets,
                 sets: tokio::sync::Mutex::default(),
                 floors: Mutex::default(),
+                quotas: Quotas::default(),
             }),
         })
     }
@@ -225,7 +228,10 @@ impl Provider for KubeProvider {
 
     async fn write(&self, write: Write<'_>, permit: platform_core::engine::Permit<'_>) -> Result<Option<Live>> {
         let id = write.id().clone();
-        let live = write::write(&self.inner, write, permit).await?;
+        let outcome = write::write(&self.inner, write, permit).await;
+        let now = self.inner.api.clock().elapsed();
+        let live = outcome.map_err(|why| self.inner.quotas.advised(&id, why, now))?;
+        self.inner.quotas.wrote(&id, now);
         if let Some(live) = &live {
             self.inner.raise_floor(&id, live.version.as_deref());
         }
