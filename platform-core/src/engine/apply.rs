@@ -3,7 +3,7 @@
 use super::approve::ApprovedPlan;
 use super::lease::Leases;
 use super::plan::{Action, Plan, Step};
-use super::planner::Survey;
+use super::planner::{Survey, all};
 use super::render;
 use super::report::{Outcome, Report};
 use super::schedule::Run;
@@ -13,7 +13,6 @@ use crate::provider::{Finding, PlannedWrite, Verb};
 use crate::resource::{Observation, Owner};
 use crate::value::{Digest, Place, PlaceIdentity, ResourceId, Timestamp};
 use crate::{Error, ErrorKind, Result};
-use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -215,7 +214,7 @@ impl Engine {
         for (place, writes) in writes.iter().filter(now) {
             asked.push(self.provider(place)?.preflight(&approved.plan().request.set, writes));
         }
-        let findings: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
+        let findings: Vec<_> = all(asked).await?.into_iter().flatten().collect();
         refuse(&findings)
     }
 

@@ -16,7 +16,7 @@ use super::plan::{Action, Cause, LIBRARY, Plan, PlanRequest, SCHEMA, Step};
 use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Place, PlaceIdentity, Reference, ResourceId, SetId, Timestamp, resolve};
 use crate::{Error, ErrorKind, Result};
-use futures::future::{try_join, try_join_all};
+use futures::future::{join, join_all};
 use futures::stream::{FuturesOrdered, StreamExt};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
@@ -51,7 +51,9 @@ impl Engine {
         let request = Arc::new(request.clone());
         // At once: only an apply has an identity to compare before it looks.
         let survey = self.survey(&request, BTreeMap::new(), self.clock().now());
-        let (identities, (mut plan, _)) = try_join(self.identities(), survey).await?;
+        // Both to their end: which refusal is told must not hang on which came first.
+        let (identities, survey) = join(self.identities(), survey).await;
+        let (identities, (mut plan, _)) = (identities?, survey?);
         plan.places.extend(identities);
         Ok(plan)
     }
@@ -61,7 +63,7 @@ impl Engine {
             .places()
             .map(|(place, provider)| (place.clone(), provider.identity()))
             .unzip();
-        Ok(places.into_iter().zip(try_join_all(asked).await?).collect())
+        Ok(places.into_iter().zip(all(asked).await?).collect())
     }
 
     pub(super) async fn survey(
@@ -180,7 +182,7 @@ impl Engine {
             let here = wanted.get(*place).map(AsRef::as_ref).unwrap_or_default();
             provider.observe(set, here)
         });
-        for ((place, _), mut seen) in places.iter().zip(try_join_all(reads).await?) {
+        for ((place, _), mut seen) in places.iter().zip(all(reads).await?) {
             seen.at = as_of;
             observations.insert(Place::clone(place), seen);
         }
@@ -232,6 +234,11 @@ impl Engine {
         let preview = provider.preview(&resource, seen).await?;
         Ok(decide(request, &resource, facts, live, preview))
     }
+}
+
+/// The answers of all places, each asked to its end: the failure of the first place in order is told.
+pub(super) async fn all<T>(asked: impl IntoIterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    join_all(asked).await.into_iter().collect()
 }
 
 /// Copies nothing where the resources of a place stand next to each other.
