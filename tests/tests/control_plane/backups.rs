@@ -1,6 +1,6 @@
 //! What the backup's blueprint asks of a real API server, and backups that nobody of the set made.
 
-use crate::shared::{KINDS, apply, forget_velero, kubectl, within};
+use crate::shared::{apply, kinds, kubectl, within};
 use crate::stage::Stage;
 use platform_core::engine::{Action, PlanRequest};
 use platform_core::value::{Kind, Name};
@@ -27,7 +27,7 @@ fn alone(mut resource: Resource) -> Resource {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn definitions_settle_and_backups_of_the_schedule_are_never_pruned() {
-    let more_kinds = KINDS.lock().await;
+    let _more_kinds = kinds().await;
     let stage = Stage::new().await;
     let wanted = wanted(&stage.prefix);
     let all = resources(&wanted).unwrap();
@@ -171,7 +171,4 @@ async fn definitions_settle_and_backups_of_the_schedule_are_never_pruned() {
         .map(|step| step.id.name().base().to_owned())
         .collect();
     assert_eq!(pruned, [format!("{name}-2")]);
-
-    forget_velero();
-    drop(more_kinds);
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use xtask::control_plane::User;
 use xtask::proxy::Call;
 
-use crate::shared::{KINDS, apply, control_plane, object, prefix, proxied};
+use crate::shared::{apply, control_plane, kinds, object, prefix, proxied};
 use crate::stage::{Stage, accepted};
 
 /// Rights that no undisturbed run makes use of, beside those to get single objects: what a run needs that follows a
@@ -61,7 +61,7 @@ async fn each_emitted_right_is_asked_for_before_the_first_write_and_all_of_them_
         assert_eq!(found, verbs.iter().copied().collect(), "{run}");
         let role = admin.provider.rbac(&admin.set, &writes);
         // Whoever may not list a kind does not know what is in a namespace, and leaves the home where it is.
-        let _no_more_kinds = if run == "end" { Some(KINDS.lock().await) } else { None };
+        let _no_more_kinds = if run == "end" { Some(kinds().await) } else { None };
         tried += one_less(&prefix, run, &role, &wanted).await;
         let used = exactly(&prefix, run, &role, &wanted).await;
         let emitted = rights(&role);

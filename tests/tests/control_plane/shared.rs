@@ -56,8 +56,14 @@ pub(crate) fn prefix() -> String {
     format!("t{}-", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Held while a test adds a kind to the cluster, or needs that nobody does.
-pub(crate) static KINDS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Waits until nobody else adds kinds to the cluster or needs that nobody does, and takes out what was added before:
+/// also by a test that failed.
+pub(crate) async fn kinds() -> tokio::sync::MutexGuard<'static, ()> {
+    static KINDS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let turn = KINDS.lock().await;
+    forget_kinds();
+    turn
+}
 
 /// A proxy to the API server that acts as `user`, and a kubeconfig that leads to it.
 pub(crate) fn proxied(user: &User) -> (Proxy, PathBuf) {
@@ -141,36 +147,39 @@ pub(crate) fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> boo
     }
 }
 
-/// The kinds that Velero brings, as far as the cluster has them.
-pub(crate) fn velero_definitions() -> Vec<String> {
-    let all = object("crd").unwrap();
-    let names = all["items"].as_array().unwrap().iter();
+/// The kinds that were added to the cluster.
+pub(crate) fn definitions() -> Vec<String> {
+    let names = kubectl(&["get", "crd", "--output=name"]);
     names
-        .filter_map(|one| one["metadata"]["name"].as_str())
-        .filter(|name| name.ends_with(".velero.io"))
-        .map(str::to_owned)
+        .lines()
+        .filter_map(|line| line.split_once('/'))
+        .map(|(_, name)| name.to_owned())
         .collect()
 }
 
-/// Takes Velero's kinds out of the cluster, for whoever counts its kinds next; the caller holds [`KINDS`].
-pub(crate) fn forget_velero() {
-    // A Restore waits for a Velero that is gone by now.
-    let restores = object("restores.velero.io --all-namespaces");
-    for restore in restores.iter().flat_map(|list| list["items"].as_array().unwrap()) {
-        let [space, name] = ["namespace", "name"].map(|key| restore["metadata"][key].as_str().unwrap());
-        let freed = r#"{"metadata":{"finalizers":null}}"#;
-        kubectl(&[
-            "patch",
-            "restores.velero.io",
-            name,
-            "-n",
-            space,
-            "--type=merge",
-            "-p",
-            freed,
-        ]);
+fn forget_kinds() {
+    let definitions = definitions();
+    if definitions.is_empty() {
+        return;
     }
-    let definitions = velero_definitions();
+    if definitions.iter().any(|name| name == "restores.velero.io") {
+        // A Restore waits for a Velero that is gone by now.
+        let restores = object("restores.velero.io --all-namespaces");
+        for restore in restores.iter().flat_map(|list| list["items"].as_array().unwrap()) {
+            let [space, name] = ["namespace", "name"].map(|key| restore["metadata"][key].as_str().unwrap());
+            let freed = r#"{"metadata":{"finalizers":null}}"#;
+            kubectl(&[
+                "patch",
+                "restores.velero.io",
+                name,
+                "-n",
+                space,
+                "--type=merge",
+                "-p",
+                freed,
+            ]);
+        }
+    }
     let mut arguments = vec!["delete", "--wait=true", "crd"];
     arguments.extend(definitions.iter().map(String::as_str));
     kubectl(&arguments);

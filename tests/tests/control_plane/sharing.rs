@@ -7,7 +7,7 @@ use platform_core::value::SystemClock;
 use platform_core::{Acquired, ErrorKind, LeaseRequest, OnRemoval, Owner, Provider};
 use serde_json::json;
 
-use crate::shared::{KINDS, apply, control_plane, kubectl, object};
+use crate::shared::{apply, control_plane, kinds, kubectl, object};
 use crate::stage::{Stage, accepted};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +151,7 @@ async fn a_namespace_goes_only_when_nothing_of_others_is_in_it() {
             .extend(rest.as_object().unwrap().clone());
         object
     };
-    let more_kinds = KINDS.lock().await;
+    let more_kinds = kinds().await;
     let widgets = format!("{}widgets.example.com", stage.prefix);
     let (plural, group) = widgets.split_once('.').unwrap();
     let definition = json!({

@@ -14,7 +14,7 @@ use platform_tests::metrics::VELERO;
 use xtask::proxy::{Fault, Rule};
 
 use crate::metrics::loopback;
-use crate::shared::{KINDS, control_plane, forget_velero, kubectl, proxied, within};
+use crate::shared::{control_plane, kinds, kubectl, proxied, within};
 use ground::Ground;
 
 /// Drills that die, spread over the calls of one.
@@ -23,7 +23,7 @@ const DEATHS: u64 = 2;
 /// Two platforms of one cluster, whose definitions the first makes.
 #[tokio::test(flavor = "multi_thread")]
 async fn backups_are_taken_drilled_and_restored_and_faults_are_named() {
-    let more_kinds = KINDS.lock().await;
+    let _more_kinds = kinds().await;
     let mut first = Ground::new("[storage]", "").await;
     first.up().await;
     let refused = Ground::new("[storage]", "").await;
@@ -46,8 +46,6 @@ async fn backups_are_taken_drilled_and_restored_and_faults_are_named() {
     tokio::time::timeout(Duration::from_mins(8), all)
         .await
         .expect("all within eight minutes");
-    forget_velero();
-    drop(more_kinds);
 }
 
 fn now() -> Timestamp {

@@ -13,7 +13,7 @@ use xtask::control_plane::CONTEXT;
 
 use crate::configured::{apply, platform_at, try_apply};
 use crate::rights::{given, writes};
-use crate::shared::{KINDS, api, control_plane, forget_velero, object, prefix, proxied, velero_definitions, within};
+use crate::shared::{api, control_plane, definitions, kinds, object, prefix, proxied, within};
 use crate::stage::{accepted, told};
 
 const EXAMPLE: &str = include_str!("../../../examples/config/local.yaml");
@@ -30,7 +30,7 @@ fn example(prefix: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_six_capabilities_stand_settle_go_and_come_back() {
-    let more_kinds = KINDS.lock().await;
+    let _more_kinds = kinds().await;
     let prefix = prefix();
     let (proxy, file) = proxied(control_plane().admin());
     let platform = platform_at(&file, &example(&prefix), None).await;
@@ -93,11 +93,7 @@ async fn all_six_capabilities_stand_settle_go_and_come_back() {
     assert!(kept.is_subset(&before) && kept.len() >= 3, "{kept:?} of {before:?}");
     let role = format!("clusterroles {prefix}monitoring-prometheus");
     assert!(object(&role).is_none(), "rights outlive what had them");
-    assert_eq!(
-        velero_definitions().len(),
-        13,
-        "definitions stay when the platform goes"
-    );
+    assert_eq!(definitions().len(), 13, "definitions stay when the platform goes");
     within(Duration::from_mins(1), "namespaces without data go", || {
         let all = object("namespaces").unwrap();
         let all = all["items"].as_array().unwrap().iter();
@@ -111,9 +107,6 @@ async fn all_six_capabilities_stand_settle_go_and_come_back() {
     assert!(kept.is_subset(&claims()), "another volume took the place of a kept one");
     assert_eq!(told(&platform.plan().await.unwrap()), Vec::<String>::new());
     velero.stop().await;
-
-    forget_velero();
-    drop(more_kinds);
 }
 
 /// The first apply, as a user who has exactly the rights that the plan says it needs; when it began.
