@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -28,6 +29,8 @@ const DAY: i64 = 86_400;
 pub struct Schedule {
     text: String,
     cron: Box<Cron>,
+    /// Measured once: that goes through years of moments.
+    longest: OnceLock<Span>,
 }
 
 impl Schedule {
@@ -61,6 +64,7 @@ impl Schedule {
         let schedule = Self {
             text,
             cron: Box::new(cron),
+            longest: OnceLock::new(),
         };
         let start = Timestamp::from_second(EPOCH).unwrap_or(Timestamp::UNIX_EPOCH);
         if schedule.next_after(start).is_none() {
@@ -86,6 +90,10 @@ impl Schedule {
     /// The longest time between two neighbouring moments, measured over nine years from 2023: exact, but for
     /// the leap day that is missing in 2100.
     pub fn longest_interval(&self) -> Span {
+        *self.longest.get_or_init(|| self.measured())
+    }
+
+    fn measured(&self) -> Span {
         let Some(start) = Timestamp::from_second(EPOCH)
             .ok()
             .and_then(|epoch| self.next_after(epoch))
