@@ -5,6 +5,7 @@
 //! `WORLD_SEED=<seed>` tells that one history again.
 
 mod draft;
+mod guard;
 mod history;
 
 use crate::seeds;
@@ -71,6 +72,14 @@ const EXERCISED: &[&str] = &[
     "other limits",
     "other tags",
     "the platform goes: applied",
+    "watched and backed up",
+    "monitoring comes",
+    "monitoring goes",
+    "other monitoring",
+    "backups begin",
+    "backups end",
+    "other backups",
+    "a volume of metrics or backups was kept",
 ];
 
 /// Each defect that can matter here shows in at most half of the histories. The others concern creates that nothing

@@ -1,5 +1,6 @@
 //! Config files drawn at random, and what becomes of them over the weeks.
 
+use super::guard::{Backup, Monitoring};
 use crate::seeds::Dice;
 use platform_core::value::SetId;
 use std::fmt::Write as _;
@@ -17,6 +18,10 @@ pub(crate) struct Draft {
     cache: Option<Cache>,
     storage: Option<Storage>,
     security: Option<Security>,
+    /// Whether it ever has the two blocks below: they cost as much as all others.
+    may_be_guarded: bool,
+    pub(super) monitoring: Option<Monitoring>,
+    pub(super) backup: Option<Backup>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,12 +61,16 @@ struct Security {
     quota: Option<u32>,
 }
 
+/// How many of a hundred drafts may hold monitoring and backups.
+const GUARDED: u64 = 8;
+
 /// What happens to a config: its name in the tally.
 pub(crate) type Revision = &'static str;
 
 impl Draft {
-    /// One or two blocks mostly, everything in every sixteenth.
+    /// One or two blocks mostly, everything in every sixteenth; in some of them monitoring and backups come and go, too.
     pub(crate) fn invent(dice: &mut Dice) -> Self {
+        let may_be_guarded = dice.percent(GUARDED);
         let whole = dice.percent(6);
         let chosen = dice.below(3);
         let mut has = |block: u64| whole || block == chosen || dice.percent(20);
@@ -76,6 +85,9 @@ impl Draft {
             cache: has[1].then(|| Cache::invent(dice)),
             storage: has[2].then(|| Storage::invent(dice)),
             security: has[3].then(|| Security::invent(dice)),
+            may_be_guarded,
+            monitoring: (may_be_guarded && dice.percent(50)).then(|| Monitoring::invent(dice)),
+            backup: (may_be_guarded && dice.percent(50)).then(|| Backup::invent(dice)),
         }
     }
 
@@ -93,8 +105,10 @@ impl Draft {
     pub(crate) fn revised(&self, dice: &mut Dice) -> (Self, Vec<Revision>) {
         let mut new = self.clone();
         let mut told = Vec::new();
-        let at_least = 1 + dice.below(2);
-        for _ in 0..8 {
+        // There is more to happen to them.
+        let (few, tries) = if self.may_be_guarded { (5, 24) } else { (1, 8) };
+        let at_least = few + dice.below(2);
+        for _ in 0..tries {
             if u64::try_from(told.len()).unwrap() >= at_least {
                 break;
             }
@@ -109,12 +123,16 @@ impl Draft {
         if new.database.is_none() && new.cache.is_none() && new.storage.is_none() && new.security.is_none() {
             return (self.clone(), Vec::new());
         }
+        told.retain(|what| self.became(&new, what));
         told.sort_unstable();
         told.dedup();
         (new, told)
     }
 
     fn revise(&mut self, dice: &mut Dice) -> Option<Revision> {
+        if self.may_be_guarded && dice.percent(80) {
+            return self.revise_guard(dice);
+        }
         match dice.below(18) {
             0 | 1 => {
                 *self.volume(dice)? += 1 + dice.small(20);
@@ -201,6 +219,8 @@ impl Draft {
         volumes.extend(self.database.as_mut().map(|block| &mut block.gib));
         volumes.extend(self.cache.as_mut().and_then(|block| block.gib.as_mut()));
         volumes.extend(self.storage.as_mut().map(|block| &mut block.gib));
+        volumes.extend(self.monitoring.as_mut().map(|block| &mut block.gib));
+        volumes.extend(self.backup.as_mut().and_then(Backup::volume));
         let count = u64::try_from(volumes.len()).ok()?;
         let chosen = usize::try_from(dice.below(count)).ok()?;
         volumes.into_iter().nth(chosen)
@@ -281,6 +301,7 @@ impl Draft {
                 text.push_str(" }\n");
             }
         }
+        self.write_guard(&mut text, &served);
         if let Some(block) = &self.security {
             let level = if block.restricted { "restricted" } else { "baseline" };
             writeln!(text, "security:\n  pod_security: {level}").unwrap();

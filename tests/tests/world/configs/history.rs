@@ -78,6 +78,9 @@ impl History {
             if standing.is_whole() {
                 self.count("of a whole platform");
             }
+            if standing.is_guarded() {
+                self.count("watched and backed up");
+            }
             if self.dice.percent(12) {
                 self.chapter(&standing, true, &["the platform goes"])?;
             } else {
@@ -208,7 +211,13 @@ impl History {
             match action {
                 Action::Update | Action::Adopt if claim && grows => self.count("a volume grew"),
                 Action::Adopt if claim => self.count("a volume was adopted again"),
-                Action::Release if claim => self.count("a volume was kept"),
+                Action::Release if claim => {
+                    self.count("a volume was kept");
+                    let space = id.name().namespace().unwrap_or_default();
+                    if space.ends_with("monitoring") || space.ends_with("backup-store") {
+                        self.count("a volume of metrics or backups was kept");
+                    }
+                }
                 Action::Delete if claim => self.count("a volume was deleted"),
                 _ => {}
             }
@@ -298,6 +307,9 @@ impl History {
         let (stage, named) = (&self.stage, &self.named);
         for (uid, datum) in self.data.iter().filter(|(uid, _)| !named.contains(*uid)) {
             if stage.world.uid(&datum.id).as_ref() != Some(uid) {
+                if goes_with_its_server(&datum.id) {
+                    continue;
+                }
                 return Err(format!("{} {uid} is gone", datum.id));
             }
             let rows = stage.world.data(&datum.id).unwrap_or_default();
@@ -377,10 +389,17 @@ impl Consent {
     }
 }
 
-/// A cache's volume can be filled again.
+/// Grafana keeps nothing that its password opens.
+fn goes_with_its_server(id: &ResourceId) -> bool {
+    id.kind().as_str() == "Secret" && id.name().base().ends_with("grafana-credentials")
+}
+
+/// A cache's volume can be filled again. So can that of the metrics, but nothing that happens here takes it away.
 fn is_durable(id: &ResourceId) -> bool {
     let namespace = id.name().namespace().unwrap_or_default();
-    namespace.ends_with("database") || namespace.ends_with("storage")
+    ["database", "storage", "monitoring", "backup-store"]
+        .iter()
+        .any(|end| namespace.ends_with(end))
 }
 
 /// What stands for the values of an object that were generated once, by key.
