@@ -95,7 +95,7 @@ const LARGER: [(&str, &str); 6] = [
 ];
 
 /// The example with other texts in it.
-fn edited(edits: &[(&str, &str)]) -> String {
+pub(crate) fn edited(edits: &[(&str, &str)]) -> String {
     edits.iter().fold(EXAMPLE.to_owned(), |text, (old, new)| {
         assert!(text.contains(old), "the example config no longer says {old}");
         text.replace(old, new)
