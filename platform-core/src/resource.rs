@@ -1,10 +1,9 @@
 //! What should be, and what is.
 
 use crate::Error;
-use crate::value::{FieldPath, Kind, Place, Reference, ResourceId, SetId, Timestamp, Uid, references, resolve};
+use crate::value::{Digest, FieldPath, Kind, Place, Reference, ResourceId, SetId, Timestamp, Uid, references, resolve};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -61,14 +60,11 @@ pub struct Resource {
 
 impl Resource {
     /// The same with every reference replaced that `lookup` knows.
-    pub(crate) fn resolved(&self, lookup: &dyn Fn(&Reference) -> Option<Value>) -> Cow<'_, Self> {
-        if references(&self.desired).is_empty() {
-            return Cow::Borrowed(self);
-        }
-        Cow::Owned(Self {
+    pub(crate) fn resolved(&self, lookup: &dyn Fn(&Reference) -> Option<Value>) -> Self {
+        Self {
             desired: Arc::new(resolve(&self.desired, lookup)),
             ..self.clone()
-        })
+        }
     }
 
     /// A resource that is deleted when no longer asked for.
@@ -109,10 +105,30 @@ impl Resource {
 
     /// Everything that has to be ready before it: `after` and the targets of its references.
     pub fn dependencies(&self) -> BTreeSet<ResourceId> {
+        self.dependencies_by(references(&self.desired))
+    }
+
+    /// The same by the references that its wanted fields are known to hold.
+    pub(crate) fn dependencies_by(&self, references: Vec<Reference>) -> BTreeSet<ResourceId> {
         let mut all = self.after.clone();
-        all.extend(references(&self.desired).into_iter().map(|reference| reference.id));
+        all.extend(references.into_iter().map(|reference| reference.id));
         all.remove(&self.id);
         all
+    }
+
+    /// Of all its fields, the wanted ones by a digest of their own, so that no copy is made of them.
+    pub(crate) fn digest(&self) -> Digest {
+        let Self {
+            id,
+            desired,
+            component,
+            after,
+            on_removal,
+            holds,
+            formerly,
+        } = self;
+        let desired = Digest::of_value(desired);
+        Digest::of(&(id, desired, component, after, on_removal, holds, formerly))
     }
 }
 
@@ -126,11 +142,19 @@ impl Resolved {
     /// # Errors
     /// With the reference that is not known.
     pub fn new(resource: &Resource, lookup: &dyn Fn(&Reference) -> Option<Value>) -> Result<Self, Reference> {
+        if references(&resource.desired).is_empty() {
+            return Ok(Self::without_references(resource));
+        }
         let resolved = resource.resolved(lookup);
         match references(&resolved.desired).into_iter().next() {
             Some(unknown) => Err(unknown),
-            None => Ok(Self(resolved.into_owned())),
+            None => Ok(Self(resolved)),
         }
+    }
+
+    /// A resource that is known to hold none.
+    pub(crate) fn without_references(resource: &Resource) -> Self {
+        Self(resource.clone())
     }
 }
 

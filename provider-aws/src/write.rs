@@ -111,7 +111,7 @@ fn word(verb: Verb) -> &'static str {
 
 /// All tags that a resource shall have.
 fn all_tags(scope: &Scope<'_>, resource: &Resolved, wish: &Wish) -> Tags {
-    tags::wanted(scope.set, resource, &Digest::of(&resource.desired), &wish.tags)
+    tags::wanted(scope.set, resource, &Digest::of_value(&resource.desired), &wish.tags)
 }
 
 async fn create(scope: &Scope<'_>, resource: &Resolved, token: &str) -> Result<()> {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// Whether making the wish true would certainly change nothing.
 pub(crate) fn is_unchanged(live: &Live, wish: &Resource) -> bool {
     live.owner == Owner::ThisSet
-        && live.written_from.as_deref() == Some(Digest::of(&wish.desired).as_str())
+        && live.written_from.as_deref() == Some(Digest::of_value(&wish.desired).as_str())
         && live.view == shape::cleaned(&wish.desired)
 }
 

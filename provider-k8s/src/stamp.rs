@@ -85,7 +85,7 @@ pub(crate) fn body(kind: &KubeKind, names: &Names, wish: &Resource) -> Value {
 /// The stamps of a wish.
 fn annotations(wish: &Resource) -> Vec<(&'static str, String)> {
     let mut stamps = vec![
-        (DESIRED_HASH, Digest::of(&wish.desired).as_str().to_owned()),
+        (DESIRED_HASH, Digest::of_value(&wish.desired).as_str().to_owned()),
         (COMPONENT, wish.component.clone()),
         (
             FIELDS,

@@ -187,7 +187,9 @@ impl Writer<'_> {
             return self.apply(wish, there, true).await;
         }
         match &live.owner {
-            Owner::ThisSet if live.written_from.as_deref() == Some(Digest::of(&wish.desired).as_str()) => Ok(live),
+            Owner::ThisSet if live.written_from.as_deref() == Some(Digest::of_value(&wish.desired).as_str()) => {
+                Ok(live)
+            }
             Owner::ThisSet | Owner::Retained => Err(self
                 .error(
                     "create",

@@ -3,7 +3,7 @@
 use super::approve::ApprovedPlan;
 use super::lease::Leases;
 use super::plan::{Action, Plan, Step};
-use super::planner::{Survey, all};
+use super::planner::{Survey, Wishes, all};
 use super::render;
 use super::report::{Outcome, Report};
 use super::schedule::Run;
@@ -83,7 +83,9 @@ impl Engine {
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Report> {
         let start = self.clock().elapsed();
-        let (fresh, survey) = self.verify_world(plan).await?;
+        let identities = self.verify_places(plan).await?;
+        let wishes = self.wishes(&plan.request)?;
+        let (fresh, survey) = self.verify_world(plan, &wishes, identities).await?;
         // A destroy that died just before its end has left its record.
         let destroys = plan.request.resources.is_empty();
         let unfinished = |seen: &Observation| !seen.open.is_empty() || (destroys && seen.recorded);
@@ -102,7 +104,8 @@ impl Engine {
         let mut leases = near.lease(&plan.request.set, places, events).await?;
         self.wait_out_open_creates(&mut leases).await;
         let ready = async {
-            let (fresh, survey) = near.verify_world(plan).await?;
+            let identities = near.verify_places(plan).await?;
+            let (fresh, survey) = near.verify_world(plan, &wishes, identities).await?;
             Ok((verify(fresh)?, survey))
         };
         let (approved, survey) = match ready.await {
@@ -113,7 +116,7 @@ impl Engine {
             }
         };
         settle_found(approved.plan(), &mut leases);
-        let mut report = Run::new(&survey.engine, &approved, &survey, &mut leases, options.stop.clone())?
+        let mut report = Run::new(&approved, &wishes, &survey, &mut leases, options.stop.clone())?
             .finish(events)
             .await;
         if plan.request.resources.is_empty() {
@@ -128,11 +131,21 @@ impl Engine {
         Ok(report)
     }
 
-    /// Identity first, then the same plan again; anything else refuses.
-    async fn verify_world(&self, plan: &Plan) -> Result<(Plan, Survey)> {
+    /// Before anything else: every place is the one that the plan was made for.
+    async fn verify_places(&self, plan: &Plan) -> Result<BTreeMap<Place, PlaceIdentity>> {
         let identities = self.identities().await?;
         self.refuse_other_places(plan, &identities)?;
-        let (fresh, survey) = self.survey(&plan.request, identities, plan.as_of).await?;
+        Ok(identities)
+    }
+
+    /// The same plan again; anything else refuses.
+    async fn verify_world(
+        &self,
+        plan: &Plan,
+        wishes: &Wishes,
+        identities: BTreeMap<Place, PlaceIdentity>,
+    ) -> Result<(Plan, Survey)> {
+        let (fresh, survey) = self.survey(wishes, identities, plan.as_of).await?;
         self.refuse_other_places(plan, &fresh.places)?;
         refuse_stale(plan, &fresh, self.clock().now())?;
         let blocked: Vec<String> = fresh

@@ -6,7 +6,7 @@ use super::plan::{Action, Cause, PlanRequest, Step};
 use crate::facts::KindFacts;
 use crate::provider::{Connect, Lease, PlannedWrite, Provider, Verb};
 use crate::resource::{Live, Observation, Owner, Resource, State};
-use crate::value::{Kind, Place, PlaceIdentity, ResourceId};
+use crate::value::{Kind, Place, PlaceIdentity, Reference, ResourceId, references};
 use crate::{Error, ErrorKind, Result, Retry};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,7 +70,12 @@ impl Engine {
 
     /// Everything that has to be ready before a resource, the cluster that it lies in included.
     pub(super) fn needs(&self, resource: &Resource) -> BTreeSet<ResourceId> {
-        let mut all = resource.dependencies();
+        self.needs_by(resource, references(&resource.desired))
+    }
+
+    /// The same by the references that its wanted fields are known to hold.
+    pub(super) fn needs_by(&self, resource: &Resource, references: Vec<Reference>) -> BTreeSet<ResourceId> {
+        let mut all = resource.dependencies_by(references);
         all.extend(self.cluster_of(resource.id.place()).cloned());
         all
     }

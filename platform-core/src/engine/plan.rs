@@ -326,7 +326,7 @@ impl Plan {
             only,
             adopt,
         } = &*self.request;
-        let resources: Vec<Digest> = resources.iter().map(Digest::of).collect();
+        let resources: Vec<Digest> = resources.iter().map(Resource::digest).collect();
         let steps: Vec<Digest> = self
             .steps
             .iter()

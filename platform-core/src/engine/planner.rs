@@ -4,15 +4,17 @@ mod removal;
 mod rename;
 mod secrets;
 mod verdict;
+mod wishes;
 
 use self::removal::{keep_homes, removal};
 use self::rename::rename;
 use self::secrets::block_lost_partners;
 pub(super) use self::verdict::blocked;
 use self::verdict::{decide, step};
+pub(super) use self::wishes::Wishes;
 use super::Engine;
-use super::graph::Graph;
 use super::plan::{Action, Cause, LIBRARY, Plan, PlanRequest, SCHEMA, Step};
+use crate::facts::KindFacts;
 use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Place, PlaceIdentity, Reference, ResourceId, SetId, Timestamp, resolve};
 use crate::{Error, ErrorKind, Result};
@@ -30,7 +32,6 @@ pub(super) struct Survey {
     pub(super) observations: BTreeMap<Place, Observation>,
     /// Objects that previews met beside the observations.
     pub(super) met: HashMap<ResourceId, Live>,
-    pub(super) graph: Graph,
 }
 
 impl Survey {
@@ -48,9 +49,9 @@ impl Engine {
     /// # Errors
     /// When a place cannot be read, or the request contradicts itself (unknown kind, cycle, illegal name).
     pub async fn plan(&self, request: &PlanRequest) -> Result<Plan> {
-        let request = Arc::new(request.clone());
+        let wishes = self.wishes(&Arc::new(request.clone()))?;
         // At once: only an apply has an identity to compare before it looks.
-        let survey = self.survey(&request, BTreeMap::new(), self.clock().now());
+        let survey = self.survey(&wishes, BTreeMap::new(), self.clock().now());
         // Both to their end: which refusal is told must not hang on which came first.
         let (identities, survey) = join(self.identities(), survey).await;
         let (identities, (mut plan, _)) = (identities?, survey?);
@@ -68,30 +69,11 @@ impl Engine {
 
     pub(super) async fn survey(
         &self,
-        request: &Arc<PlanRequest>,
+        wishes: &Wishes,
         mut identities: BTreeMap<Place, PlaceIdentity>,
         as_of: Timestamp,
     ) -> Result<(Plan, Survey)> {
-        // Everything is checked, also what a targeted run leaves alone: a contradiction anywhere is one.
-        let whole = Graph::new(
-            request
-                .resources
-                .iter()
-                .map(|resource| (resource.id.clone(), self.needs(resource))),
-        )?;
-        let wanted = request.selected(&|resource| self.needs(resource));
-        for resource in &request.resources {
-            self.facts(&resource.id)?.name.check(&resource.id)?;
-        }
-        let graph = if request.only.is_some() {
-            Graph::new(
-                wanted
-                    .iter()
-                    .map(|resource| (resource.id.clone(), self.needs(resource))),
-            )?
-        } else {
-            whole
-        };
+        let request = &wishes.request;
         // What a targeted run leaves alone is observed as wanted too, so that it is not taken for extra.
         let by_place = by_place(&request.resources);
         let mut observations = BTreeMap::new();
@@ -117,13 +99,13 @@ impl Engine {
             .max(1);
         let mut asked = FuturesOrdered::new();
         let mut met = HashMap::new();
-        let mut steps = Vec::with_capacity(wanted.len());
-        let mut wanted = wanted.into_iter();
+        let mut steps = Vec::with_capacity(wishes.len());
+        let mut wanted = wishes.iter();
         loop {
             while asked.len() < parallel {
-                let Some(resource) = wanted.next() else { break };
-                let known = resource.resolved(&outputs);
-                asked.push_back(engine.consider(request, known, &observations, &reached.unreached));
+                let Some(wish) = wanted.next() else { break };
+                let known = wish.known(&outputs);
+                asked.push_back(engine.consider(request, known, wish.facts, &observations, &reached.unreached));
             }
             let Some(decided) = asked.next().await else { break };
             let (step, found) = decided?;
@@ -161,7 +143,6 @@ impl Engine {
             engine,
             observations,
             met,
-            graph,
         };
         Ok((plan, survey))
     }
@@ -194,10 +175,10 @@ impl Engine {
         &self,
         request: &PlanRequest,
         resource: Cow<'_, Resource>,
+        facts: &'static KindFacts,
         observations: &BTreeMap<Place, Observation>,
         unreached: &BTreeMap<Place, Error>,
     ) -> Result<(Step, Option<Live>)> {
-        let facts = self.facts(&resource.id)?;
         if let Some(why) = unreached.get(resource.id.place()) {
             let why = format!("its place cannot be reached, so it is not known whether it exists: {why}");
             let step = blocked(

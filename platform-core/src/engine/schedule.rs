@@ -15,12 +15,12 @@ use super::apply::Stop;
 use super::approve::ApprovedPlan;
 use super::lease::Leases;
 use super::plan::{Action, Step};
-use super::planner::Survey;
+use super::planner::{Survey, Wishes};
 use super::report::{Outcome, Report};
 use super::{Engine, Event};
 use crate::facts::{Creation, KindFacts, Updating};
 use crate::provider::{Interest, Provider};
-use crate::resource::{Live, OpenCreate, Resolved, Resource, State};
+use crate::resource::{Live, OpenCreate, State};
 use crate::value::{Digest, Place, Reference, ResourceId, resolve};
 use crate::{Error, ErrorKind, Result};
 use futures::future::BoxFuture;
@@ -65,7 +65,8 @@ enum Awaited {
 struct Node<'a> {
     step: &'a Step,
     action: Action,
-    resource: Option<&'a Resource>,
+    /// The position of its wish, which is that in the plan's graph; what is removed has none.
+    wish: Option<usize>,
     facts: &'static KindFacts,
     phase: Phase,
     /// Nodes of the plan's graph, or of the next rank, that wait for this one.
@@ -78,6 +79,8 @@ struct Node<'a> {
     /// Made by this run, and reads have not shown it yet.
     unseen: bool,
     on: String,
+    /// How it ended, once it did.
+    outcome: Option<Outcome>,
 }
 
 impl Node<'_> {
@@ -102,10 +105,12 @@ struct Written {
 pub(super) struct Run<'a> {
     engine: &'a Engine,
     approved: &'a ApprovedPlan,
+    wishes: &'a Wishes,
     survey: &'a Survey,
     leases: &'a mut Leases,
     stop: Stop,
     nodes: Vec<Node<'a>>,
+    /// Nodes that wait or waited, by object.
     index: HashMap<&'a ResourceId, usize>,
     ready: BinaryHeap<(u32, std::cmp::Reverse<usize>)>,
     writes: FuturesUnordered<BoxFuture<'a, Written>>,
@@ -119,6 +124,7 @@ pub(super) struct Run<'a> {
     parked: BTreeMap<Place, Vec<usize>>,
     opened: BTreeMap<Place, Arc<dyn Provider>>,
     unreachable: BTreeMap<Place, Error>,
+    /// Of the objects that have any.
     outputs: HashMap<ResourceId, BTreeMap<String, Value>>,
     report: Report,
     limit: usize,
@@ -126,27 +132,23 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(
-        engine: &'a Engine,
         approved: &'a ApprovedPlan,
+        wishes: &'a Wishes,
         survey: &'a Survey,
         leases: &'a mut Leases,
         stop: Stop,
     ) -> Result<Self> {
         let plan = approved.plan();
-        let resources: HashMap<&ResourceId, &Resource> = plan
-            .request
-            .resources
-            .iter()
-            .map(|resource| (&resource.id, resource))
-            .collect();
+        let engine = &survey.engine;
         let mut run = Self {
             engine,
             approved,
+            wishes,
             survey,
             leases,
             stop,
             nodes: Vec::with_capacity(plan.steps.len()),
-            index: HashMap::with_capacity(plan.steps.len()),
+            index: HashMap::new(),
             ready: BinaryHeap::new(),
             writes: FuturesUnordered::new(),
             deadlines: BTreeSet::new(),
@@ -157,7 +159,7 @@ impl<'a> Run<'a> {
             parked: BTreeMap::new(),
             opened: BTreeMap::new(),
             unreachable: BTreeMap::new(),
-            outputs: HashMap::with_capacity(plan.steps.len()),
+            outputs: HashMap::new(),
             report: Report {
                 set: plan.request.set.clone(),
                 outcomes: BTreeMap::new(),
@@ -175,20 +177,22 @@ impl<'a> Run<'a> {
                 .max(1),
         };
         for live in survey.observations.values().flat_map(|seen| seen.live.values()) {
-            run.outputs.insert(live.id.clone(), live.outputs.clone());
+            run.note_outputs(&live.id, &live.outputs);
         }
         for step in &plan.steps {
             let action = approved.action(step);
             if action == Action::Unchanged && step.ready {
-                run.report.outcomes.insert(step.id.clone(), Outcome::Unchanged);
                 continue;
             }
-            run.index.insert(&step.id, run.nodes.len());
+            let wish = wishes.position(&step.id);
             run.nodes.push(Node {
                 step,
                 action,
-                resource: resources.get(&step.id).copied(),
-                facts: engine.facts(&step.id)?,
+                wish,
+                facts: match wish {
+                    Some(wish) => wishes.at(wish).facts,
+                    None => engine.facts(&step.id)?,
+                },
                 phase: Phase::Pending(0),
                 dependants: Vec::new(),
                 priority: 0,
@@ -197,6 +201,7 @@ impl<'a> Run<'a> {
                 cleared: false,
                 unseen: false,
                 on: String::new(),
+                outcome: None,
             });
         }
         run.connect();
@@ -207,7 +212,7 @@ impl<'a> Run<'a> {
     pub(super) async fn finish(mut self, events: &mut (dyn FnMut(Event) + Send)) -> Report {
         events(Event::Planned {
             steps: self.nodes.len(),
-            unchanged: self.report.outcomes.len(),
+            unchanged: self.approved.plan().steps.len() - self.nodes.len(),
         });
         self.follow_places();
         loop {
@@ -240,9 +245,31 @@ impl<'a> Run<'a> {
             }
         }
         self.close(events);
-        let outputs = |reference: &Reference| self.outputs.get(&reference.id)?.get(&reference.output).cloned();
+        let outputs = |reference: &Reference| self.output(reference);
         self.report.outputs = resolve(&self.approved.plan().request.outputs, &outputs);
+        // At once, in the order of the steps: nearly sorted, which is cheaper than one by one as they ended.
+        let mut nodes = self.nodes.into_iter().peekable();
+        let steps = self.approved.plan().steps.iter();
+        self.report.outcomes = steps
+            .map(|step| {
+                let node = nodes.next_if(|node| node.step.id == step.id);
+                let outcome = node.and_then(|node| node.outcome);
+                (step.id.clone(), outcome.unwrap_or(Outcome::Unchanged))
+            })
+            .collect();
         self.report
+    }
+
+    fn output(&self, reference: &Reference) -> Option<Value> {
+        self.outputs.get(&reference.id)?.get(&reference.output).cloned()
+    }
+
+    fn note_outputs(&mut self, id: &ResourceId, outputs: &BTreeMap<String, Value>) {
+        if outputs.is_empty() {
+            self.outputs.remove(id);
+        } else {
+            self.outputs.insert(id.clone(), outputs.clone());
+        }
     }
 
     /// One stream per place with something to wait for, opened before the first write.
@@ -358,10 +385,10 @@ impl<'a> Run<'a> {
     /// Sends a write, after a pause when it is a repetition.
     fn write(&mut self, position: usize, pause: Duration, events: &mut (dyn FnMut(Event) + Send)) {
         let node = &self.nodes[position];
-        let outputs = |reference: &Reference| self.outputs.get(&reference.id)?.get(&reference.output).cloned();
+        let outputs = |reference: &Reference| self.output(reference);
         let resolved = match node
-            .resource
-            .map(|resource| Resolved::new(resource, &outputs))
+            .wish
+            .map(|wish| self.wishes.at(wish).resolved(&outputs))
             .transpose()
         {
             Ok(resolved) => resolved,

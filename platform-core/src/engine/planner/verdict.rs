@@ -89,7 +89,7 @@ fn decide_existing(
     let mut forbidden = false;
     let mut instead = BTreeSet::new();
     if let Some(after) = after {
-        let digest = Digest::of(&resource.desired);
+        let digest = Digest::of_value(&resource.desired);
         let same_wish = live.written_from.as_deref() == Some(digest.as_str());
         let differences = diff(&live.view, after, facts.fields);
         forbidden = differences.iter().any(|found| found.forbidden);

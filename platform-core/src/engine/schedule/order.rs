@@ -8,7 +8,7 @@ impl Run<'_> {
     /// Edges of the plan's graph among what makes; what removes comes after all of that, rank by rank.
     pub(super) fn connect(&mut self) {
         let removes = |node: &Node| matches!(node.action, Action::Delete | Action::Release);
-        let graph = &self.survey.graph;
+        let graph = &self.wishes.graph;
         let mut ranks: BTreeMap<(bool, u16), Vec<usize>> = BTreeMap::new();
         let mut makers = Vec::new();
         let mut by_graph: Vec<Option<usize>> = vec![None; graph.len()];
@@ -23,7 +23,7 @@ impl Run<'_> {
                 continue;
             }
             makers.push(position);
-            let Some(place_in_graph) = graph.position(&self.nodes[position].step.id) else {
+            let Some(place_in_graph) = self.nodes[position].wish else {
                 continue;
             };
             self.nodes[position].priority = graph.height(place_in_graph);

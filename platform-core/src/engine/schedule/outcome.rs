@@ -67,7 +67,7 @@ impl Run<'_> {
         // Its open create stays on record until reads show it: a next run that does not see it must know of it.
         node.unseen = node.creates() && node.facts.create != Creation::Exclusive;
         let unseen = node.unseen;
-        self.outputs.insert(live.id.clone(), live.outputs.clone());
+        self.note_outputs(&live.id, &live.outputs);
         match live.state {
             State::Ready if unseen => self.wait(position, "reads to show it", Awaited::Ready, events),
             State::Ready => self.done(position, events),
@@ -98,13 +98,12 @@ impl Run<'_> {
         let now = self.engine.clock().elapsed();
         let node = &mut self.nodes[position];
         node.phase = Phase::Done;
-        let (id, action) = (node.step.id.clone(), node.action);
+        node.outcome = Some(Outcome::Done(node.action));
         events(Event::Done {
-            id: id.clone(),
-            action,
+            id: node.step.id.clone(),
+            action: node.action,
             took: now.saturating_sub(node.started),
         });
-        self.report.outcomes.insert(id, Outcome::Done(action));
         for dependant in std::mem::take(&mut self.nodes[position].dependants) {
             if let Phase::Pending(count) = &mut self.nodes[dependant].phase {
                 *count -= 1;
@@ -123,19 +122,18 @@ impl Run<'_> {
             id: because.clone(),
             why: why.clone(),
         });
-        self.report.outcomes.insert(because.clone(), Outcome::Failed(why));
+        self.nodes[position].outcome = Some(Outcome::Failed(why));
         let mut queue = std::mem::take(&mut self.nodes[position].dependants);
         while let Some(dependant) = queue.pop() {
             let node = &mut self.nodes[dependant];
             if matches!(node.phase, Phase::Pending(_)) {
                 node.phase = Phase::Skipped;
                 queue.append(&mut node.dependants);
-                let id = node.step.id.clone();
+                node.outcome = Some(Outcome::Skipped(because.clone()));
                 events(Event::Skipped {
-                    id: id.clone(),
+                    id: node.step.id.clone(),
                     because: because.clone(),
                 });
-                self.report.outcomes.insert(id, Outcome::Skipped(because.clone()));
             }
         }
     }

@@ -21,6 +21,7 @@ impl Run<'_> {
             usually: node.facts.usually,
         });
         self.deadlines.insert((until, position));
+        self.index.insert(&node.step.id, position);
         if let Some(interest) = self.interests.get(node.step.id.place()) {
             interest.add(node.step.id.clone());
         }
@@ -74,7 +75,7 @@ impl Run<'_> {
             (Awaited::Ready, Some(State::Ready)) => {
                 self.arrived(position, until);
                 if let Some(live) = live {
-                    self.outputs.insert(live.id.clone(), live.outputs);
+                    self.note_outputs(&live.id, &live.outputs);
                 }
                 self.done(position, events);
             }

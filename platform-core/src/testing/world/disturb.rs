@@ -31,7 +31,7 @@ impl World {
             fields: fields::with_defaults(fields.clone()),
             // What others asked for is not known, so an adoption leaves it alone.
             wanted: Arc::new(if ours { fields.clone() } else { Value::Null }),
-            written_from: ours.then(|| Digest::of(fields).as_str().to_owned()),
+            written_from: ours.then(|| Digest::of_value(fields).as_str().to_owned()),
             holds: None,
             on_removal: OnRemoval::default(),
             component: String::new(),

@@ -201,5 +201,5 @@ pub(super) fn word(verb: Verb) -> &'static str {
 
 /// The digest that marks what an object was written from.
 pub(super) fn digest(resource: &Resource) -> String {
-    Digest::of(&resource.desired).as_str().to_owned()
+    Digest::of_value(&resource.desired).as_str().to_owned()
 }
