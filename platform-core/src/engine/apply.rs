@@ -13,9 +13,10 @@ use crate::provider::{Finding, PlannedWrite, Verb};
 use crate::resource::{Observation, Owner};
 use crate::value::{Digest, Place, PlaceIdentity, ResourceId, Timestamp};
 use crate::{Error, ErrorKind, Result};
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// How long a create without any guard may stay invisible after it was sent.
@@ -92,8 +93,9 @@ impl Engine {
         if fresh.is_empty() && !survey.observations.values().any(unfinished) {
             return Ok(settled(&fresh, &survey, self.clock().elapsed().saturating_sub(start)));
         }
-        let original = plan.digest();
-        let verify = |fresh| self.verify_approvals(fresh, plan, &original, approvals);
+        // Asked for only where something is demanded.
+        let original = LazyLock::new(|| plan.digest());
+        let verify = |fresh| self.verify_approvals(fresh, plan, &|| original.clone(), approvals);
         let approved = verify(fresh)?;
         // From here on the later places that are there are places like any other.
         let near = survey.engine.clone();
@@ -192,12 +194,12 @@ impl Engine {
         &self,
         fresh: Plan,
         planned: &Plan,
-        original: &Digest,
+        original: &dyn Fn() -> Digest,
         approvals: &Approvals,
     ) -> Result<ApprovedPlan> {
         Ok(ApprovedPlan::new(
             fresh,
-            original.clone(),
+            original,
             approvals,
             &self.policy().and(&planned.policy),
             self.clock().now(),
@@ -355,9 +357,21 @@ fn settled(plan: &Plan, survey: &Survey, took: Duration) -> Report {
 ///
 /// A step whose planned outcome already holds is no difference, so a killed apply of a stored plan resumes.
 fn refuse_stale(planned: &Plan, fresh: &Plan, at: Timestamp) -> Result<()> {
-    let before: HashMap<&ResourceId, &Step> = planned.steps.iter().map(|step| (&step.id, step)).collect();
-    for now in fresh.steps.iter().filter(|step| step.action != Action::Unchanged) {
-        let same = match before.get(&now.id) {
+    let by_id = LazyCell::new(|| {
+        planned
+            .steps
+            .iter()
+            .map(|step| (&step.id, step))
+            .collect::<HashMap<_, _>>()
+    });
+    for (position, now) in fresh.steps.iter().enumerate() {
+        if now.action == Action::Unchanged {
+            continue;
+        }
+        // Nearly always at the same position.
+        let there = planned.steps.get(position).filter(|then| then.id == now.id);
+        let then = there.or_else(|| by_id.get(&now.id).copied());
+        let same = match then {
             Some(then) => {
                 then.fingerprint() == now.fingerprint()
                     || (then.action == Action::Replace && now.action == Action::Create)
@@ -368,7 +382,7 @@ fn refuse_stale(planned: &Plan, fresh: &Plan, at: Timestamp) -> Result<()> {
             None => false,
         };
         if !same {
-            return Err(stale(now, before.get(&now.id).copied(), planned, at));
+            return Err(stale(now, then, planned, at));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use crate::blueprint::Environment;
 use crate::facts::Risk;
 use crate::value::{Digest, ResourceId, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 /// Which risks need an approval.
@@ -83,14 +83,15 @@ impl Approvals {
         self.0.iter()
     }
 
-    fn covers(&self, plan: &Digest, step: &Step, risk: Risk, now: Timestamp) -> bool {
-        self.0.iter().any(|approval| {
-            &approval.plan == plan
-                && approval.resource == step.id
-                && approval.uid == step.uid
-                && approval.risk == risk
-                && approval.expires.is_none_or(|expires| now < expires)
-        })
+    /// What those that name this plan and still hold agree to.
+    fn agreed(&self, plan: &Digest, now: Timestamp) -> Agreed {
+        let valid = self
+            .0
+            .iter()
+            .filter(|approval| &approval.plan == plan && approval.expires.is_none_or(|expires| now < expires));
+        valid
+            .map(|approval| (approval.resource.clone(), approval.uid.clone(), approval.risk))
+            .collect()
     }
 }
 
@@ -199,37 +200,54 @@ impl From<Box<Unapproved>> for crate::Error {
 impl Plan {
     /// Every risk that the plan takes, and every kept object that an approval would delete.
     pub fn demands(&self) -> Demands {
-        self.demands_under(&self.digest())
+        let demanded: Vec<Demanded> = self.demanded().collect();
+        if demanded.is_empty() {
+            return Demands::default();
+        }
+        let digest = self.digest();
+        Demands(demanded.iter().map(|demanded| demanded.under(&digest)).collect())
     }
 
-    /// The demands, to be approved under the digest of the plan that people saw.
-    fn demands_under(&self, digest: &Digest) -> Demands {
-        let demand = |step: &Step, risk, optional| Demand {
-            plan: digest.clone(),
-            resource: step.id.clone(),
-            uid: step.uid.clone(),
-            risk,
-            action: step.action,
-            optional,
-        };
-        let mut demands = Vec::new();
-        for step in self.steps.iter().filter(|step| step.writes()) {
-            demands.extend(step.risks.iter().map(|risk| demand(step, *risk, false)));
-            if step.deletable {
-                demands.push(demand(step, Risk::DestroysData, true));
-            }
-        }
-        Demands(demands)
+    fn demanded(&self) -> impl Iterator<Item = Demanded<'_>> {
+        self.steps.iter().filter(|step| step.writes()).flat_map(|step| {
+            let risks = step.risks.iter().map(|risk| (*risk, false));
+            let deletes = step.deletable.then_some((Risk::DestroysData, true));
+            risks
+                .chain(deletes)
+                .map(move |(risk, optional)| Demanded { step, risk, optional })
+        })
     }
 }
+
+/// A demand before the digest of its plan is known.
+struct Demanded<'a> {
+    step: &'a Step,
+    risk: Risk,
+    optional: bool,
+}
+
+impl Demanded<'_> {
+    /// To be approved under the digest of the plan that people saw.
+    fn under(&self, digest: &Digest) -> Demand {
+        Demand {
+            plan: digest.clone(),
+            resource: self.step.id.clone(),
+            uid: self.step.uid.clone(),
+            risk: self.risk,
+            action: self.step.action,
+            optional: self.optional,
+        }
+    }
+}
+
+/// Which risk of which incarnation of which object.
+type Agreed = HashSet<(ResourceId, Option<Uid>, Risk)>;
 
 /// A plan whose every demanded risk is approved. Has no other constructor than the check of approvals, no Clone, no Serde.
 #[derive(Debug)]
 pub struct ApprovedPlan {
     plan: Plan,
-    original: Digest,
-    approvals: Approvals,
-    now: Timestamp,
+    agreed: Agreed,
 }
 
 /// Proof that a write was planned and its risks approved. Only the engine makes one.
@@ -251,32 +269,29 @@ impl<'a> Permit<'a> {
 }
 
 impl ApprovedPlan {
-    /// Checks a fresh plan against approvals that name `original`, the plan that people saw.
+    /// Checks a fresh plan against approvals that name `original`, the plan that people saw: asked for only where
+    /// something is demanded.
     pub(super) fn new(
         plan: Plan,
-        original: Digest,
+        original: &dyn Fn() -> Digest,
         approvals: &Approvals,
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Self, Box<Unapproved>> {
+        if plan.demanded().next().is_none() {
+            let agreed = Agreed::new();
+            return Ok(Self { plan, agreed });
+        }
+        let original = original();
+        let agreed = approvals.agreed(&original, now);
         let missing: Vec<Demand> = plan
-            .demands_under(&original)
-            .0
-            .into_iter()
-            .filter(|demand| !demand.optional && policy.risks.contains(&demand.risk))
-            .filter(|demand| {
-                !plan
-                    .step(&demand.resource)
-                    .is_some_and(|step| approvals.covers(&original, step, demand.risk, now))
-            })
+            .demanded()
+            .filter(|demanded| !demanded.optional && policy.risks.contains(&demanded.risk))
+            .filter(|demanded| !agrees(&agreed, demanded.step, demanded.risk))
+            .map(|demanded| demanded.under(&original))
             .collect();
         if missing.is_empty() {
-            Ok(Self {
-                plan,
-                original,
-                approvals: approvals.clone(),
-                now,
-            })
+            Ok(Self { plan, agreed })
         } else {
             Err(Box::new(Unapproved { demands: missing }))
         }
@@ -289,10 +304,7 @@ impl ApprovedPlan {
 
     /// The action of a step, after approvals turned releases into deletes.
     pub(super) fn action(&self, step: &Step) -> Action {
-        let approved = step.deletable
-            && self
-                .approvals
-                .covers(&self.original, step, Risk::DestroysData, self.now);
+        let approved = step.deletable && agrees(&self.agreed, step, Risk::DestroysData);
         if step.action == Action::Release && approved {
             Action::Delete
         } else {
@@ -306,6 +318,10 @@ impl ApprovedPlan {
             delete: matches!(self.action(step), Action::Delete | Action::Replace),
         }
     }
+}
+
+fn agrees(agreed: &Agreed, step: &Step, risk: Risk) -> bool {
+    agreed.contains(&(step.id.clone(), step.uid.clone(), risk))
 }
 
 /// A permit without an approved plan, for the tests of providers.
