@@ -62,24 +62,30 @@ impl Suite {
         command.args(self.filter);
         command
     }
+}
 
-    /// Runs it beside another and then shows what it printed; its name, its time, and the failure if there was one.
-    fn run_quietly(&self) -> (&'static str, Duration, Option<String>) {
-        let began = Instant::now();
-        let failure = match self.command().output() {
-            Ok(output) => {
-                let mut all = io::stderr().lock();
-                // who cannot be told is not helped by an error
-                let _ = writeln!(all, "\n=== {} ran beside it", self.name);
-                let _ = all
-                    .write_all(&output.stdout)
-                    .and_then(|()| all.write_all(&output.stderr));
-                (!output.status.success()).then(|| output.status.to_string())
-            }
-            Err(why) => Some(format!("start cargo: {why}")),
-        };
-        (self.name, began.elapsed(), failure)
-    }
+/// Runs a command beside another and then shows what it printed; its name, its time, and the failure if there was one.
+fn run_quietly(name: &'static str, mut command: Command) -> (&'static str, Duration, Option<String>) {
+    let began = Instant::now();
+    let failure = match command.output() {
+        Ok(output) => {
+            let mut all = io::stderr().lock();
+            // who cannot be told is not helped by an error
+            let _ = writeln!(all, "\n=== {name} ran beside it");
+            let _ = all
+                .write_all(&output.stdout)
+                .and_then(|()| all.write_all(&output.stderr));
+            (!output.status.success()).then(|| output.status.to_string())
+        }
+        Err(why) => Some(format!("start cargo: {why}")),
+    };
+    (name, began.elapsed(), failure)
+}
+
+fn documentation() -> Command {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    command
 }
 
 /// What is not named here needs no peer and is a unit test.
@@ -201,7 +207,13 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
     });
     let (shown, beside): (Vec<&Suite>, Vec<&Suite>) = ready.partition(|suite| suite.waits);
     thread::scope(|scope| {
-        let beside = scope.spawn(|| beside.into_iter().map(Suite::run_quietly).collect::<Vec<_>>());
+        let documented = asked(Part::Lint).then(|| ("documentation", documentation()));
+        let commands = beside.iter().map(|suite| (suite.name, suite.command()));
+        let commands: Vec<_> = commands.chain(documented).collect();
+        let beside = scope.spawn(|| {
+            let ended = commands.into_iter().map(|(name, command)| run_quietly(name, command));
+            ended.collect::<Vec<_>>()
+        });
         for suite in shown {
             stages.run(suite.name, || succeed(&mut suite.command()));
         }
@@ -216,9 +228,6 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
     });
     if asked(Part::Security) && stages.run("peer cargo-deny", deny_ready) {
         stages.dependencies();
-    }
-    if asked(Part::Lint) {
-        stages.documentation();
     }
     stages.close()
 }
@@ -370,12 +379,6 @@ impl Stages {
 
     fn cargo(&mut self, name: &str, arguments: &[&str]) -> bool {
         self.run(name, || succeed(&mut cargo(arguments)))
-    }
-
-    fn documentation(&mut self) {
-        self.run("documentation", || {
-            succeed(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
-        });
     }
 
     fn dependencies(&mut self) {
