@@ -219,7 +219,8 @@ pub struct Live {
     /// This incarnation.
     pub uid: Uid,
     /// The object in the shape of `desired`: secret-free, only fields that are wanted or ours, pending changes folded in.
-    pub view: Value,
+    /// Shared by all copies.
+    pub view: Arc<Value>,
     /// Server-made values that others refer to.
     pub outputs: BTreeMap<String, Value>,
     /// Whether it works.

@@ -10,6 +10,7 @@ use platform_core::value::{Kind, Name, ResourceId, SetId, Uid};
 use platform_core::{Error, ErrorKind, Live, Notes, Observation, Owner, Preview, Resource, Result, State};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Reads in flight at most.
 const READS: usize = 16;
@@ -175,7 +176,7 @@ pub(crate) fn live(id: &ResourceId, set: &SetId, found: &Found<Value>, wanted_ta
     Live {
         id: id.clone(),
         uid: Uid::new(found.uid.as_str()),
-        view: kind::view(&found.settings, &tags::view(&found.tags, wanted_tags)),
+        view: Arc::new(kind::view(&found.settings, &tags::view(&found.tags, wanted_tags))),
         outputs: found.outputs.clone(),
         state: match &found.state {
             _ if found.doomed.is_some() => State::Ready,
@@ -202,7 +203,7 @@ pub(crate) fn preview(wanted: &Resource, seen: &Observation) -> Result<Preview> 
         Err(why) => return Ok(Preview::Refused { why }),
     };
     let after = wish.view();
-    if seen.get(&wanted.id).is_some_and(|live| live.view == after) {
+    if seen.get(&wanted.id).is_some_and(|live| *live.view == after) {
         return Ok(Preview::Unchanged);
     }
     let warnings = seen

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 pub(crate) fn is_unchanged(live: &Live, wish: &Resource) -> bool {
     live.owner == Owner::ThisSet
         && live.written_from.as_deref() == Some(Digest::of_value(&wish.desired).as_str())
-        && live.view == shape::cleaned(&wish.desired)
+        && *live.view == shape::cleaned(&wish.desired)
 }
 
 /// Which fields of the wish were last written by others, and by whom.

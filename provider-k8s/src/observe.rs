@@ -249,7 +249,7 @@ pub(crate) async fn everything(inner: &Inner, set: &SetId, kind: &Kind, within: 
     let live = |object| {
         let id = reader.id(kind, &object)?;
         let mut live = reader.live(kind, &id, &object, None);
-        live.view = object;
+        live.view = Arc::new(object);
         Some(live)
     };
     Ok(listed.objects.into_iter().filter_map(live).collect())

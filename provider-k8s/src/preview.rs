@@ -87,7 +87,7 @@ impl Asker<'_> {
         // Values of Secrets are made inside of the write, so there is nothing to ask with.
         if self.is_secret() {
             return Ok(
-                if live.owner == Owner::ThisSet && live.view == shape::cleaned(&self.wish.desired) {
+                if live.owner == Owner::ThisSet && *live.view == shape::cleaned(&self.wish.desired) {
                     Preview::Unchanged
                 } else {
                     self.change(None)
@@ -281,7 +281,7 @@ impl Asker<'_> {
             }
         }
         if !kept.is_empty() {
-            live.view["data"] = Value::Object(kept);
+            Arc::make_mut(&mut live.view)["data"] = Value::Object(kept);
         }
         if let Some(sort) = wish["type"].as_str() {
             let id = &self.wish.id;
@@ -299,7 +299,7 @@ impl Asker<'_> {
                 .await?
                 .ok()?;
             let same = list["items"].as_array().is_some_and(|items| !items.is_empty());
-            live.view["type"] = if same { json!(sort) } else { json!("another") };
+            Arc::make_mut(&mut live.view)["type"] = if same { json!(sort) } else { json!("another") };
         }
         Ok(())
     }

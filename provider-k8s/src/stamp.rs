@@ -6,6 +6,7 @@ use crate::{autoscaled, matcher, shape};
 use platform_core::value::{Digest, Place, ResourceId, Timestamp, Uid, canonical};
 use platform_core::{Error, ErrorKind, Holds, Live, OnRemoval, Resource, Result};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A leaf certificate that ends sooner is signed again.
@@ -173,7 +174,7 @@ impl Reader<'_> {
         Live {
             id: id.clone(),
             uid: Uid::new(metadata["uid"].as_str().unwrap_or_default()),
-            view,
+            view: Arc::new(view),
             outputs,
             state: kind.state_of(object),
             owner: self.names.owner(kind, object),

@@ -103,6 +103,7 @@ mod tests {
     use crate::value::{Place, ResourceId, SetId, Timestamp, Uid};
     use serde_json::{Value, json};
     use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
 
     /// A provider that changed how it names a kind shows one object under both ids.
     #[test]
@@ -143,7 +144,7 @@ mod tests {
         let live = Live {
             id: old.clone(),
             uid: Uid::new("db-1"),
-            view: Value::Null,
+            view: Arc::default(),
             outputs: BTreeMap::new(),
             state: State::Ready,
             owner: Owner::ThisSet,

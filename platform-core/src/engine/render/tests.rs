@@ -373,7 +373,7 @@ fn a_report_ends_with_what_to_do_and_what_is_kept() {
         left: vec![Live {
             id: id("PersistentVolumeClaim/cache/data-redis-0"),
             uid: Uid::new("u"),
-            view: json!({}),
+            view: json!({}).into(),
             outputs: BTreeMap::new(),
             state: State::Ready,
             owner: Owner::Retained,

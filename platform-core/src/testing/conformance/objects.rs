@@ -25,7 +25,7 @@ async fn unchanged(subject: &Subject, resource: &Resource) -> Verdict {
         Preview::Change { after, .. } => {
             let live = subject.live(resource).await.map_err(failed("observe"))?;
             let view = live.map(|live| live.view);
-            expect(view.as_ref() == Some(&*after), || {
+            expect(view.as_ref() == Some(&after), || {
                 format!(
                     "{} is settled, yet a plan would change {view:?} to {after:?}",
                     resource.id
@@ -58,7 +58,7 @@ pub(super) async fn created_is_settled(harness: &dyn Harness, check: &str) -> Ve
     for sample in harness.samples(check) {
         let live = stand(&subject, &sample).await?;
         expect_equal("owner", &live.owner, &Owner::ThisSet)?;
-        expect_equal("view of what was just made", &live.view, &*sample.resource.desired)?;
+        expect_equal("view of what was just made", &live.view, &sample.resource.desired)?;
         unchanged(&subject, &sample.resource).await?;
     }
     Ok(())
@@ -143,7 +143,7 @@ pub(super) async fn update_changes_only_what_differs(harness: &dyn Harness, chec
             .await
             .map_err(failed("update"))?;
         expect_equal("uid", &updated.uid, &live.uid)?;
-        expect_equal("view", &updated.view, &sample.changed)?;
+        expect_equal("view", &*updated.view, &sample.changed)?;
         let wish = Resource {
             desired: sample.changed.clone().into(),
             ..sample.resource.clone()
@@ -167,7 +167,7 @@ pub(super) async fn repeated_update_is_harmless(harness: &dyn Harness, check: &s
                 .update(&sample.resource, &live, &sample.changed)
                 .await
                 .map_err(failed("update"))?;
-            expect_equal("view", &updated.view, &sample.changed)?;
+            expect_equal("view", &*updated.view, &sample.changed)?;
         }
     }
     Ok(())

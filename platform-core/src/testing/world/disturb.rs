@@ -8,7 +8,7 @@ use crate::value::{Digest, FieldPath, Kind, ResourceId, SetId, Uid};
 use crate::{Error, ErrorKind, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 impl World {
     /// Puts an object there that no run made: somebody's, nobody's, or an older run's. Ready at once.
@@ -28,7 +28,8 @@ impl World {
             generation: 1,
             revision: 0,
             mark,
-            fields: fields::with_defaults(fields.clone()),
+            fields: (!ours).then(|| fields::with_defaults(fields.clone())),
+            view: OnceLock::new(),
             // What others asked for is not known, so an adoption leaves it alone.
             wanted: Arc::new(if ours { fields.clone() } else { Value::Null }),
             written_from: ours.then(|| Digest::of_value(fields).as_str().to_owned()),
@@ -54,7 +55,7 @@ impl World {
     pub fn mutate(&self, id: &ResourceId, actor: &str, path: &FieldPath, value: Option<Value>) -> bool {
         let at = Some(self.shared.clock.now());
         let done = self.edit(id, |object| {
-            let done = fields::set_value_at(&mut object.fields, path.segments(), value);
+            let done = fields::set_value_at(object.fields_mut(), path.segments(), value);
             object.generation += 1;
             object.touched.retain(|(other, _)| other != path);
             let name = actor.to_owned();

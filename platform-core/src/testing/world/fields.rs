@@ -73,8 +73,11 @@ pub(super) fn merged(live: &Value, before: &Value, after: &Value) -> Value {
 /// Adds what a server adds by itself, which no view may show.
 pub(super) fn with_defaults(mut value: Value) -> Value {
     fn fill(value: &mut Value, depth: u32) {
+        if Recipe::of_value(value).is_some() {
+            return;
+        }
         match value {
-            Value::Object(map) if Recipe::of_value(&Value::Object(map.clone())).is_none() => {
+            Value::Object(map) => {
                 for key in ["spec", "template"] {
                     if let Some(child) = map.get_mut(key) {
                         fill(child, depth + 1);

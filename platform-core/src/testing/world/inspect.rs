@@ -1,6 +1,6 @@
 //! What tests ask a world.
 
-use super::state::{Loss, Object};
+use super::state::Loss;
 use super::{World, lock};
 use crate::resource::{Holds, OnRemoval, Owner, State};
 use crate::value::{FieldPath, ResourceId, SetId, Uid};
@@ -42,17 +42,17 @@ impl World {
 
     /// The whole object as the server keeps it.
     pub fn fields(&self, id: &ResourceId) -> Option<Value> {
-        self.state().object(id).map(|object| object.fields.clone())
+        self.state().object(id).map(|object| object.fields().into_owned())
     }
 
     /// The object as its owner sees it.
     pub fn view(&self, id: &ResourceId) -> Option<Value> {
-        self.state().object(id).map(Object::view)
+        self.state().object(id).map(|object| Value::clone(object.view()))
     }
 
     /// A field of the object as the server keeps it.
     pub fn field(&self, id: &ResourceId, path: &FieldPath) -> Option<Value> {
-        path.find(&self.state().object(id)?.fields).cloned()
+        path.find(&self.state().object(id)?.fields()).cloned()
     }
 
     /// Whether an object is ready.
@@ -105,7 +105,7 @@ impl World {
                 .objects
                 .iter()
                 .map(|object| Shape {
-                    view: named(object.view(), &names),
+                    view: named(Value::clone(object.view()), &names),
                     owner: object.mark.owner(set),
                     holds: object.holds,
                     on_removal: object.on_removal,

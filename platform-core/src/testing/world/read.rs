@@ -6,6 +6,7 @@ use crate::provider::{Finding, PlannedWrite, Preview, Verb};
 use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Digest, Kind, Name, ResourceId, SetId};
 use crate::{Error, ErrorKind, Result};
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -15,9 +16,10 @@ impl World {
         self.advance();
         let now = self.shared.clock.now();
         let mut kinds: BTreeSet<&Kind> = wanted.iter().map(|resource| resource.id.kind()).collect();
-        let wanted: HashSet<&ResourceId> = wanted.iter().map(|resource| &resource.id).collect();
+        let wanted = LazyCell::new(|| wanted.iter().map(|resource| &resource.id).collect::<HashSet<_>>());
         let state = self.state();
         let mut seen = Observation::new(set.clone(), self.shared.place.clone(), now);
+        let (mut live, mut extra) = (Vec::new(), Vec::new());
         for (id, slot) in &state.slots {
             let Some(facts) = (self.shared.facts)(id.kind()) else {
                 continue;
@@ -32,13 +34,15 @@ impl World {
             if state.forbidden.contains(&(id.kind().clone(), None)) {
                 continue;
             }
-            let live = object.live(id, set, facts, now);
+            let found = (id.clone(), object.live(id, set, facts, now));
             if wanted.contains(id) {
-                seen.live.insert(id.clone(), live);
+                live.push(found);
             } else {
-                seen.extra.insert(id.clone(), live);
+                extra.push(found);
             }
         }
+        seen.live = live.into_iter().collect();
+        seen.extra = extra.into_iter().collect();
         for kind in &kinds {
             if state.forbidden.contains(&((*kind).clone(), None)) {
                 let why = Error::new(ErrorKind::Forbidden, format!("cannot list {kind}")).with_operation("observe");
@@ -69,7 +73,7 @@ impl World {
         let objects = slots.filter_map(|(id, slot)| {
             let object = state.visible(slot, &self.lag(facts.create), now).first()?;
             let mut live = object.live(id, set, facts, now);
-            live.view = object.fields.clone();
+            live.view = Arc::new(object.fields().into_owned());
             Some(live)
         });
         Ok(objects.collect())
@@ -80,7 +84,7 @@ impl World {
         let facts = self.known(&wanted.id)?;
         if let Some(live) = seen.get(&wanted.id) {
             let owned = live.owner == Owner::ThisSet;
-            return Ok(if owned && live.view == *wanted.desired {
+            return Ok(if owned && live.view == wanted.desired {
                 Preview::Unchanged
             } else {
                 change(wanted, None, None)
@@ -96,7 +100,7 @@ impl World {
                 .filter(|object| !matches!(object.mark.owner(&seen.set), Owner::ThisSet | Owner::Retained));
             if let Some(object) = strange {
                 let mut live = object.live(&wanted.id, &seen.set, facts, now);
-                live.view = super::fields::owned_part(&object.fields, &wanted.desired);
+                live.view = Arc::new(super::fields::owned_part(&object.fields(), &wanted.desired));
                 return Ok(change(wanted, None, Some(live)));
             }
         }

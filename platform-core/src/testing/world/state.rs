@@ -1,13 +1,15 @@
 //! What the world holds, as one document.
 
+use super::fields::{merged, owned_part, with_defaults};
 use crate::facts::{Creation, KindFacts};
 use crate::provider::Verb;
 use crate::resource::{Actor, Holds, Live, OnRemoval, OpenCreate, Owner, State};
 use crate::value::{Digest, FieldPath, Kind, ResourceId, SetId, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The version of the stored document.
@@ -112,8 +114,12 @@ pub(super) struct Object {
     /// Raised by what controllers write, too.
     pub(super) revision: u64,
     pub(super) mark: Mark,
-    /// The whole object as the server keeps it.
-    pub(super) fields: Value,
+    /// The whole object as the server keeps it; absent while that is what was asked for and what servers add by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fields: Option<Value>,
+    /// As its owner sees it, once somebody looked; shared with what was asked for where it is the same.
+    #[serde(skip)]
+    pub(super) view: OnceLock<Arc<Value>>,
     /// What its owner asked for last.
     pub(super) wanted: Arc<Value>,
     pub(super) written_from: Option<String>,
@@ -162,15 +168,44 @@ impl Object {
         }
     }
 
-    pub(super) fn view(&self) -> Value {
-        super::fields::owned_part(&self.fields, &self.wanted)
+    /// The whole object as the server keeps it.
+    pub(super) fn fields(&self) -> Cow<'_, Value> {
+        match &self.fields {
+            Some(fields) => Cow::Borrowed(fields),
+            None => Cow::Owned(with_defaults(Value::clone(&self.wanted))),
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn fields_mut(&mut self) -> &mut Value {
+        self.view = OnceLock::new();
+        let wanted = &self.wanted;
+        self.fields.get_or_insert_with(|| with_defaults(Value::clone(wanted)))
+    }
+
+    /// Writes a wish over what is there.
+    pub(super) fn ask_for(&mut self, wanted: &Arc<Value>) {
+        self.fields = Some(merged(&self.fields(), &self.wanted, wanted));
+        self.wanted = Arc::clone(wanted);
+        self.view = OnceLock::new();
+    }
+
+    /// As its owner sees it.
+    pub(super) fn view(&self) -> &Arc<Value> {
+        self.view.get_or_init(|| {
+            let changed = self.fields.as_ref().map(|fields| owned_part(fields, &self.wanted));
+            match changed.filter(|view| *view != *self.wanted) {
+                Some(view) => Arc::new(view),
+                None => Arc::clone(&self.wanted),
+            }
+        })
     }
 
     pub(super) fn live(&self, id: &ResourceId, set: &SetId, facts: &KindFacts, now: Timestamp) -> Live {
         Live {
             id: id.clone(),
             uid: self.uid.clone(),
-            view: self.view(),
+            view: Arc::clone(self.view()),
             outputs: facts
                 .outputs
                 .iter()

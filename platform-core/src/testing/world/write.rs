@@ -1,7 +1,7 @@
 //! What writes do, and what the server refuses.
 
 use super::World;
-use super::fields::{impact, merged, owned_part, with_defaults};
+use super::fields::{impact, merged, owned_part};
 use super::read::{Within, digest, usage, within, word};
 use super::state::{Mark, Object, WorldState};
 use crate::engine::Permit;
@@ -12,7 +12,8 @@ use crate::value::{Digest, Recipe, ResourceId, SetId, Timestamp, Uid};
 use crate::{Error, ErrorKind, Result, Retry};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The answer of a write, and the ids of the objects that it changed.
@@ -91,14 +92,15 @@ impl World {
         self.admit(&state, resource)?;
         let uid = state.next_uid();
         let mut secrets = BTreeMap::new();
-        make_secrets(&state, &resource.desired, "", &uid, &mut secrets);
+        make_secrets(&state, &resource.desired, &mut String::new(), &uid, &mut secrets);
         let ready_at = now.plus(self.delay(facts));
         let object = Object {
             uid,
             generation: 1,
             revision: 0,
             mark: Mark::Set(set.clone()),
-            fields: with_defaults(Value::clone(&resource.desired)),
+            fields: None,
+            view: OnceLock::new(),
             wanted: Arc::clone(&resource.desired),
             written_from: Some(digest(resource)),
             holds: resource.holds,
@@ -205,7 +207,7 @@ impl World {
         let written_from = Some(digest(resource));
         let holds_already = object.mark == Mark::Set(set.clone())
             && object.written_from == written_from
-            && object.view() == *resource.desired
+            && *object.view() == resource.desired
             && object.holds == resource.holds
             && object.on_removal == resource.on_removal;
         if holds_already {
@@ -227,13 +229,16 @@ impl World {
             ));
         }
         // What a stranger's object was made from is not known: compare with all that is wanted of it now.
-        let before = owned_part(&object.fields, &merged(&object.wanted, &Value::Null, &resource.desired));
+        let before = owned_part(
+            &object.fields(),
+            &merged(&object.wanted, &Value::Null, &resource.desired),
+        );
         let impact = impact(facts, &before, &resource.desired);
         if let Some(why) = impact.refused {
             return Err(Error::new(ErrorKind::Invalid, why));
         }
         let mut secrets = BTreeMap::new();
-        make_secrets(&state, &resource.desired, "", &object.uid, &mut secrets);
+        make_secrets(&state, &resource.desired, &mut String::new(), &object.uid, &mut secrets);
         let (old_secrets, old_wanted) = (object.secrets.clone(), Arc::clone(&object.wanted));
         keep_secrets(&mut secrets, &old_secrets, &old_wanted, &resource.desired);
         let ready_at = if impact.restarts {
@@ -243,8 +248,7 @@ impl World {
         };
         let answer = state.change(&live.id, facts.create, &lag, now, |objects| {
             let object = objects.iter_mut().find(|object| object.uid == live.uid)?;
-            object.fields = merged(&object.fields, &object.wanted, &resource.desired);
-            object.wanted = Arc::clone(&resource.desired);
+            object.ask_for(&resource.desired);
             object.written_from = written_from;
             object.mark = Mark::Set(set.clone());
             object.holds = resource.holds;
@@ -373,10 +377,16 @@ fn taken(mark: &Mark, set: &SetId) -> Error {
 }
 
 /// A random id per secret value: copies share the original's, derived ones follow their parts.
-fn make_secrets(state: &WorldState, desired: &Value, path: &str, uid: &Uid, into: &mut BTreeMap<String, String>) {
+fn make_secrets(
+    state: &WorldState,
+    desired: &Value,
+    path: &mut String,
+    uid: &Uid,
+    into: &mut BTreeMap<String, String>,
+) {
     if let Some(recipe) = Recipe::of_value(desired) {
         let fresh = || {
-            Digest::of(&(uid, path, state.uids, state.sequence))
+            Digest::of(&(uid, &*path, state.uids, state.sequence))
                 .short(16)
                 .to_owned()
         };
@@ -398,18 +408,25 @@ fn make_secrets(state: &WorldState, desired: &Value, path: &str, uid: &Uid, into
             Recipe::Derive { template } => format!("derived {template}"),
             _ => fresh(),
         };
-        into.insert(path.to_owned(), value);
+        into.insert(path.clone(), value);
         return;
     }
+    let length = path.len();
+    let mut below = |key: fmt::Arguments<'_>, child| {
+        // Writing to a text cannot fail.
+        let _ = write!(path, ".{key}");
+        make_secrets(state, child, path, uid, into);
+        path.truncate(length);
+    };
     match desired {
         Value::Object(map) => {
             for (key, child) in map {
-                make_secrets(state, child, &format!("{path}.{key}"), uid, into);
+                below(format_args!("{key}"), child);
             }
         }
         Value::Array(items) => {
             for (index, child) in items.iter().enumerate() {
-                make_secrets(state, child, &format!("{path}.{index}"), uid, into);
+                below(format_args!("{index}"), child);
             }
         }
         _ => {}

@@ -244,7 +244,8 @@ mod tests {
                 "metadata": { "labels": { "velero.io/backup-name": backup } },
                 "spec": { "pod": { "namespace": "database", "name": pod }, "volume": "backup" },
                 "status": { "progress": progress },
-            }),
+            })
+            .into(),
             outputs: BTreeMap::new(),
             state,
             owner: Owner::Nobody,
