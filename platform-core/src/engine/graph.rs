@@ -9,9 +9,45 @@ use std::collections::{BTreeSet, HashMap};
 pub struct Graph {
     ids: Vec<ResourceId>,
     index: HashMap<ResourceId, usize>,
-    dependencies: Vec<Vec<usize>>,
-    dependants: Vec<Vec<usize>>,
+    dependencies: Edges,
+    dependants: Edges,
     heights: Vec<u32>,
+}
+
+/// The neighbours of every node, one after the other.
+#[derive(Clone, Debug, Default)]
+struct Edges {
+    /// Where those of a node end.
+    ends: Vec<usize>,
+    neighbours: Vec<usize>,
+}
+
+impl Edges {
+    fn of(&self, node: usize) -> &[usize] {
+        let start = node.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.neighbours[start..self.ends[node]]
+    }
+
+    /// From the other side.
+    fn turned(&self) -> Self {
+        let mut ends = vec![0; self.ends.len()];
+        for &node in &self.neighbours {
+            ends[node] += 1;
+        }
+        // First where they start; each is moved on to its end while they are filled in.
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
+        }
+        let mut neighbours = vec![0; self.neighbours.len()];
+        for node in 0..self.ends.len() {
+            for &other in self.of(node) {
+                neighbours[ends[other]] = node;
+                ends[other] += 1;
+            }
+        }
+        Self { ends, neighbours }
+    }
 }
 
 impl Graph {
@@ -20,34 +56,43 @@ impl Graph {
     /// # Errors
     /// `Invalid` for a node given twice, a dependency that is no node, or a cycle, which is shown as one path.
     pub fn new(nodes: impl IntoIterator<Item = (ResourceId, BTreeSet<ResourceId>)>) -> Result<Self> {
-        let nodes = nodes.into_iter();
-        let mut index = HashMap::with_capacity(nodes.size_hint().0);
-        let (mut ids, mut needs) = (Vec::new(), Vec::new());
-        for (id, needed) in nodes {
-            if index.insert(id.clone(), ids.len()).is_some() {
+        let (ids, needs): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
+        Self::of(ids, |node, need| needs[node].iter().try_for_each(need))
+    }
+
+    /// The same, where `needs` tells by a node's position what it needs, each once or more often.
+    pub(super) fn of(
+        ids: Vec<ResourceId>,
+        needs: impl Fn(usize, &mut dyn FnMut(&ResourceId) -> Result<()>) -> Result<()>,
+    ) -> Result<Self> {
+        let mut index = HashMap::with_capacity(ids.len());
+        for (position, id) in ids.iter().enumerate() {
+            if index.insert(id.clone(), position).is_some() {
                 return Err(Error::new(ErrorKind::Invalid, "two resources have one id").with_context("resource", id));
             }
-            ids.push(id);
-            needs.push(needed);
         }
-        let mut dependencies = vec![Vec::new(); ids.len()];
-        let mut dependants = vec![Vec::new(); ids.len()];
-        for (position, needed) in needs.iter().enumerate() {
-            for id in needed {
-                let Some(&target) = index.get(id) else {
-                    return Err(Error::new(ErrorKind::Invalid, "a dependency that no resource makes")
-                        .with_context("resource", &ids[position])
-                        .with_context("dependency", id));
-                };
-                dependencies[position].push(target);
-                dependants[target].push(position);
-            }
+        let mut dependencies = Edges::default();
+        dependencies.ends.reserve_exact(ids.len());
+        for (position, node) in ids.iter().enumerate() {
+            let start = dependencies.neighbours.len();
+            needs(position, &mut |id| {
+                let target = *index.get(id).ok_or_else(|| {
+                    Error::new(ErrorKind::Invalid, "a dependency that no resource makes")
+                        .with_context("resource", node)
+                        .with_context("dependency", id)
+                })?;
+                if !dependencies.neighbours[start..].contains(&target) {
+                    dependencies.neighbours.push(target);
+                }
+                Ok(())
+            })?;
+            dependencies.ends.push(dependencies.neighbours.len());
         }
         let mut graph = Self {
             ids,
             index,
+            dependants: dependencies.turned(),
             dependencies,
-            dependants,
             heights: Vec::new(),
         };
         graph.heights = graph.measure()?;
@@ -71,12 +116,12 @@ impl Graph {
 
     /// What a node needs first.
     pub fn dependencies(&self, position: usize) -> &[usize] {
-        &self.dependencies[position]
+        self.dependencies.of(position)
     }
 
     /// What waits for a node.
     pub fn dependants(&self, position: usize) -> &[usize] {
-        &self.dependants[position]
+        self.dependants.of(position)
     }
 
     /// The longest chain of nodes that waits for this one: those go first.
@@ -87,12 +132,12 @@ impl Graph {
     /// Kahn's algorithm from the end: a node is measured when all that wait for it are.
     fn measure(&self) -> Result<Vec<u32>> {
         let mut heights = vec![0; self.len()];
-        let mut open: Vec<usize> = self.dependants.iter().map(Vec::len).collect();
+        let mut open: Vec<usize> = (0..self.len()).map(|node| self.dependants.of(node).len()).collect();
         let mut queue: Vec<usize> = (0..self.len()).filter(|&node| open[node] == 0).collect();
         let mut measured = 0;
         while let Some(node) = queue.pop() {
             measured += 1;
-            for &dependency in &self.dependencies[node] {
+            for &dependency in self.dependencies.of(node) {
                 heights[dependency] = heights[dependency].max(heights[node] + 1);
                 open[dependency] -= 1;
                 if open[dependency] == 0 {
@@ -117,7 +162,7 @@ impl Graph {
         loop {
             let last = path[path.len() - 1];
             // An unmeasured node has an unmeasured dependant, so this walk closes a cycle.
-            let Some(&next) = self.dependants[last].iter().find(|&&node| open[node] > 0) else {
+            let Some(&next) = self.dependants.of(last).iter().find(|&&node| open[node] > 0) else {
                 return Error::new(ErrorKind::Internal, "no cycle");
             };
             if let Some(&from) = seen.get(&next) {

@@ -9,6 +9,7 @@ use crate::resource::{Resolved, Resource};
 use crate::value::{Reference, ResourceId, references};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The resources that a run is about, and what the surveys and the schedule have to know of each.
@@ -41,22 +42,36 @@ impl Engine {
     /// Everything is checked, also what a targeted run leaves alone: a contradiction anywhere is one.
     pub(in crate::engine) fn wishes(&self, request: &Arc<PlanRequest>) -> Result<Wishes> {
         let resources = &request.resources;
-        let mut refers = Vec::with_capacity(resources.len());
-        let whole = Graph::new(resources.iter().map(|resource| {
-            let found = references(&resource.desired);
-            refers.push(!found.is_empty());
-            (resource.id.clone(), self.needs_by(resource, found))
-        }))?;
         let mut all = Vec::with_capacity(resources.len());
-        for (position, (resource, refers)) in resources.iter().zip(refers).enumerate() {
-            let facts = self.facts(&resource.id)?;
-            facts.name.check(&resource.id)?;
-            all.push(Known {
-                position,
-                facts,
-                refers,
+        let mut referred: HashMap<usize, Vec<Reference>> = HashMap::new();
+        let mut unfit = None;
+        for (position, resource) in resources.iter().enumerate() {
+            let found = references(&resource.desired);
+            let facts = self.facts(&resource.id).and_then(|facts| {
+                facts.name.check(&resource.id)?;
+                Ok(facts)
             });
+            match facts {
+                Ok(facts) => all.push(Known {
+                    position,
+                    facts,
+                    refers: !found.is_empty(),
+                }),
+                Err(why) => unfit = unfit.or(Some(why)),
+            }
+            if !found.is_empty() {
+                referred.insert(position, found);
+            }
         }
+        let ids = resources.iter().map(|resource| resource.id.clone()).collect();
+        let whole = Graph::of(ids, |position, need| {
+            let resource = &resources[position];
+            let referred = referred.get(&position).into_iter().flatten();
+            let mut needed = resource.after.iter().chain(referred.map(|reference| &reference.id));
+            needed.try_for_each(|id| if *id == resource.id { Ok(()) } else { need(id) })?;
+            self.cluster_of(resource.id.place()).map_or(Ok(()), need)
+        })?;
+        unfit.map_or(Ok(()), Err)?;
         let graph = if request.only.is_some() {
             let wanted = request.selected(&|resource| self.needs(resource));
             let graph = Graph::new(
