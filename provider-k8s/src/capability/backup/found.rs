@@ -56,18 +56,26 @@ pub(super) async fn status(shared: &Shared, spec: &BackupSpec, context: &Context
     let schedules = here.list(SCHEDULE, namespace).await?;
     let schedule = schedules.iter().find(|live| live.id.name().base() == context.name);
     problems.extend(schedule_fault(schedule));
-    for repository in here.list(REPOSITORY, namespace).await? {
-        if let State::Failed { why } = &repository.state {
-            let volumes = repository.view["spec"]["volumeNamespace"].as_str().unwrap_or_default();
-            problems.push(format!("the copies of the volumes of {volumes} cannot be read: {why}"));
-        }
-    }
+    problems.extend(here.list(REPOSITORY, namespace).await?.iter().filter_map(copies_fault));
     let expected = volumes(spec, context);
     let records = backups
         .iter()
         .map(|live| record(live, &proofs, copied.as_deref(), &expected))
         .collect();
     Ok(BackupStatus::new(spec, store, records, shared.engine.clock().now()).with_problems(problems))
+}
+
+/// Why the copies of a namespace's volumes cannot be read, or not be kept in order. Velero's server never tries their
+/// password: the first to do so is the Job that keeps them in order, or the next copy.
+fn copies_fault(repository: &Live) -> Option<String> {
+    let volumes = repository.view["spec"]["volumeNamespace"].as_str().unwrap_or_default();
+    if let State::Failed { why } = &repository.state {
+        return Some(format!("the copies of the volumes of {volumes} cannot be read: {why}"));
+    }
+    let last = repository.view["status"]["recentMaintenance"].as_array()?.last()?;
+    let why = last["message"].as_str().unwrap_or("Velero does not say why");
+    (last["result"] == "Failed")
+        .then(|| format!("the copies of the volumes of {volumes} could not be kept in order: {why}"))
 }
 
 /// Why no further backup will be taken.
@@ -224,7 +232,7 @@ fn volumes(spec: &BackupSpec, context: &Context) -> BTreeMap<(String, String), S
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::left_out;
+    use super::{copies_fault, left_out};
     use platform_core::value::{Place, ResourceId, Uid};
     use platform_core::{Live, OnRemoval, Owner, State};
     use serde_json::{Value, json};
@@ -255,6 +263,41 @@ mod tests {
             version: None,
             written_from: None,
             touched: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn copies_that_cannot_be_opened_are_named() {
+        let done = |result: &str, message: &str| json!({ "result": result, "message": message });
+        let refused = "error to open repository: invalid repository password";
+        let failed = State::Failed {
+            why: "connection refused".to_owned(),
+        };
+        for (state, maintained, words) in [
+            (State::Ready, json!(null), None),
+            (
+                State::Ready,
+                json!([done("Failed", refused), done("Succeeded", "")]),
+                None,
+            ),
+            (
+                State::Ready,
+                json!([done("Succeeded", ""), done("Failed", refused)]),
+                Some(
+                    "the copies of the volumes of storage could not be kept in order: error to open repository: invalid repository password",
+                ),
+            ),
+            (
+                failed,
+                json!([done("Succeeded", "")]),
+                Some("the copies of the volumes of storage cannot be read: connection refused"),
+            ),
+        ] {
+            let mut repository = copy("b", "p", state, &Value::Null);
+            repository.view = json!({
+                "spec": { "volumeNamespace": "storage" }, "status": { "recentMaintenance": maintained },
+            });
+            assert_eq!(copies_fault(&repository).as_deref(), words);
         }
     }
 

@@ -166,13 +166,25 @@ async fn told(ground: &Ground, words: &[&str]) {
     ground.until(&words.join(", "), named).await;
 }
 
-/// Copies that another password was used for, as Velero says it.
+/// Copies that another password was used for. The real server does not notice, whatever becomes of the password: it
+/// only reads what is not encrypted. The Job that keeps them in order does, and a simulated node runs none; so what
+/// Velero writes of that Job is written in its place, and what it writes of a store that cannot be read.
 async fn key(ground: &Ground) {
     let name = format!("{}storage-default-kopia", ground.prefix);
-    let why = "error to connect to backup repo: invalid repository password";
+    let why = "invalid repository password";
+    let failed = json!({ "status": { "recentMaintenance": [{ "result": "Failed", "message": why }] } });
+    ground.plant("backuprepositories.velero.io", &name, &failed);
+    says(
+        &ground.backups().status().await.unwrap(),
+        &format!("could not be kept in order: {why}"),
+    );
+    let why = "error reading format blob";
     let refused = json!({ "status": { "phase": "NotReady", "message": why } });
     ground.plant("backuprepositories.velero.io", &name, &refused);
-    says(&ground.backups().status().await.unwrap(), why);
+    says(
+        &ground.backups().status().await.unwrap(),
+        &format!("cannot be read: {why}"),
+    );
 }
 
 /// On simulated nodes nothing can be run in a pod, so every hook fails.
