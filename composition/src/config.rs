@@ -38,8 +38,8 @@ pub use model::{
     AlertsConfig, AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu,
     CredentialsConfig, CustomStorage, DatabaseConfig, DefinitionsFrom, DigestPolicy, EmailConfig, ImagesConfig,
     InvalidCpu, LimitConfig, MonitoringConfig, PeerConfig, PeopleConfig, PlatformConfig, ProviderName, QuotaConfig,
-    ReceiverConfig, SecurityConfig, SlackConfig, StorageConfig, StorageFlavour, SubjectsConfig, SuppliedConfig,
-    TlsIssuer,
+    ReceiverConfig, RevisionsConfig, SecurityConfig, SlackConfig, StorageConfig, StorageFlavour, SubjectsConfig,
+    SuppliedConfig, TlsIssuer,
 };
 pub use problem::{ConfigErrors, Problem, Rule};
 pub use schema::schema;

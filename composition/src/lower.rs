@@ -196,6 +196,13 @@ fn security(name: &str, block: &SecurityConfig) -> SecuritySpec {
     spec.default_quota = quota(&block.default_quota);
     spec.applications = block.applications.iter().map(application).collect();
     spec.people = block.people.as_ref().map(people).unwrap_or_default();
+    if let Some(revisions) = &block.revisions {
+        spec.revisions.authority = revisions.authority;
+        spec.revisions.database = revisions.database;
+        spec.revisions.cache = revisions.cache;
+        spec.revisions.storage = revisions.storage;
+        spec.revisions.monitoring = revisions.monitoring;
+    }
     for secret in &block.secrets {
         let supplied = Supplied {
             supplied: secret.supplied.clone(),
@@ -361,6 +368,7 @@ security:
   limits: { cache: { cpu: 200m, memory: 96Mi, max_cpu: 2, max_memory: 1Gi } }
   default_limits: { cpu: 300m, memory: 128Mi, max_cpu: 3, max_memory: 3Gi }
   secrets: [{ name: smtp, supplied: vault-smtp, revision: 3 }]
+  revisions: { authority: 2, database: 3, cache: 4, storage: 1, monitoring: 6 }
 backup:
   schedule: 0 4 * * *
   retention: 3d
@@ -418,6 +426,9 @@ backup:
         assert_eq!(security.limits["cache"], limits(200, Size::mib(96), 2000, Size::gib(1)));
         assert_eq!(security.default_limits, limits(300, Size::mib(128), 3000, Size::gib(3)));
         assert_eq!(security.quota_factor, 4);
+        let revisions = &security.revisions;
+        assert_eq!((revisions.authority, revisions.database, revisions.cache), (2, 3, 4));
+        assert_eq!((revisions.storage, revisions.monitoring), (1, 6));
         assert_eq!(security.default_quota.pods, Some(30));
         let application = &security.applications[0];
         assert_eq!(

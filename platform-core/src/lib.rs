@@ -36,9 +36,11 @@ pub use provider::{
     Acquired, Connect, Finding, Interest, Lease, LeaseRequest, LeaseSeen, Lock, PlannedWrite, Preview, Provider,
     ProviderFeatures, Verb, Write,
 };
-pub use resource::{Actor, Holds, Live, Notes, Observation, OnRemoval, OpenCreate, Owner, Resolved, Resource, State};
+pub use resource::{
+    Actor, Holds, Live, Notes, Observation, OnRemoval, OpenCreate, Owner, Renewal, Resolved, Resource, State,
+};
 pub use security::{
-    AllowRule, ApplicationSpec, LimitSpec, PeopleSpec, PodSecurity, QuotaSpec, Security, SecurityFeatures,
+    AllowRule, ApplicationSpec, LimitSpec, PeopleSpec, PodSecurity, QuotaSpec, Revisions, Security, SecurityFeatures,
     SecurityOutputs, SecuritySpec, Subjects,
 };
 pub use storage::{BucketSpec, Storage, StorageFeatures, StorageOutputs, StorageSpec};

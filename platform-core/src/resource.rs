@@ -211,6 +211,26 @@ pub struct Actor {
     pub at: Option<Timestamp>,
 }
 
+/// What a live object needs once its time has come: a certificate that ends is made again.
+///
+/// A plan decides by its own time whether that is so, and its step says it: an apply does what the plan says, whatever
+/// the time is then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// What is made again, as plans name it; no field of the wish.
+    pub path: FieldPath,
+    /// What there is, in a few words.
+    pub before: String,
+    /// What there will be.
+    pub after: String,
+    /// From when on; absent: at once, since the wish asks for it.
+    pub from: Option<Timestamp>,
+    /// It waits till everything that refers to the object stands as wished and is ready.
+    pub settled: bool,
+    /// Outputs that will be others, so that plans show what follows from it.
+    pub outputs: BTreeMap<String, Value>,
+}
+
 /// What is: one live object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Live {
@@ -240,6 +260,8 @@ pub struct Live {
     pub written_from: Option<String>,
     /// Who else wrote which wanted fields; empty where the API does not tell.
     pub touched: Vec<(FieldPath, Actor)>,
+    /// What it will need by itself, sooner or later.
+    pub renewal: Option<Renewal>,
 }
 
 /// A create whose object could not be found again if the process died right after it.

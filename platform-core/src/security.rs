@@ -71,12 +71,6 @@ pub trait Security: Debug + Send + Sync {
         let plan = self.engine().plan(&PlanRequest::destroy(context.set)).await?;
         self.engine().apply(&plan, approvals, &mut |_| {}).await
     }
-
-    /// One-off resources that give a credential a new value: persist the next value, switch, promote.
-    ///
-    /// # Errors
-    /// `Unsupported` unless `features().rotation`.
-    fn rotation(&self, spec: &SecuritySpec, secret: &str, context: &Context) -> Result<Blueprint<SecurityOutputs>>;
 }
 
 /// A Pod Security Standard.
@@ -130,6 +124,8 @@ pub struct SecuritySpec {
     pub people: PeopleSpec,
     /// Secrets that the caller supplies, by the name they get.
     pub secrets: BTreeMap<String, Supplied>,
+    /// What was generated and shall be replaced.
+    pub revisions: Revisions,
 }
 
 impl Default for SecuritySpec {
@@ -151,6 +147,7 @@ impl Default for SecuritySpec {
             applications: Vec::new(),
             people: PeopleSpec::default(),
             secrets: BTreeMap::new(),
+            revisions: Revisions::default(),
         }
     }
 }
@@ -209,6 +206,34 @@ impl SecuritySpec {
     pub fn with_secret(mut self, name: impl Into<String>, supplied: Supplied) -> Self {
         self.secrets.insert(name.into(), supplied);
         self
+    }
+}
+
+/// Numbers of what was generated: a higher one than what is there replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Revisions {
+    /// The authority that signs certificates, from 1. It is replaced by itself two years before it ends.
+    pub authority: u32,
+    /// What applications log in to the database with, from 1.
+    pub database: u32,
+    /// What applications log in to the cache with, from 1.
+    pub cache: u32,
+    /// What applications log in to the object store with, from 1; where the server knows users.
+    pub storage: u32,
+    /// The password of Grafana's administrator, from 1.
+    pub monitoring: u32,
+}
+
+impl Default for Revisions {
+    fn default() -> Self {
+        Self {
+            authority: 1,
+            database: 1,
+            cache: 1,
+            storage: 1,
+            monitoring: 1,
+        }
     }
 }
 
@@ -384,7 +409,7 @@ impl LimitSpec {
 pub struct SecurityFeatures {
     /// Policies between workloads.
     pub network_policies: bool,
-    /// Rotation of generated credentials.
+    /// [`Revisions`] above the first.
     pub rotation: bool,
     /// Rights of people.
     pub people: bool,

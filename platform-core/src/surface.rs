@@ -97,6 +97,8 @@ pub struct ClientSecret {
     pub secret: ResourceId,
     /// The keys that clients need, such as `username` and `password`.
     pub keys: BTreeSet<String>,
+    /// Another number means other values.
+    pub revision: u32,
 }
 
 /// What runs in a cluster: the unit of micro-segmentation.

@@ -6,6 +6,7 @@ pub mod schedule;
 pub mod size;
 pub mod span;
 
+mod certificates;
 mod digest;
 mod field_path;
 mod id;
@@ -17,6 +18,7 @@ mod secret;
 mod set;
 mod time;
 
+pub use certificates::{AUTHORITY_DAYS, Certificates, NextCertificates, REVISION};
 pub use digest::{Digest, canonical};
 pub use field_path::{FieldPath, Segment};
 pub use id::{Kind, Name, ResourceId};
@@ -27,7 +29,7 @@ pub use product::{DOMAIN, PRODUCT, TAG_PREFIX};
 pub use quantity::quantity;
 pub use reference::{Reference, references, resolve};
 pub use schedule::Schedule;
-pub use secret::{Recipe, SecretSource, SecretText, Supplied};
+pub use secret::{Promoted, Recipe, SecretSource, SecretText, Supplied};
 pub use set::SetId;
 pub use size::{Size, gib, mib};
 pub use span::Span;

@@ -192,6 +192,7 @@ pub(crate) fn live(id: &ResourceId, set: &SetId, found: &Found<Value>, wanted_ta
         version: None,
         written_from: tags::hash(&found.tags),
         touched: Vec::new(),
+        renewal: None,
     }
 }
 

@@ -68,7 +68,8 @@ pub(crate) fn check(recipes: &BTreeMap<String, Recipe>) -> Result<()> {
             Recipe::CertificateAuthority { .. } | Recipe::Tls { .. } => {
                 Some("certificates do not lie in Secrets Manager")
             }
-            Recipe::Generate { length } if !(8..=4096).contains(length) => Some("length is 8 to 4096"),
+            Recipe::Before { .. } => Some("what was there before is not kept in Secrets Manager"),
+            Recipe::Generate { length, .. } if !(8..=4096).contains(length) => Some("length is 8 to 4096"),
             Recipe::GenerateBytes { bytes, .. } if !(8..=4096).contains(bytes) => Some("bytes are 8 to 4096"),
             _ => None,
         };
@@ -84,7 +85,8 @@ pub(crate) fn check(recipes: &BTreeMap<String, Recipe>) -> Result<()> {
     .map(drop)
 }
 
-/// Values of all recipes. What was generated before stays, whatever its recipe says now; what did not change stays too.
+/// Values of all recipes. What was generated before stays, unless its recipe says a later revision; what did not change
+/// stays too.
 pub(crate) async fn render(
     scope: &Scope<'_>,
     recipes: &BTreeMap<String, Recipe>,
@@ -93,11 +95,15 @@ pub(crate) async fn render(
 ) -> Result<Values> {
     let mut values = Values::default();
     for (key, recipe) in recipes {
-        let generated = matches!(recipe, Recipe::Generate { .. } | Recipe::GenerateBytes { .. });
+        let was = before.get(key);
+        let stays = was == Some(recipe) || (recipe.is_made_once() && !recipe.replaces(was));
         let value = match kept.0.remove(key) {
-            Some(value) if generated || before.get(key) == Some(recipe) => value,
+            Some(value) if stays => value,
             _ => match recipe {
-                Recipe::Generate { length } => {
+                Recipe::Generate {
+                    promoted: Some(made), ..
+                } => copy(scope, &made.from, &made.key).await?,
+                Recipe::Generate { length, .. } => {
                     Zeroizing::new(Alphanumeric.sample_string(&mut rand::rng(), *length as usize))
                 }
                 Recipe::GenerateBytes { bytes, prefix } => {
@@ -107,7 +113,7 @@ pub(crate) async fn render(
                     Zeroizing::new(format!("{prefix}{}", *text))
                 }
                 Recipe::Literal { value } => Zeroizing::new(value.clone()),
-                Recipe::Copy { from, key } => copy(scope, from, key).await?,
+                Recipe::Copy { from, key, .. } => copy(scope, from, key).await?,
                 Recipe::Supplied(supplied) => {
                     let source = scope.secrets.ok_or_else(|| {
                         Error::new(
@@ -209,7 +215,7 @@ mod tests {
                 )
             })
             .collect();
-        all.insert("password".to_owned(), Recipe::Generate { length: 24 });
+        all.insert("password".to_owned(), Recipe::generate(24));
         all
     }
 

@@ -3,6 +3,7 @@
 mod backup;
 mod cache;
 mod database;
+mod login;
 pub mod monitoring;
 mod object_store;
 mod security;

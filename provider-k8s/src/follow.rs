@@ -128,7 +128,6 @@ impl Follower {
         let reader = Reader {
             place: &self.inner.place,
             names: &self.names,
-            now: self.inner.api.clock().now(),
         };
         let shown = self.kinds.entry(kind.facts.kind).or_default();
         match line {
@@ -201,7 +200,6 @@ impl Follower {
         let reader = Reader {
             place: &self.inner.place,
             names: &self.names,
-            now: self.inner.api.clock().now(),
         };
         reader.live(kind, id, object, None)
     }

@@ -42,15 +42,14 @@ pub(crate) fn resources(place: &Place, wanted: &BTreeSet<Capability>, context: &
     }
     if !namespaces.is_empty() {
         let scope = shared(place, context)?.under(COMPONENT);
-        let common_name = format!("{} certificate authority", context.set);
         resources.push(scope.kept_secret(
             AUTHORITY,
             AUTHORITY,
-            // X.509 allows 64 characters in a common name.
             &BTreeMap::from([(
                 "*",
                 Recipe::CertificateAuthority {
-                    common_name: common_name.chars().take(64).collect(),
+                    common_name: format!("{} certificate authority", context.set),
+                    revision: context.security.revisions.authority,
                 },
             )]),
         )?);
@@ -69,6 +68,7 @@ pub(crate) fn certificate_of_authority(scope: &Scope<'_>, name: &str, app: &str)
     let copy = Recipe::Copy {
         from: authority(scope.place(), scope.context())?.to_string(),
         key: "ca.crt".to_owned(),
+        revision: 1,
     };
     scope.remade_secret(name, app, &BTreeMap::from([("ca.crt", copy)]))
 }

@@ -1,6 +1,8 @@
 //! Ids, names, labels and edges that all Kubernetes objects of a blueprint share.
 
-use platform_core::value::{Kind, Name, Place, Recipe, ResourceId};
+use crate::foundation;
+use crate::set::{AUTHORITY, CERTIFICATE};
+use platform_core::value::{Kind, Name, Place, Promoted, REVISION, Recipe, Reference, ResourceId};
 use platform_core::{Capability, Context, Error, ErrorKind, OnRemoval, Resource, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -160,7 +162,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A Secret made by recipes.
+    /// A Secret made by recipes. What is made from an authority says from which: another one makes it anew.
     fn secret(&self, name: &str, app: &str, recipes: &BTreeMap<&str, Recipe>) -> Result<Resource> {
         let data: Map<String, Value> = recipes
             .iter()
@@ -170,8 +172,19 @@ impl<'a> Scope<'a> {
         // Volumes and servers come after their Secrets.
         resource.after.extend(self.restored_by()?);
         for recipe in recipes.values() {
-            if let Recipe::Copy { from, .. } | Recipe::Tls { authority: from, .. } = recipe {
-                resource = resource.with_after(from.parse()?);
+            if let Recipe::Copy { from, .. }
+            | Recipe::Tls { authority: from, .. }
+            | Recipe::Generate {
+                promoted: Some(Promoted { from, .. }),
+                ..
+            } = recipe
+            {
+                let from: ResourceId = from.parse()?;
+                if is_authority(&from) {
+                    let revision = Reference::new(from.clone(), REVISION);
+                    annotate(&mut resource.desired_mut()["metadata"], AUTHORITY, &revision);
+                }
+                resource = resource.with_after(from);
             }
         }
         Ok(resource)
@@ -190,6 +203,34 @@ impl<'a> Scope<'a> {
             .secret(name, app, recipes)?
             .with_holds(platform_core::Holds::Durable)
             .with_on_removal(OnRemoval::Retain))
+    }
+}
+
+fn is_authority(secret: &ResourceId) -> bool {
+    secret.name().base() == foundation::AUTHORITY
+}
+
+fn annotate(metadata: &mut Value, key: &str, revision: &Reference) {
+    let annotations = &mut metadata["annotations"];
+    if annotations.is_null() {
+        *annotations = json!({});
+    }
+    annotations[key] = revision.to_value();
+}
+
+/// Starts the pods of a workload anew whenever the certificate in one of these Secrets is made again, or the authority
+/// behind it: servers read both when they start.
+pub(crate) fn start_with_certificates(workload: &mut Resource, secrets: &[Resource]) {
+    for secret in secrets {
+        let recipes = &secret.desired["data"];
+        let Some(Recipe::Tls { authority, .. }) = Recipe::of_certificates(recipes) else {
+            continue;
+        };
+        let metadata = &mut workload.desired_mut()["spec"]["template"]["metadata"];
+        annotate(metadata, CERTIFICATE, &Reference::new(secret.id.clone(), REVISION));
+        if let Ok(authority) = authority.parse() {
+            annotate(metadata, AUTHORITY, &Reference::new(authority, REVISION));
+        }
     }
 }
 

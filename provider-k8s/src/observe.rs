@@ -109,7 +109,6 @@ pub(crate) async fn observe(inner: &Arc<Inner>, set: &SetId, wanted: &[Resource]
     let reader = Reader {
         place: &inner.place,
         names: &names,
-        now: observation.at,
     };
     let mut seen = Seen {
         names: names.clone(),
@@ -240,7 +239,6 @@ pub(crate) async fn everything(inner: &Inner, set: &SetId, kind: &Kind, within: 
     let reader = Reader {
         place: &inner.place,
         names: &names,
-        now: inner.api.clock().now(),
     };
     let query = format!("{}?", stamp::collection(kind, Some(within.as_str())));
     let object = format!("{} in {within}", kind.resource());

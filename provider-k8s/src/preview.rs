@@ -49,7 +49,6 @@ pub(crate) async fn preview(inner: &Inner, wish: &Resource, observation: &Observ
         reader: Reader {
             place: &inner.place,
             names: &seen.names,
-            now: observation.at,
         },
     };
     // A wish that the planner resolved further than the observation is compared anew.
@@ -168,7 +167,8 @@ impl Asker<'_> {
             }
         }
         if let Some(unknown) = references(&self.wish.desired).first() {
-            return Ok(self.change(Some(format!("{unknown} is not known yet"))));
+            // The server cannot be asked with it, but whether somebody has the name.
+            return self.taken(Some(format!("{unknown} is not known yet"))).await;
         }
         if let Some(definition) = self.definition_to_come() {
             return Ok(self.change(Some(format!("{definition} does not exist yet"))));
@@ -201,7 +201,7 @@ impl Asker<'_> {
             });
         }
         if answer.status == 409 && answer.reason() == "AlreadyExists" {
-            return self.taken().await;
+            return self.taken(None).await;
         }
         if self.kind.is_custom() && answer.status == 404 && !answer.body.is_object() {
             return Ok(Preview::Refused {
@@ -225,18 +225,18 @@ impl Asker<'_> {
         (wished && !self.seen.objects.keys().any(definition)).then(|| format!("CustomResourceDefinition {name}"))
     }
 
-    /// Somebody has the name.
-    async fn taken(&self) -> Result<Preview> {
+    /// Somebody has the name, or may have it where it is `unverified`.
+    async fn taken(&self, unverified: Option<String>) -> Result<Preview> {
         let attempt = Attempt::new("get", stamp::what(self.kind, &self.wish.id));
         let mut call = Call::get(stamp::path(self.kind, &self.wish.id), attempt);
         if self.is_secret() {
             call = call.metadata_only();
         }
         let Some(object) = self.inner.api.call(call).await?.found()? else {
-            return Ok(self.change(None));
+            return Ok(self.change(unverified));
         };
         if self.seen.names.is_bare_home(self.kind, &object) {
-            return Ok(self.change(None));
+            return Ok(self.change(unverified));
         }
         let mut live = self
             .reader
@@ -244,13 +244,13 @@ impl Asker<'_> {
         if let Some(why) = helm::let_go(self.inner, &self.seen.names, self.kind, &object, &mut live).await? {
             return Ok(Preview::Refused { why });
         }
-        let mut preview = if self.is_secret() || matches!(live.owner, Owner::Other(_)) {
+        let mut preview = if self.is_secret() || unverified.is_some() || matches!(live.owner, Owner::Other(_)) {
             if self.is_secret() && live.owner == Owner::Nobody {
                 self.show_values_to_keep(&mut live, &object).await?;
             }
             Preview::Change {
                 after: shape::cleaned(&self.wish.desired).into(),
-                unverified: None,
+                unverified,
                 warnings: Vec::new(),
                 found: Some(Box::new(live)),
             }
@@ -272,10 +272,7 @@ impl Asker<'_> {
         let wish = &self.wish.desired;
         let mut kept = Map::new();
         for (key, recipe) in wish["data"].as_object().into_iter().flatten() {
-            let generated = matches!(
-                Recipe::of_value(recipe),
-                Some(Recipe::Generate { .. } | Recipe::GenerateBytes { .. })
-            );
+            let generated = Recipe::of_value(recipe).is_some_and(|recipe| recipe.is_made_once());
             if generated && matcher::has_field(object, &["f:data", &format!("f:{key}")]) {
                 kept.insert(key.clone(), recipe.clone());
             }

@@ -96,7 +96,7 @@ mod tests {
     fn values_are_taken_out_and_literals_stay() {
         let recipes = json!({
             "user": Recipe::Literal { value: "postgres".to_owned() }.to_value(),
-            "password": Recipe::Generate { length: 4 }.to_value(),
+            "password": Recipe::generate(4).to_value(),
         });
         let body = json!({
             "metadata": { "annotations": { RECIPES: recipes.to_string() } },

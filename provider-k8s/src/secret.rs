@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use platform_core::value::{Recipe, ResourceId, SecretSource, SecretText};
+use platform_core::value::{AUTHORITY_DAYS, NextCertificates, Recipe, ResourceId, SecretSource, SecretText};
 use platform_core::{Error, ErrorKind, Result};
 use rand::Rng;
 use rand::distr::Alphanumeric;
@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 
 /// The key under which a recipe stands that yields several keys.
 pub(crate) const SEVERAL: &str = "*";
-/// Days of validity of a certificate authority.
-const AUTHORITY_DAYS: i64 = 3650;
+/// The key of an authority that is trusted and does not sign yet.
+pub(crate) const NEXT_KEY: &str = "next.key";
 /// Clocks of clients may be behind ours by this much.
 const SKEW: Duration = Duration::hours(1);
 
@@ -61,8 +61,11 @@ pub(crate) trait Lookup: Send + Sync {
     async fn key(&self, object: &ResourceId, key: &str) -> Result<SecretText>;
 }
 
+/// One value, wiped when dropped.
+type Bytes = Zeroizing<Vec<u8>>;
+
 /// Values by key, wiped when dropped.
-pub(crate) type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
+pub(crate) type Values = BTreeMap<String, Bytes>;
 
 /// Makes the values of one Secret beside those that are `kept`.
 ///
@@ -81,7 +84,11 @@ pub(crate) async fn render(
         .partition(|(_, recipe)| matches!(recipe, Recipe::Derive { .. }));
     for (key, recipe) in direct {
         match recipe {
-            Recipe::CertificateAuthority { common_name } => authority(common_name, now, &mut values)?,
+            Recipe::CertificateAuthority { common_name, revision } => {
+                let (certificate, key) = authority(common_name, *revision, now)?;
+                values.insert("ca.crt".to_owned(), certificate);
+                values.insert("ca.key".to_owned(), key);
+            }
             Recipe::Tls { authority, dns, days } => {
                 let authority = object(authority)?;
                 let certificate = lookup.key(&authority, "ca.crt").await?;
@@ -105,12 +112,10 @@ pub(crate) async fn render(
 async fn single(recipe: &Recipe, lookup: &dyn Lookup, source: Option<&dyn SecretSource>) -> Result<Zeroizing<Vec<u8>>> {
     let copied = |text: &SecretText| Zeroizing::new(text.expose().as_bytes().to_vec());
     match recipe {
-        Recipe::Generate { length } => {
-            let mut random = rand::rng();
-            Ok(Zeroizing::new(
-                (0..*length).map(|_| random.sample(Alphanumeric)).collect(),
-            ))
-        }
+        Recipe::Generate {
+            promoted: Some(made), ..
+        } => Ok(copied(&lookup.key(&object(&made.from)?, &made.key).await?)),
+        Recipe::Generate { length, .. } => Ok(random_text(*length)),
         Recipe::GenerateBytes { bytes, prefix } => {
             let mut random = rand::rng();
             let raw = Zeroizing::new((0..*bytes).map(|_| random.random::<u8>()).collect::<Vec<u8>>());
@@ -118,7 +123,12 @@ async fn single(recipe: &Recipe, lookup: &dyn Lookup, source: Option<&dyn Secret
             Ok(Zeroizing::new([prefix.as_bytes(), encoded.as_bytes()].concat()))
         }
         Recipe::Literal { value } => Ok(Zeroizing::new(value.clone().into_bytes())),
-        Recipe::Copy { from, key } => Ok(copied(&lookup.key(&object(from)?, key).await?)),
+        Recipe::Before { from, key, .. } => match lookup.key(&object(from)?, key).await {
+            Ok(before) => Ok(copied(&before)),
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(random_text(32)),
+            Err(why) => Err(why),
+        },
+        Recipe::Copy { from, key, .. } => Ok(copied(&lookup.key(&object(from)?, key).await?)),
         Recipe::Supplied(supplied) => {
             let source = source.ok_or_else(|| {
                 Error::new(
@@ -133,6 +143,11 @@ async fn single(recipe: &Recipe, lookup: &dyn Lookup, source: Option<&dyn Secret
             Err(Error::new(ErrorKind::Internal, "a recipe of another shape"))
         }
     }
+}
+
+fn random_text(length: u32) -> Zeroizing<Vec<u8>> {
+    let mut random = rand::rng();
+    Zeroizing::new((0..length).map(|_| random.sample(Alphanumeric)).collect())
 }
 
 fn object(text: &str) -> Result<ResourceId> {
@@ -175,15 +190,60 @@ fn unknown(template: &str, what: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("template {template:?} has {what}"))
 }
 
-fn authority(common_name: &str, now: jiff::Timestamp, values: &mut BTreeMap<String, Zeroizing<Vec<u8>>>) -> Result<()> {
+/// A certificate and its key, as PEM. Authorities that are trusted side by side have different names.
+fn authority(common_name: &str, number: u32, now: jiff::Timestamp) -> Result<(Bytes, Bytes)> {
     let key = KeyPair::generate().map_err(signing)?;
-    let mut parameters = parameters(common_name, &[], now, AUTHORITY_DAYS)?;
+    // X.509 allows 64 characters.
+    let common_name: String = common_name.chars().take(53).collect();
+    let mut parameters = parameters(&format!("{common_name} {number}"), &[], now, i64::from(AUTHORITY_DAYS))?;
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = parameters.self_signed(&key).map_err(signing)?;
-    values.insert("ca.crt".to_owned(), Zeroizing::new(certificate.pem().into_bytes()));
-    values.insert("ca.key".to_owned(), Zeroizing::new(key.serialize_pem().into_bytes()));
+    Ok((
+        Zeroizing::new(certificate.pem().into_bytes()),
+        Zeroizing::new(key.serialize_pem().into_bytes()),
+    ))
+}
+
+/// Goes one step on in the replacement of an authority, among its values. `number` is the new one's.
+pub(crate) fn roll_over(
+    step: NextCertificates,
+    common_name: &str,
+    number: u32,
+    now: jiff::Timestamp,
+    values: &mut Values,
+) -> Result<()> {
+    let lacks = |key: &str| Error::new(ErrorKind::Invalid, format!("the authority has lost its {key}"));
+    let trusted = values.get("ca.crt").ok_or_else(|| lacks("ca.crt"))?;
+    let mut trusted = certificates(trusted).into_iter();
+    let first = trusted.next().ok_or_else(|| lacks("certificate"))?;
+    let bundle = match step {
+        NextCertificates::Trust => {
+            let (second, key) = authority(common_name, number, now)?;
+            values.insert(NEXT_KEY.to_owned(), key);
+            [first.as_slice(), second.as_slice()].concat()
+        }
+        NextCertificates::Sign => {
+            let second = trusted.next().ok_or_else(|| lacks("second certificate"))?;
+            let key = values.remove(NEXT_KEY).ok_or_else(|| lacks(NEXT_KEY))?;
+            values.insert("ca.key".to_owned(), key);
+            [second.as_slice(), first.as_slice()].concat()
+        }
+        NextCertificates::Drop => first,
+        NextCertificates::Leaf => return Ok(()),
+    };
+    values.insert("ca.crt".to_owned(), Zeroizing::new(bundle));
     Ok(())
+}
+
+/// The certificates of a PEM text, one by one.
+fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(pem);
+    let end = "-----END CERTIFICATE-----";
+    text.split_inclusive(end)
+        .filter(|one| one.ends_with(end))
+        .map(|one| format!("{}\n", one.trim_start()).into_bytes())
+        .collect()
 }
 
 fn leaf(
@@ -195,6 +255,7 @@ fn leaf(
     values: &mut BTreeMap<String, Zeroizing<Vec<u8>>>,
 ) -> Result<()> {
     let signer = KeyPair::from_pem(authority_key.expose()).map_err(signing)?;
+    // The first of those that are trusted.
     let issuer = Issuer::from_ca_cert_pem(authority.expose(), signer).map_err(signing)?;
     let common_name = dns
         .first()
@@ -272,7 +333,7 @@ mod tests {
         let empty = || Shelf(Rendered(BTreeMap::new()));
         let secret = rendered(
             &recipes([
-                ("password", Recipe::Generate { length: 24 }),
+                ("password", Recipe::generate(24)),
                 (
                     "user",
                     Recipe::Literal {
@@ -315,7 +376,7 @@ mod tests {
         );
         assert_eq!(secret.text("given"), "value of smtp");
         assert!(!format!("{secret:?}").contains(password));
-        let again = rendered(&recipes([("password", Recipe::Generate { length: 24 })]), &empty());
+        let again = rendered(&recipes([("password", Recipe::generate(24))]), &empty());
         assert_ne!(again.text("password"), password);
     }
 
@@ -323,6 +384,7 @@ mod tests {
     fn leaves_are_signed_by_the_authority_that_they_carry() {
         let name = Recipe::CertificateAuthority {
             common_name: "test authority".to_owned(),
+            revision: 1,
         };
         let empty = Shelf(Rendered(BTreeMap::new()));
         let authority = rendered(&recipes([(SEVERAL, name)]), &empty);
@@ -336,6 +398,75 @@ mod tests {
         assert_eq!(server.text("ca.crt"), root);
         assert!(KeyPair::from_pem(server.text("tls.key")).is_ok());
         assert!(server.text("tls.crt").starts_with("-----BEGIN CERTIFICATE-----"));
+    }
+
+    /// Through all three steps a leaf is signed by the first that is trusted, and what any step signs is trusted by the
+    /// step before and the one after.
+    #[test]
+    fn an_authority_is_replaced_without_a_gap_in_trust() {
+        use x509_parser::pem::Pem;
+        let now: jiff::Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+        let recipe = Recipe::CertificateAuthority {
+            common_name: "test authority".to_owned(),
+            revision: 1,
+        };
+        let empty = Shelf(Rendered(BTreeMap::new()));
+        let mut values = rendered(&recipes([(SEVERAL, recipe)]), &empty).0;
+        let trusts = |bundle: &[u8], leaf: &[u8]| {
+            let leaf = Pem::iter_from_buffer(leaf).next().unwrap().unwrap();
+            let leaf = leaf.parse_x509().unwrap();
+            Pem::iter_from_buffer(bundle).any(|authority| {
+                let authority = authority.unwrap();
+                let authority = authority.parse_x509().unwrap();
+                leaf.issuer() == authority.subject() && leaf.verify_signature(Some(authority.public_key())).is_ok()
+            })
+        };
+        let sign = |values: &Values| {
+            let secret = |key: &str| SecretText::new(String::from_utf8(values[key].to_vec()).unwrap());
+            let mut made = Values::new();
+            leaf(
+                &secret("ca.crt"),
+                &secret("ca.key"),
+                &["db".to_owned()],
+                365,
+                now,
+                &mut made,
+            )
+            .unwrap();
+            made
+        };
+        let mut before = values["ca.crt"].to_vec();
+        let mut served = sign(&values);
+        assert!(trusts(&before, &served["tls.crt"]));
+        let mut names = Vec::new();
+        for step in [NextCertificates::Trust, NextCertificates::Sign, NextCertificates::Drop] {
+            roll_over(step, "test authority", 2, now, &mut values).unwrap();
+            let after = values["ca.crt"].to_vec();
+            assert!(
+                trusts(&after, &served["tls.crt"]),
+                "{step:?}: what is served is not trusted"
+            );
+            let signed = sign(&values);
+            assert!(
+                trusts(&before, &signed["tls.crt"]),
+                "{step:?}: what is signed is not trusted yet"
+            );
+            let subjects: Vec<String> = Pem::iter_from_buffer(&after)
+                .map(|one| one.unwrap().parse_x509().unwrap().subject().to_string())
+                .collect();
+            names.push(subjects.join(", "));
+            assert_eq!(values.contains_key(NEXT_KEY), step == NextCertificates::Trust);
+            (before, served) = (after, signed);
+        }
+        assert_eq!(
+            names,
+            [
+                "CN=test authority 1, CN=test authority 2",
+                "CN=test authority 2, CN=test authority 1",
+                "CN=test authority 2"
+            ]
+        );
+        assert!(roll_over(NextCertificates::Sign, "test authority", 2, now, &mut values).is_err());
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::client::{Call, MERGE};
 use crate::error::Attempt;
 use crate::provider::Inner;
-use crate::secret::{Lookup, Rendered, SEVERAL, Values, render};
+use crate::secret::{Lookup, NEXT_KEY, Rendered, SEVERAL, Values, render, roll_over};
 use crate::set::{
-    DESIRED_HASH, EXPIRES, FIELDS, HOLDS, MANAGER, Names, ON_REMOVAL, RECIPES, RETAINED_FROM, SECRET_TYPE,
+    AUTHORITY, CERTIFICATES, DESIRED_HASH, FIELDS, HOLDS, MANAGER, Names, ON_REMOVAL, RECIPES, RETAINED_FROM,
+    SECRET_TYPE,
 };
 use crate::stamp;
 use crate::write::{Writer, old_marks};
@@ -13,11 +14,10 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use platform_core::value::{Recipe, ResourceId, SecretText, Timestamp, canonical};
+use platform_core::value::{Certificates, NextCertificates, Recipe, ResourceId, SecretText, Timestamp, canonical};
 use platform_core::{Error, ErrorKind, Live, Resolved, Resource, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::sync::Mutex;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -25,13 +25,14 @@ use zeroize::{Zeroize, Zeroizing};
 pub(crate) async fn body(inner: &Inner, names: &Names, wish: &Resource) -> Result<Value> {
     let recipes = recipes(wish)?;
     let made = make(inner, &recipes, Values::new()).await?;
-    let mut object = stamped(inner, names, wish, &recipes)?;
+    let first = certificates_of(&recipes).and_then(|recipe| Certificates::first(recipe, inner.api.clock().now()));
+    let mut object = stamped(names, wish, first.as_ref())?;
     object["data"] = encoded(&made);
     Ok(object)
 }
 
 /// The Secret without values.
-fn stamped(inner: &Inner, names: &Names, wish: &Resource, recipes: &BTreeMap<String, Recipe>) -> Result<Value> {
+fn stamped(names: &Names, wish: &Resource, certificates: Option<&Certificates>) -> Result<Value> {
     let kind = stamp::kind_of(&wish.id)?;
     let mut object = stamp::body(kind, names, wish);
     if let Some(map) = object.as_object_mut() {
@@ -41,20 +42,22 @@ fn stamped(inner: &Inner, names: &Names, wish: &Resource, recipes: &BTreeMap<Str
     if let Some(text) = wish.desired.get("type").and_then(Value::as_str) {
         object["metadata"]["annotations"][SECRET_TYPE] = json!(text);
     }
-    let days = recipes.values().find_map(|recipe| match recipe {
-        Recipe::Tls { days, .. } => Some(*days),
-        _ => None,
-    });
-    if let Some(days) = days {
-        let now = inner.api.clock().now();
-        object["metadata"]["annotations"][EXPIRES] = json!(plus_days(now, days).to_string());
+    if let Some(certificates) = certificates {
+        object["metadata"]["annotations"][CERTIFICATES] = json!(canonical(&json!(certificates)));
     }
     Ok(object)
 }
 
-/// Changes a Secret in place: labels and stamps, keys that are new or gone, supplied values of a new revision, leaves
-/// that are due. Generated values that exist are kept, whatever their recipe says now.
-pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value, adopt: bool) -> Result<Live> {
+/// Changes a Secret in place: labels and stamps, keys that are new or gone, supplied values of a new revision, what is
+/// made from an authority that changed, and certificates where the plan `renews` them. Generated values that exist are
+/// kept, whatever their recipe says now.
+pub(crate) async fn update(
+    writer: &Writer<'_>,
+    wish: &Resolved,
+    there: &Value,
+    adopt: bool,
+    renews: bool,
+) -> Result<Live> {
     let inner = writer.inner;
     let recipes = recipes(wish)?;
     let metadata = &there["metadata"];
@@ -68,12 +71,11 @@ pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value, 
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
-    let due = annotation(EXPIRES)
-        .and_then(|text| text.parse::<Timestamp>().ok())
-        .is_some_and(|ends| ends <= plus_days(inner.api.clock().now(), 30));
+    let other_authority = wish.desired["metadata"]["annotations"][AUTHORITY].as_str() != annotation(AUTHORITY);
     let same = wished.len() == before.len() && wished.iter().all(|(key, recipe)| before.get(key) == Some(recipe));
+    let next = Next::of(&recipes, there, renews, other_authority, inner.api.clock().now());
 
-    let mut object = stamped(inner, &writer.names, wish, &recipes)?;
+    let mut object = stamped(&writer.names, wish, next.certificates.as_ref())?;
     let mut patch = json!({ "metadata": {
         "uid": metadata["uid"],
         "resourceVersion": metadata["resourceVersion"],
@@ -86,19 +88,19 @@ pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value, 
             patch["metadata"]["annotations"][mark] = Value::Null;
         }
     }
-    if same && !due {
-        if let Some(expires) = annotation(EXPIRES) {
-            patch["metadata"]["annotations"][EXPIRES] = json!(expires);
-        }
-    } else {
+    if !same || renews || other_authority {
         let full = read(inner, writer.id).await?;
         let unchanged = |key: &str| before.get(key).is_some_and(|old| wished.get(key) == Some(old));
         let renew = |key: &str, recipe: &Recipe| match recipe {
-            Recipe::Generate { .. } | Recipe::GenerateBytes { .. } => !full.contains_key(key),
+            _ if recipe.is_made_once() => {
+                let before = before.get(key).and_then(Recipe::of_value);
+                !full.contains_key(key) || recipe.replaces(before.as_ref())
+            }
             Recipe::CertificateAuthority { .. } => !full.contains_key("ca.key"),
-            Recipe::Tls { .. } => due || !unchanged(key),
+            Recipe::Tls { .. } => renews || other_authority || !unchanged(key),
             // Whatever they are made of may have changed with the rest.
             Recipe::Derive { .. } => true,
+            Recipe::Copy { .. } => other_authority || !unchanged(key) || !full.contains_key(key),
             _ => !unchanged(key) || !full.contains_key(key),
         };
         let (anew, stays): (BTreeMap<String, Recipe>, BTreeMap<String, Recipe>) =
@@ -110,6 +112,12 @@ pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value, 
                     kept.insert(name.to_owned(), value.clone());
                 }
             }
+        }
+        if let (Some(step), Some(Recipe::CertificateAuthority { common_name, .. })) =
+            (next.step, certificates_of(&stays))
+        {
+            let number = next.certificates.as_ref().map_or(0, Certificates::newest);
+            roll_over(step, common_name, number, inner.api.clock().now().into(), &mut kept)?;
         }
         let made = make(inner, &anew, kept).await?;
         let mut data = encoded(&made);
@@ -133,6 +141,58 @@ pub(crate) async fn update(writer: &Writer<'_>, wish: &Resolved, there: &Value, 
     Ok(writer.live(&object, Some(wish)))
 }
 
+/// What becomes of the certificates in a Secret.
+struct Next {
+    /// What is made, if anything.
+    step: Option<NextCertificates>,
+    /// What there is then.
+    certificates: Option<Certificates>,
+}
+
+impl Next {
+    fn of(
+        recipes: &BTreeMap<String, Recipe>,
+        there: &Value,
+        renews: bool,
+        other_authority: bool,
+        now: Timestamp,
+    ) -> Self {
+        let nothing = |certificates| Self {
+            step: None,
+            certificates,
+        };
+        let Some(recipe) = certificates_of(recipes) else {
+            return nothing(None);
+        };
+        let Some(made) = stamp::certificates(there) else {
+            return nothing(Certificates::first(recipe, now));
+        };
+        let made_by = stamp::recipes(there).as_ref().and_then(Recipe::of_certificates);
+        let at_once = made
+            .renewal(recipe, made_by.as_ref())
+            .is_some_and(|renewal| renewal.from.is_none());
+        if renews || at_once {
+            let next = made.next(recipe, now);
+            return Self {
+                step: next.as_ref().map(|(step, _)| *step),
+                certificates: next.map(|(_, certificates)| certificates),
+            };
+        }
+        let is_leaf = matches!(recipe, Recipe::Tls { .. });
+        nothing(Some(if is_leaf && other_authority {
+            made.signed_again(recipe, now)
+        } else {
+            made
+        }))
+    }
+}
+
+/// The recipe that makes certificates.
+fn certificates_of(recipes: &BTreeMap<String, Recipe>) -> Option<&Recipe> {
+    let makes = |recipe: &&Recipe| matches!(recipe, Recipe::CertificateAuthority { .. } | Recipe::Tls { .. });
+    recipes.values().find(makes)
+}
+
 /// A merge keeps what it does not name: labels and annotations that the last wish named, and marks of a release.
 fn forget_old_metadata(patch: &mut Value, there: &Value) {
     let annotations = &there["metadata"]["annotations"];
@@ -153,7 +213,7 @@ fn forget_old_metadata(patch: &mut Value, there: &Value) {
         }
     }
     patch["metadata"]["labels"][RETAINED_FROM] = Value::Null;
-    for stamp in [HOLDS, ON_REMOVAL, EXPIRES, DESIRED_HASH] {
+    for stamp in [HOLDS, ON_REMOVAL, CERTIFICATES, DESIRED_HASH] {
         let gone = patch["metadata"]["annotations"].get(stamp).is_none() && annotations[stamp].is_string();
         if gone {
             patch["metadata"]["annotations"][stamp] = Value::Null;
@@ -181,7 +241,7 @@ fn recipes(wish: &Resource) -> Result<BTreeMap<String, Recipe>> {
 fn keys_of<'a>(key: &'a str, recipe: &Recipe) -> Vec<&'a str> {
     match recipe {
         _ if key != SEVERAL => vec![key],
-        Recipe::CertificateAuthority { .. } => vec!["ca.crt", "ca.key"],
+        Recipe::CertificateAuthority { .. } => vec!["ca.crt", "ca.key", NEXT_KEY],
         _ => vec!["tls.crt", "tls.key", "ca.crt"],
     }
 }
@@ -266,8 +326,4 @@ fn wipe_texts(value: &mut Value) {
         Value::Object(map) => map.values_mut().for_each(wipe_texts),
         _ => {}
     }
-}
-
-fn plus_days(now: Timestamp, days: u32) -> Timestamp {
-    now.plus(Duration::from_secs(u64::from(days) * 86_400))
 }

@@ -51,8 +51,12 @@ pub(crate) const SECRET_TYPE: &str = ours!("secret-type");
 pub(crate) const OPEN_CREATES: &str = ours!("open-creates");
 /// A location whose backups are read before it counts as ready.
 pub(crate) const READ_FIRST: &str = ours!("read-first");
-/// When the certificate in a Secret ends.
-pub(crate) const EXPIRES: &str = ours!("expires");
+/// Which certificates a Secret holds: numbers and times, no value.
+pub(crate) const CERTIFICATES: &str = ours!("certificates");
+/// On what is made from an authority, and on pods that read its certificate when they start: its revision.
+pub(crate) const AUTHORITY: &str = ours!("authority");
+/// On pods that read their certificate when they start: its revision.
+pub(crate) const CERTIFICATE: &str = ours!("certificate");
 
 /// Every name that follows from a set.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,16 +1,15 @@
 //! A wish as an object to send, and a live object as the engine sees it.
 
 use crate::kind::{KubeKind, find};
-use crate::set::{COMPONENT, DESIRED_HASH, EXPIRES, FIELDS, HOLDS, MANAGER, Names, ON_REMOVAL, RECIPES, SECRET_TYPE};
+use crate::set::{
+    CERTIFICATES, COMPONENT, DESIRED_HASH, FIELDS, HOLDS, MANAGER, Names, ON_REMOVAL, RECIPES, SECRET_TYPE,
+};
 use crate::{autoscaled, matcher, shape};
-use platform_core::value::{Digest, Place, ResourceId, Timestamp, Uid, canonical};
+use platform_core::value::{Certificates, Digest, Place, REVISION, Recipe, ResourceId, Uid, canonical};
 use platform_core::{Error, ErrorKind, Holds, Live, OnRemoval, Resource, Result};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A leaf certificate that ends sooner is signed again.
-const RENEWAL: Duration = Duration::from_hours(30 * 24);
 
 /// Where the outputs of kinds lie in their objects.
 const OUTPUTS: [(&str, &str); 7] = [
@@ -126,8 +125,6 @@ fn word(value: &impl serde::Serialize) -> String {
 pub(crate) struct Reader<'a> {
     pub(crate) place: &'a Place,
     pub(crate) names: &'a Names,
-    /// When certificates are judged.
-    pub(crate) now: Timestamp,
 }
 
 impl Reader<'_> {
@@ -164,13 +161,20 @@ impl Reader<'_> {
             autoscaled::as_wished(&mut view, wish, &decided);
         }
         if kind.facts.kind == "Secret" {
-            self.show_recipes(&mut view, object, wish.as_ref());
+            show_recipes(&mut view, object, wish.as_ref());
         }
-        let outputs = OUTPUTS
+        let mut outputs: BTreeMap<String, Value> = OUTPUTS
             .iter()
             .filter(|(output, _)| kind.facts.outputs.contains(output))
             .filter_map(|(output, pointer)| Some(((*output).to_owned(), object.pointer(pointer)?.clone())))
             .collect();
+        let mut renewal = None;
+        if let Some(made) = certificates(object) {
+            outputs.insert(REVISION.to_owned(), json!(made.revision()));
+            let made_by = recipes(object).as_ref().and_then(Recipe::of_certificates);
+            let wished = wish.as_ref().map_or_else(|| made_by.clone(), Recipe::of_certificates);
+            renewal = wished.and_then(|wished| made.renewal(&wished, made_by.as_ref()));
+        }
         Live {
             id: id.clone(),
             uid: Uid::new(metadata["uid"].as_str().unwrap_or_default()),
@@ -188,38 +192,38 @@ impl Reader<'_> {
                 touched.retain(|(path, _)| !decided.contains(path));
                 touched
             }),
+            renewal,
         }
     }
+}
 
-    /// Puts the stamped recipes where the values would be.
-    fn show_recipes(&self, view: &mut Value, object: &Value, wish: Option<&Value>) {
-        let stamp = |key: &str| object["metadata"]["annotations"][key].as_str();
-        let Some(view) = view.as_object_mut() else { return };
-        view.remove("data");
-        view.remove("type");
-        let Some(recipes) = stamp(RECIPES).and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
-            return;
-        };
-        let mut recipes = recipes;
-        if let (true, Some(leaf)) = (self.is_due(object), recipes.get_mut("*").and_then(Value::as_object_mut)) {
-            leaf.insert("expires".to_owned(), json!(stamp(EXPIRES)));
-        }
-        if recipes.as_object().is_some_and(|map| !map.is_empty()) || wish.is_some_and(|wish| wish.get("data").is_some())
-        {
-            view.insert("data".to_owned(), recipes);
-        }
-        if let Some(kind) = stamp(SECRET_TYPE) {
-            view.insert("type".to_owned(), json!(kind));
-        }
+/// Puts the stamped recipes where the values would be.
+fn show_recipes(view: &mut Value, object: &Value, wish: Option<&Value>) {
+    let Some(view) = view.as_object_mut() else { return };
+    view.remove("data");
+    view.remove("type");
+    let Some(recipes) = recipes(object) else { return };
+    if recipes.as_object().is_some_and(|map| !map.is_empty()) || wish.is_some_and(|wish| wish.get("data").is_some()) {
+        view.insert("data".to_owned(), recipes);
     }
+    if let Some(kind) = object["metadata"]["annotations"][SECRET_TYPE].as_str() {
+        view.insert("type".to_owned(), json!(kind));
+    }
+}
 
-    /// Whether the certificate in a Secret has to be signed again.
-    pub(crate) fn is_due(&self, object: &Value) -> bool {
-        object["metadata"]["annotations"][EXPIRES]
-            .as_str()
-            .and_then(|text| text.parse::<Timestamp>().ok())
-            .is_some_and(|ends| ends <= self.now.plus(RENEWAL))
-    }
+/// The recipes that a Secret was last written from.
+pub(crate) fn recipes(object: &Value) -> Option<Value> {
+    serde_json::from_str(object["metadata"]["annotations"][RECIPES].as_str()?).ok()
+}
+
+/// Which certificates a Secret holds, if its recipes make any. Where that stamp is lost, they are as old as the Secret.
+pub(crate) fn certificates(object: &Value) -> Option<Certificates> {
+    let metadata = &object["metadata"];
+    let stamped = metadata["annotations"][CERTIFICATES].as_str();
+    stamped.and_then(|text| serde_json::from_str(text).ok()).or_else(|| {
+        let recipe = Recipe::of_certificates(&recipes(object)?)?;
+        Certificates::first(&recipe, metadata["creationTimestamp"].as_str()?.parse().ok()?)
+    })
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {

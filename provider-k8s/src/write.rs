@@ -12,7 +12,7 @@ use crate::set::{MANAGER, Names};
 use crate::stamp::{self, Reader};
 use crate::{autoscaled, helm, matcher, parent, secret_write};
 use http::Method;
-use platform_core::engine::Permit;
+use platform_core::engine::{Change, Origin, Permit};
 use platform_core::value::{Digest, FieldPath, ResourceId, SetId};
 use platform_core::{Error, ErrorKind, FieldChange, Live, Owner, Resolved, Resource, Result, Retry, Write};
 use serde_json::{Value, json};
@@ -111,7 +111,6 @@ impl Writer<'_> {
         let reader = Reader {
             place: &self.inner.place,
             names: &self.names,
-            now: self.inner.api.clock().now(),
         };
         reader.live(self.kind, self.id, object, shape)
     }
@@ -241,7 +240,9 @@ impl Writer<'_> {
                 (Owner::ThisSet, _) | (Owner::Nobody | Owner::Retained, true) => {}
                 (owner, _) => return Err(self.foreign(verb, owner)),
             }
-            if matcher::is_unchanged(&now, wish) && now.holds == wish.holds && now.on_removal == wish.on_removal {
+            let renews = self.renews(&now, seen);
+            let stands = matcher::is_unchanged(&now, wish) && now.holds == wish.holds;
+            if stands && now.on_removal == wish.on_removal && !renews {
                 return Ok(now);
             }
             // A status that moved is no change; anything else was not planned.
@@ -252,7 +253,7 @@ impl Writer<'_> {
                 return Err(self.error(verb, ErrorKind::Conflict, why).with_help("plan again"));
             }
             let outcome = if self.is_secret() {
-                secret_write::update(self, wish, &there, adopt).await
+                secret_write::update(self, wish, &there, adopt, renews).await
             } else if self.grows_claims() {
                 self.orphan_and_create(wish, &there).await
             } else {
@@ -265,6 +266,12 @@ impl Writer<'_> {
                 return outcome;
             }
         }
+    }
+
+    /// Whether the plan makes its certificates again, and nobody did so since.
+    fn renews(&self, now: &Live, seen: &Live) -> bool {
+        let planned = |change: &Change| change.origin == Origin::Time;
+        self.permit.step().changes.iter().any(planned) && now.renewal == seen.renewal
     }
 
     /// Server-side apply over exactly this incarnation and version.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use platform_core::testing::{ManualClock, World};
-use platform_core::value::{Percent, Place, Recipe, Span, Supplied, gib, mib};
+use platform_core::value::{Percent, Place, Recipe, Span, Supplied, gib, mib, resolve};
 use platform_core::{
     AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheEngine, CacheSpec, Capability, Channel,
     Context, DatabaseSpec, Definitions, Environment, LimitSpec, MonitoringSpec, PeopleSpec, PodSecurity, QuotaSpec,
@@ -306,7 +306,7 @@ pub fn manifest(resource: &Resource) -> Value {
         "" => "v1".to_owned(),
         group => format!("{group}/v1"),
     };
-    let mut document = Value::clone(&resource.desired);
+    let mut document = resolve(&resource.desired, &|_| Some(json!("1.example")));
     document["apiVersion"] = json!(version);
     document["kind"] = json!(short);
     document["metadata"]["name"] = json!(resource.id.name().base());

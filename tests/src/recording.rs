@@ -262,7 +262,7 @@ impl Script {
 
     async fn secrets(&mut self) -> Result<()> {
         self.title("secrets");
-        let desired = json!({ "type": "Opaque", "data": { "password": Recipe::Generate { length: 24 }.to_value() } });
+        let desired = json!({ "type": "Opaque", "data": { "password": Recipe::generate(24).to_value() } });
         let secret = self
             .resource("Secret", "password", desired)?
             .with_holds(Holds::Durable)

@@ -298,6 +298,26 @@ block! {
         tls: TlsIssuer = TlsIssuer::Own;
         /// Secrets that the caller supplies through a `SecretSource`. Default: none.
         secrets: Vec<SuppliedConfig>;
+        /// What the platform generated and shall be replaced: raise its number. Default: nothing.
+        revisions: Option<RevisionsConfig>;
+    }
+
+    /// Numbers of what the platform generated; raising one replaces it.
+    RevisionsConfig {
+        /// The authority that signs certificates, from 1; a number higher than the present one's, which plans and the
+        /// annotation `mlplat.dev/certificates` show, replaces it. It takes three applies, a day apart; each restarts the
+        /// servers. Default: 1. It is replaced by itself two years before its end.
+        authority: u32 = 1;
+        /// What applications log in to the database with, from 1: raised by one, they get another user and password, and
+        /// the ones before work until it is raised again. Kubernetes only. Default: 1. Applications have to read them again.
+        database: u32 = 1;
+        /// The same for the password of the cache; its user stays. Kubernetes only. Default: 1.
+        cache: u32 = 1;
+        /// The same for the keys of the object store. Flavour minio only, since RustFS knows no users. Default: 1.
+        storage: u32 = 1;
+        /// The password of Grafana's administrator, from 1: raised, it gets another one at once and Grafana restarts.
+        /// Kubernetes only. Default: 1.
+        monitoring: u32 = 1;
     }
 
     /// Scheduled backups, and drills that prove them.

@@ -11,7 +11,7 @@ use platform_core::{Capability, Environment};
 
 use self::syntax::{LABEL, NAME_HELP, is_label, is_label_value, is_object_name, is_qualified};
 use super::block::Reader;
-use super::model::{BackupConfig, ImagesConfig, PlatformConfig, ProviderName};
+use super::model::{BackupConfig, ImagesConfig, PlatformConfig, ProviderName, StorageFlavour};
 use super::problem::Rule;
 use super::words::CAPABILITIES;
 use super::yaml::{Node, Plain, Value};
@@ -73,6 +73,7 @@ impl PlatformConfig {
         self.check_applications(node, reader);
         self.check_backup_scope(node, reader);
         self.check_aws_buckets(node, reader);
+        self.check_revisions(node, reader);
     }
 
     fn check_placement(&self, node: &Node, reader: &mut Reader) {
@@ -262,6 +263,35 @@ impl PlatformConfig {
                     reader.refuse_key(node, Rule::BackupScope, "backup", message, help);
                 }
             }
+        }
+    }
+
+    /// Only what generated a login can replace it.
+    fn check_revisions(&self, node: &Node, reader: &mut Reader) {
+        let Some(revisions) = self.security.as_ref().and_then(|block| block.revisions.as_ref()) else {
+            return;
+        };
+        for (capability, revision) in [
+            (Capability::Database, revisions.database),
+            (Capability::Cache, revisions.cache),
+            (Capability::Storage, revisions.storage),
+            (Capability::Monitoring, revisions.monitoring),
+        ] {
+            let key = format!("security.revisions.{capability}");
+            if revision > 1 && self.placed(capability) == [ProviderName::Aws] {
+                let message = format!("nothing of {capability} is generated on AWS");
+                reader.refuse_key(node, Rule::Placement, &key, message, "write 1, or remove it");
+            }
+        }
+        let users = self.storage.as_ref().is_none_or(|storage| match &storage.flavour {
+            Some(StorageFlavour::Minio) => true,
+            Some(StorageFlavour::Custom(server)) => server.users,
+            Some(StorageFlavour::Rustfs) | None => false,
+        });
+        if revisions.storage > 1 && !users && self.placed(Capability::Storage) == [ProviderName::Kubernetes] {
+            let message = "this server knows no users: applications have its own key, which is not replaced";
+            let help = "write 1, or storage.flavour: minio";
+            reader.refuse_key(node, Rule::Flavour, "security.revisions.storage", message, help);
         }
     }
 

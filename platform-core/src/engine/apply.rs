@@ -147,7 +147,7 @@ impl Engine {
         wishes: &Wishes,
         identities: BTreeMap<Place, PlaceIdentity>,
     ) -> Result<(Plan, Survey)> {
-        let (fresh, survey) = self.survey(wishes, identities, plan.as_of).await?;
+        let (fresh, survey) = self.survey(wishes, identities, plan.as_of, Some(plan)).await?;
         self.refuse_other_places(plan, &fresh.places)?;
         refuse_stale(plan, &fresh, self.clock().now())?;
         let blocked: Vec<String> = fresh
@@ -373,7 +373,7 @@ fn refuse_stale(planned: &Plan, fresh: &Plan, at: Timestamp) -> Result<()> {
         let then = there.or_else(|| by_id.get(&now.id).copied());
         let same = match then {
             Some(then) => {
-                then.fingerprint() == now.fingerprint()
+                then.is_same(now)
                     || (then.action == Action::Replace && now.action == Action::Create)
                     || (matches!(then.action, Action::Delete | Action::Release)
                         && now.cause == super::Cause::Unfinished

@@ -123,6 +123,8 @@ pub enum Cause {
     Removed,
     /// The library calls it otherwise now ([`Resource::formerly`]).
     Renamed,
+    /// Its time has come: what it holds is made again before it ends.
+    Time,
     /// A run was killed, or the object is still on its way.
     Unfinished,
     /// Nothing.
@@ -148,6 +150,8 @@ pub enum Origin {
     Drift,
     /// The wish changed and somebody else holds the field.
     Conflict,
+    /// The time of the plan.
+    Time,
 }
 
 /// One field.
@@ -208,14 +212,24 @@ impl Step {
         !matches!(self.action, Action::Unchanged | Action::Blocked)
     }
 
-    /// What makes two steps the same: object, incarnation, action, changes and risks. Not the state, not the warnings.
+    /// Whether both do the same to the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.essence() == other.essence()
+    }
+
+    /// Hash of what makes two steps the same.
     pub fn fingerprint(&self) -> Digest {
+        Digest::of(&self.essence())
+    }
+
+    /// What makes two steps the same: object, incarnation, action, changes and risks. Not the state, not the warnings.
+    fn essence(&self) -> impl Serialize + PartialEq {
         let changes: Vec<_> = self
             .changes
             .iter()
             .map(|change| (&change.path, &change.before, &change.after, change.effect))
             .collect();
-        Digest::of(&(
+        (
             &self.id,
             &self.uid,
             self.action,
@@ -223,7 +237,7 @@ impl Step {
             changes,
             &self.risks,
             self.deletable,
-        ))
+        )
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod removal;
 mod rename;
+mod renewals;
 mod secrets;
 mod verdict;
 mod wishes;
 
 use self::removal::{keep_homes, removal};
 use self::rename::rename;
+use self::renewals::{Due, due, unsettled};
 use self::secrets::block_lost_partners;
 pub(super) use self::verdict::blocked;
 use self::verdict::{decide, step};
@@ -15,11 +17,12 @@ pub(super) use self::wishes::Wishes;
 use super::Engine;
 use super::plan::{Action, Cause, LIBRARY, Plan, PlanRequest, SCHEMA, Step};
 use crate::facts::KindFacts;
-use crate::resource::{Live, Observation, Owner, Resource};
+use crate::resource::{Live, Observation, Owner, Renewal, Resource};
 use crate::value::{Place, PlaceIdentity, Reference, ResourceId, SetId, Timestamp, resolve};
 use crate::{Error, ErrorKind, Result};
 use futures::future::{join, join_all};
 use futures::stream::{FuturesOrdered, StreamExt};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 use std::sync::Arc;
@@ -32,6 +35,18 @@ pub(super) struct Survey {
     pub(super) observations: BTreeMap<Place, Observation>,
     /// Objects that previews met beside the observations.
     pub(super) met: HashMap<ResourceId, Live>,
+}
+
+/// What the verdicts of a plan go by.
+struct Seen<'a> {
+    request: &'a PlanRequest,
+    observations: &'a BTreeMap<Place, Observation>,
+    unreached: &'a BTreeMap<Place, Error>,
+}
+
+fn output<'a>(observations: &'a BTreeMap<Place, Observation>, reference: &Reference) -> Option<&'a Value> {
+    let live = observations.get(reference.id.place())?.live.get(&reference.id)?;
+    live.outputs.get(&reference.output)
 }
 
 impl Survey {
@@ -51,7 +66,7 @@ impl Engine {
     pub async fn plan(&self, request: &PlanRequest) -> Result<Plan> {
         let wishes = self.wishes(&Arc::new(request.clone()))?;
         // At once: only an apply has an identity to compare before it looks.
-        let survey = self.survey(&wishes, BTreeMap::new(), self.clock().now());
+        let survey = self.survey(&wishes, BTreeMap::new(), self.clock().now(), None);
         // Both to their end: which refusal is told must not hang on which came first.
         let (identities, survey) = join(self.identities(), survey).await;
         let (identities, (mut plan, _)) = (identities?, survey?);
@@ -67,11 +82,13 @@ impl Engine {
         Ok(places.into_iter().zip(all(asked).await?).collect())
     }
 
+    /// The plan of a request at a time; for the verification of one that was `planned` before.
     pub(super) async fn survey(
         &self,
         wishes: &Wishes,
         mut identities: BTreeMap<Place, PlaceIdentity>,
         as_of: Timestamp,
+        planned: Option<&Plan>,
     ) -> Result<(Plan, Survey)> {
         let request = &wishes.request;
         // What a targeted run leaves alone is observed as wanted too, so that it is not taken for extra.
@@ -82,37 +99,32 @@ impl Engine {
         let engine = reached.engine;
         engine.look(&request.set, as_of, &by_place, &mut observations).await?;
         identities.extend(reached.identities);
-        let outputs = |reference: &Reference| {
-            observations
-                .get(reference.id.place())?
-                .live
-                .get(&reference.id)?
-                .outputs
-                .get(&reference.output)
-                .cloned()
+        let (mut due, waiting) = due(wishes, &observations, planned, as_of);
+        let seen = Seen {
+            request,
+            observations: &observations,
+            unreached: &reached.unreached,
         };
-        let parallel = engine
-            .places()
-            .map(|(_, provider)| provider.features().parallel)
-            .max()
-            .unwrap_or(1)
-            .max(1);
-        let mut asked = FuturesOrdered::new();
-        let mut met = HashMap::new();
-        let mut steps = Vec::with_capacity(wishes.len());
-        let mut wanted = wishes.iter();
-        loop {
-            while asked.len() < parallel {
-                let Some(wish) = wanted.next() else { break };
-                let known = wish.known(&outputs);
-                asked.push_back(engine.consider(request, known, wish.facts, &observations, &reached.unreached));
+        let (mut steps, mut met) = engine.decide_all(&seen, wishes, &due).await?;
+        let mut warnings = Vec::new();
+        let mut more = Due::new();
+        for (id, renewal) in waiting {
+            match unsettled(id, &request.resources, &steps) {
+                None => {
+                    more.insert(id, renewal);
+                }
+                Some(user) => warnings.push(format!(
+                    "{} goes on from {} once {} is as wished and ready",
+                    id.label(),
+                    renewal.before,
+                    user.label()
+                )),
             }
-            let Some(decided) = asked.next().await else { break };
-            let (step, found) = decided?;
-            met.extend(found.map(|found| (found.id.clone(), found)));
-            steps.push(step);
         }
-        drop(asked);
+        if !more.is_empty() {
+            due.extend(more);
+            (steps, met) = engine.decide_all(&seen, wishes, &due).await?;
+        }
         if request.only.is_none() {
             for seen in observations.values() {
                 for live in seen.extra.values().filter(|live| live.owner == Owner::ThisSet) {
@@ -131,10 +143,11 @@ impl Engine {
             request: Arc::clone(request),
             policy: self.policy().clone(),
             places: identities,
-            outputs: resolve(&request.outputs, &outputs),
+            outputs: resolve(&request.outputs, &|reference| output(&observations, reference).cloned()),
             warnings: observations
                 .values()
                 .flat_map(|seen| seen.warnings.iter().cloned())
+                .chain(warnings)
                 .collect(),
             requests: observations.values().map(|seen| seen.requests).sum(),
             steps,
@@ -170,16 +183,53 @@ impl Engine {
         Ok(())
     }
 
+    /// The verdict on every wanted resource, in their order, and what previews met beside the observations.
+    async fn decide_all(
+        &self,
+        seen: &Seen<'_>,
+        wishes: &Wishes,
+        due: &Due<'_>,
+    ) -> Result<(Vec<Step>, HashMap<ResourceId, Live>)> {
+        let outputs = |reference: &Reference| {
+            let renewed = due
+                .get(&reference.id)
+                .and_then(|renewal| renewal.outputs.get(&reference.output));
+            renewed.or_else(|| output(seen.observations, reference)).cloned()
+        };
+        let parallel = self
+            .places()
+            .map(|(_, provider)| provider.features().parallel)
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        let mut asked = FuturesOrdered::new();
+        let mut met = HashMap::new();
+        let mut steps = Vec::with_capacity(wishes.len());
+        let mut wanted = wishes.iter();
+        loop {
+            while asked.len() < parallel {
+                let Some(wish) = wanted.next() else { break };
+                let renewal = due.get(&wish.resource.id).copied();
+                asked.push_back(self.consider(seen, wish.known(&outputs), wish.facts, renewal));
+            }
+            let Some(decided) = asked.next().await else { break };
+            let (step, found) = decided?;
+            met.extend(found.map(|found| (found.id.clone(), found)));
+            steps.push(step);
+        }
+        drop(asked);
+        Ok((steps, met))
+    }
+
     /// Previews and decides one resource; also what the preview met, if the observation did not hold it.
     async fn consider(
         &self,
-        request: &PlanRequest,
+        survey: &Seen<'_>,
         resource: Cow<'_, Resource>,
         facts: &'static KindFacts,
-        observations: &BTreeMap<Place, Observation>,
-        unreached: &BTreeMap<Place, Error>,
+        renewal: Option<&Renewal>,
     ) -> Result<(Step, Option<Live>)> {
-        if let Some(why) = unreached.get(resource.id.place()) {
+        if let Some(why) = survey.unreached.get(resource.id.place()) {
             let why = format!("its place cannot be reached, so it is not known whether it exists: {why}");
             let step = blocked(
                 step(&resource, facts, None),
@@ -199,7 +249,7 @@ impl Engine {
             return Ok((step, None));
         }
         let provider = self.provider(resource.id.place())?;
-        let Some(seen) = observations.get(resource.id.place()) else {
+        let Some(seen) = survey.observations.get(resource.id.place()) else {
             return Err(
                 Error::new(ErrorKind::Internal, "place was not observed").with_context("resource", &resource.id)
             );
@@ -213,7 +263,7 @@ impl Engine {
             ));
         }
         let preview = provider.preview(&resource, seen).await?;
-        Ok(decide(request, &resource, facts, live, preview))
+        Ok(decide(survey.request, &resource, facts, live, preview, renewal))
     }
 }
 

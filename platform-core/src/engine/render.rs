@@ -153,7 +153,7 @@ impl Plan {
 impl Step {
     /// The printed word: a function of the action, its cause and the kind of its changes.
     ///
-    /// `create`, `update`, `grow`, `restore` (drift), `replace`, `adopt`, `keep` (detached with its data), `delete`,
+    /// `create`, `update`, `grow`, `restore` (drift), `renew` (its time has come), `replace`, `adopt`, `keep` (detached with its data), `delete`,
     /// `blocked`, `wait` (unchanged, not ready yet), `unchanged`.
     pub fn word(&self) -> &'static str {
         match self.action {
@@ -161,6 +161,7 @@ impl Step {
             Action::Unchanged => "wait",
             Action::Create => "create",
             Action::Update if self.cause == Cause::Drift => "restore",
+            Action::Update if self.cause == Cause::Time => "renew",
             Action::Update if self.grows() => "grow",
             Action::Update => "update",
             Action::Replace => "replace",

@@ -268,7 +268,7 @@ impl Wishes {
             )
             .with_on_removal(OnRemoval::Retain),
         );
-        let generated = Recipe::Generate { length: 24 }.to_value();
+        let generated = Recipe::generate(24).to_value();
         all.push(
             Resource::new(password.clone(), "database", json!({"data": {"password": generated}}))
                 .with_holds(Holds::Durable)

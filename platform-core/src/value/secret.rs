@@ -57,6 +57,12 @@ pub enum Recipe {
     Generate {
         /// Characters; 24 are 142 bits.
         length: u32,
+        /// A higher number than the one that made the value replaces it.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        revision: u32,
+        /// Where this revision was made and tried before it comes here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        promoted: Option<Promoted>,
     },
     /// Random bytes in base64: encryption keys.
     GenerateBytes {
@@ -82,11 +88,26 @@ pub enum Recipe {
         from: String,
         /// Its key.
         key: String,
+        /// Another number copies again, when another value has come there.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        revision: u32,
     },
-    /// A certificate authority: keys `ca.crt`, `ca.key`. Valid ten years.
+    /// The value that a key of another object has before a plan changes it there: the login that goes on to work beside
+    /// the next one. A random text where there is none.
+    Before {
+        /// The object, as a [`ResourceId`](super::ResourceId) text.
+        from: String,
+        /// Its key.
+        key: String,
+        /// Of the change.
+        revision: u32,
+    },
+    /// A certificate authority: keys `ca.crt`, `ca.key`. Valid ten years, replaced two years before.
     CertificateAuthority {
         /// Common name.
         common_name: String,
+        /// One with a lower number is replaced by one with this number: trusted beside it, then used, then alone.
+        revision: u32,
     },
     /// A leaf signed by the authority in `authority`: keys `tls.crt`, `tls.key`, `ca.crt`.
     Tls {
@@ -101,12 +122,62 @@ pub enum Recipe {
     Supplied(Supplied),
 }
 
+/// A key of another object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Promoted {
+    /// The object, as a [`ResourceId`](super::ResourceId) text.
+    pub from: String,
+    /// Its key.
+    pub key: String,
+}
+
 const SECRET: &str = "$secret";
 
+fn first() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_first(revision: &u32) -> bool {
+    *revision == 1
+}
+
 impl Recipe {
+    /// A random text that is made once.
+    pub fn generate(length: u32) -> Self {
+        Self::Generate {
+            length,
+            revision: 1,
+            promoted: None,
+        }
+    }
+
+    /// Whether it stands for a value that is kept whatever its recipe says now, unless [`Recipe::replaces`] says so.
+    pub fn is_made_once(&self) -> bool {
+        matches!(self, Self::Generate { .. } | Self::GenerateBytes { .. })
+    }
+
+    /// Whether a value that `before` generated gives way to one of a later revision.
+    pub fn replaces(&self, before: Option<&Self>) -> bool {
+        match (self, before) {
+            (Self::Generate { revision, .. }, Some(Self::Generate { revision: before, .. })) => revision > before,
+            _ => false,
+        }
+    }
+
     /// How it stands in a desired value.
     pub fn to_value(&self) -> Value {
         serde_json::json!({ SECRET: self })
+    }
+
+    /// The first recipe in a value, however deep, that makes certificates.
+    pub fn of_certificates(value: &Value) -> Option<Self> {
+        match (Self::of_value(value), value) {
+            (Some(recipe @ (Self::CertificateAuthority { .. } | Self::Tls { .. })), _) => Some(recipe),
+            (None, Value::Object(map)) => map.values().find_map(Self::of_certificates),
+            (None, Value::Array(items)) => items.iter().find_map(Self::of_certificates),
+            _ => None,
+        }
     }
 
     /// The recipe that a value is, if it is one.

@@ -86,7 +86,7 @@ impl Harness for Emulators {
             })
             .to_value()
         };
-        let password = Recipe::Generate { length: 30 }.to_value();
+        let password = Recipe::generate(30).to_value();
         let key = self.sample(
             check,
             "kms.Key",

@@ -35,7 +35,7 @@ impl Platform {
             bucket_settings: json!({"encryption": {"kms_key": arn}, "tags": {"team": "ml"}}),
             secret_settings: json!({"kms_key": arn, "data": {
                 "user": Recipe::Literal { value: "admin".into() }.to_value(),
-                "password": Recipe::Generate { length: 40 }.to_value(),
+                "password": Recipe::generate(40).to_value(),
                 "url": Recipe::Derive { template: "https://{user}:{password}@grafana".into() }.to_value(),
             }}),
         }

@@ -127,7 +127,7 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
     let set = &platform.set;
     let statement = json!([{"Sid": "Read", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{}:root", account.id)},
         "Action": "*", "Resource": "*"}]);
-    let recipe = |length| Recipe::Generate { length }.to_value();
+    let recipe = |length| Recipe::generate(length).to_value();
     let cases = [
         (
             platform.key.clone(),

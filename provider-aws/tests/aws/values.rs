@@ -81,6 +81,7 @@ async fn no_value_is_ever_shown() {
     let recipe = Recipe::Copy {
         from: platform.secret.to_string(),
         key: "password".into(),
+        revision: 1,
     };
     request.resources.push(
         Resource::new(copy.clone(), "monitoring", json!({"data": {"pw": recipe.to_value()}}))
@@ -120,7 +121,7 @@ async fn no_value_is_ever_shown() {
         .send()
         .await
         .unwrap();
-    platform.secret_settings["data"]["more"] = Recipe::Generate { length: 20 }.to_value();
+    platform.secret_settings["data"]["more"] = Recipe::generate(20).to_value();
     let change = plan(&engine, &platform.request()).await;
     let report = engine
         .apply(&change, &Approvals::none(), &mut |event| {
@@ -144,14 +145,14 @@ async fn what_cannot_be_rendered_is_refused_before_any_write() {
     for (data, why) in [
         (json!({"password": "hunter2"}), "never stand in a config"),
         (
-            json!({"*": Recipe::CertificateAuthority { common_name: "x".into() }.to_value()}),
+            json!({"*": Recipe::CertificateAuthority { common_name: "x".into(), revision: 1 }.to_value()}),
             "certificates",
         ),
         (
             json!({"a": Recipe::Derive { template: "{b}".into() }.to_value()}),
             "do not exist",
         ),
-        (json!({"a": Recipe::Generate { length: 2 }.to_value()}), "8 to 4096"),
+        (json!({"a": Recipe::generate(2).to_value()}), "8 to 4096"),
         (json!({}), "without a value"),
     ] {
         let mut platform = Platform::of(&account);

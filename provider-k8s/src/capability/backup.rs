@@ -127,7 +127,7 @@ impl Backup for KubernetesBackup {
                 &store.scope.under(Capability::Security.as_str()),
             )?);
             resources.extend(crate::people::rights(&store.scope)?);
-            resources.extend(store.object_store(&self.0).into_resources(surface.clone())?);
+            resources.extend(store.object_store(&self.0).resources(surface.clone())?);
         }
         let store_ready: Vec<_> = resources
             .iter()
@@ -297,6 +297,8 @@ impl<'a> OwnStore<'a> {
             name: &self.name,
             setup: STORE_SETUP,
             spec: &self.spec,
+            // Velero alone uses it.
+            revision: 1,
             pod_annotations: &self.annotations,
         }
     }

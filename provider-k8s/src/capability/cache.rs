@@ -1,6 +1,7 @@
 //! Valkey or Redis in a pod: TLS only, users by ACL, an append-only file on a volume if data is to survive a restart.
 
-use super::stateful::{Server, certificate_for, claim, dns_names, first_pod, read_name, selector};
+use super::login::{Login, NEXT, credentials, internal};
+use super::stateful::{Job, Server, certificate_for, claim, dns_names, pod, read_name, selector};
 use crate::backups;
 use crate::foundation;
 use crate::kubernetes::Shared;
@@ -29,15 +30,25 @@ const SECRETS: &str = "/etc/redis/secret";
 const TLS: &str = "/etc/redis/tls";
 
 /// Users as the server reads them: hashes only. `app` may use every key and command that cannot harm other
-/// users or the server; `probe` may ask whether it lives; `exporter` may read figures; `replica`
-/// may follow. It is there before the first replica is, so that one can come without a restart.
+/// users or the server; `probe` may ask whether it lives; `exporter` may read figures; `replica` may follow, `reload`
+/// may have the users read again. They are there before the first replica or rotation is, which needs no restart then.
 const USERS: &str = "\
 user default off
 user app on #{sha256:app-password} ~* &* +@all -@admin -@dangerous +info +client -client|kill -client|pause -client|unpause -client|no-evict
 user probe on #{sha256:probe-password} resetkeys resetchannels -@all +ping +role
 user exporter on #{sha256:exporter-password} resetkeys resetchannels -@all +ping +info +config|get +client +slowlog +latency +memory +select +cluster|info +dbsize
 user replica on #{sha256:replica-password} resetkeys resetchannels -@all +ping +psync +replconf
+user reload on #{sha256:reload-password} resetkeys resetchannels -@all +ping +acl|load
 ";
+
+/// Beside the password that applications had before a rotation, the next one.
+const ROTATED: (&str, &str) = (
+    "user app on #{sha256:app-password}",
+    "user app on #{sha256:app-password} #{sha256:next}",
+);
+
+/// The Job that makes the servers accept another password.
+const USERS_JOB: &str = "cache-users";
 
 /// Who makes snapshots for backups.
 const BACKUP_USER: &str = "\
@@ -61,6 +72,31 @@ impl Cache for KubernetesCache {
         self.check(spec)?;
         let scope = self.scope(context)?;
         let name = scope.name(NAME)?;
+        let workload = |own: &str, ports, calls| Workload {
+            name: own.to_owned(),
+            namespace: scope.namespace().to_owned(),
+            labels: selector(own),
+            ports,
+            calls,
+        };
+        let to_server = vec![
+            Call::Dns,
+            Call::Workload {
+                name: name.clone(),
+                port: "redis".to_owned(),
+            },
+        ];
+        let ports = BTreeMap::from([("redis".to_owned(), PORT), ("metrics".to_owned(), METRICS)]);
+        let follows = if spec.replicas > 0 {
+            to_server.clone()
+        } else {
+            Vec::new()
+        };
+        // The Job is let in before the first rotation needs it: a way that opens later is one more to approve.
+        let workloads = vec![
+            workload(&name, ports, follows),
+            workload(USERS_JOB, BTreeMap::new(), to_server),
+        ];
         Ok(Surface {
             endpoints: vec![Endpoint {
                 name: "redis".to_owned(),
@@ -70,27 +106,11 @@ impl Cache for KubernetesCache {
                 workload: Some(name.clone()),
             }],
             client: Some(ClientSecret {
-                secret: scope.id("Secret", &format!("{name}-credentials"))?,
+                secret: scope.id("Secret", &credentials(&name))?,
                 keys: ["username", "password"].map(str::to_owned).into(),
+                revision: context.security.revisions.cache,
             }),
-            workloads: vec![Workload {
-                name: name.clone(),
-                namespace: scope.namespace().to_owned(),
-                labels: selector(&name),
-                ports: BTreeMap::from([("redis".to_owned(), PORT), ("metrics".to_owned(), METRICS)]),
-                calls: if spec.replicas > 0 {
-                    let port = "redis".to_owned();
-                    vec![
-                        Call::Dns,
-                        Call::Workload {
-                            name: name.clone(),
-                            port,
-                        },
-                    ]
-                } else {
-                    Vec::new()
-                },
-            }],
+            workloads,
             scrapes: vec![Scrape {
                 job: name.clone(),
                 workload: name.clone(),
@@ -116,8 +136,7 @@ impl Cache for KubernetesCache {
         let surface = self.surface(spec, context)?;
         let scope = self.scope(context)?;
         let name = scope.name(NAME)?;
-        let credentials = format!("{name}-credentials");
-        let internal = format!("{name}-internal");
+        let internal = internal(&name);
         let config = format!("{name}-config");
         // A cache that keeps nothing has nothing to copy.
         let copied = spec.persistence && backups::wanted(context, Capability::Cache);
@@ -131,7 +150,7 @@ impl Cache for KubernetesCache {
             ("probe-password", "probe-password"),
             ("replica-password", "replica-password"),
         ];
-        let mut server = self.server(spec, &first_pod(&scope, &name))?;
+        let mut server = self.server(spec, &pod(&scope, &name, 0))?;
         if copied {
             config_files.insert("backup.sh", include_str!("cache/backup.sh").to_owned());
             keys.push(("backup-password", "backup-password"));
@@ -149,7 +168,13 @@ impl Cache for KubernetesCache {
             // A snapshot is smaller than the memory it is of.
             volumes.push(scratch_volume(backups::COPY, spec.memory, false));
         }
-        let resources = Server {
+        let login = login(&scope, &name);
+        let jobs = if login.is_first() {
+            Vec::new()
+        } else {
+            vec![self.users(&scope, &name, spec, &login)?]
+        };
+        let mut resources = Server {
             scope: &scope,
             shared: &self.0,
             capability: Capability::Cache,
@@ -171,10 +196,11 @@ impl Cache for KubernetesCache {
             } else {
                 backups::none()
             },
-            secrets: secrets(&scope, &name, &credentials, &internal, copied)?,
-            jobs: Vec::new(),
+            secrets: secrets(&scope, &name, &login, &internal, copied)?,
+            jobs,
         }
         .into_resources(surface)?;
+        login.promote(USERS_JOB, &mut resources)?;
         Blueprint::new(
             resources,
             &CacheOutputs {
@@ -182,7 +208,7 @@ impl Cache for KubernetesCache {
                 read_host: (spec.replicas > 0).then(|| format!("{}.{}.svc", read_name(&name), scope.namespace())),
                 port: PORT,
                 credentials: Credentials {
-                    location: scope.id("Secret", &credentials)?.label(),
+                    location: scope.id("Secret", &login.credentials())?.label(),
                     username: APP.to_owned(),
                     password_key: "password".to_owned(),
                     ca: Some(foundation::ca_location(self.0.place(), context)?),
@@ -262,6 +288,55 @@ impl KubernetesCache {
             .mount_read_only("tls", TLS))
     }
 
+    /// The Job that has every server read its users again.
+    fn users(&self, scope: &Scope<'_>, name: &str, spec: &CacheSpec, login: &Login<'_>) -> Result<Job> {
+        let client = format!("{}-cli", server_name(spec.engine));
+        let hosts: Vec<String> = (0..=spec.replicas).map(|ordinal| pod(scope, name, ordinal)).collect();
+        let hosts = hosts.join(" ");
+        // Another number is another Job.
+        let revision = login.revision.to_string();
+        let env = [
+            ("CA", "/etc/redis/tls/ca.crt"),
+            ("CLIENT", client.as_str()),
+            ("HOSTS", hosts.as_str()),
+            ("REVISION", revision.as_str()),
+            ("SECRETS", SECRETS),
+        ];
+        let scripts = scope.object(
+            "ConfigMap",
+            USERS_JOB,
+            USERS_JOB,
+            json!({ "data": { "users.sh": include_str!("cache/users.sh") } }),
+        )?;
+        let key = |secret: &str, key: &str, path: &str| json!({ "secret": { "name": secret, "items": [{ "key": key, "path": path }] } });
+        let passwords = json!({ "name": "secret", "projected": { "defaultMode": 0o440, "sources": [
+            key(&internal(name), "reload-password", "reload-password"),
+            key(&internal(name), NEXT, "app-password"),
+        ]}});
+        let image = self
+            .0
+            .options
+            .images
+            .image(server_name(spec.engine), spec.version.as_deref())?;
+        Ok(Job {
+            name: USERS_JOB,
+            containers: vec![
+                Container::new("users", image, Resources::small())
+                    .command(["/bin/sh", "/etc/redis/scripts/users.sh"])
+                    .env(env)
+                    .mount_read_only("scripts", "/etc/redis/scripts")
+                    .mount_read_only("secret", SECRETS)
+                    .mount_read_only("ca", TLS),
+            ],
+            volumes: vec![
+                config_volume("scripts", USERS_JOB, &[]),
+                passwords,
+                secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
+            ],
+            inputs: vec![scripts],
+        })
+    }
+
     fn exporter(&self) -> Result<Container> {
         let alive = json!({ "httpGet": { "path": "/health", "port": "metrics", "scheme": "HTTP" } });
         let image = self.0.options.images.image("redis-exporter", None)?;
@@ -293,8 +368,19 @@ fn subjects(spec: &CacheSpec, name: &str) -> Vec<AlarmSubject> {
         .collect()
 }
 
-fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, copied: bool) -> Result<Vec<Resource>> {
-    let password = || Recipe::Generate { length: 32 };
+fn login<'a>(scope: &'a Scope<'a>, name: &'a str) -> Login<'a> {
+    Login {
+        scope,
+        name,
+        revision: scope.context().security.revisions.cache,
+        constants: BTreeMap::from([("username", APP.to_owned())]),
+        key: "password",
+        length: 32,
+    }
+}
+
+fn secrets(scope: &Scope<'_>, name: &str, login: &Login<'_>, internal: &str, copied: bool) -> Result<Vec<Resource>> {
+    let password = || Recipe::generate(32);
     let derive = |template: &str| Recipe::Derive {
         template: template.to_owned(),
     };
@@ -302,41 +388,44 @@ fn secrets(scope: &Scope<'_>, name: &str, credentials: &str, internal: &str, cop
     if copied {
         users.push_str(BACKUP_USER);
     }
-    let own = BTreeMap::from([
-        (
-            "app-password",
-            Recipe::Copy {
-                from: scope.id("Secret", credentials)?.to_string(),
-                key: "password".to_owned(),
-            },
-        ),
+    if !login.is_first() {
+        users = users.replace(ROTATED.0, ROTATED.1);
+    }
+    let (from, key) = (
+        scope.id("Secret", &login.credentials())?.to_string(),
+        login.key.to_owned(),
+    );
+    let app = if login.is_first() {
+        Recipe::Copy { from, key, revision: 1 }
+    } else {
+        let revision = login.revision;
+        Recipe::Before { from, key, revision }
+    };
+    let mut own = BTreeMap::from([
+        ("app-password", app),
         ("probe-password", password()),
         ("exporter-password", password()),
         ("replica-password", password()),
         // Also without backups: taken away with them, it would pass for the loss of a password that opens data.
         ("backup-password", password()),
+        ("reload-password", password()),
         ("users.acl", derive(&users)),
         (
             "exporter.json",
             derive(r#"{"rediss://exporter@localhost:6379":"{exporter-password}"}"#),
         ),
     ]);
+    login.persist(&mut own);
     let mut dns = dns_names(scope, name);
     let read = read_name(name);
     let namespace = scope.namespace();
     dns.extend([format!("{read}.{namespace}"), format!("{read}.{namespace}.svc"), read]);
-    Ok(vec![
-        scope.kept_secret(
-            credentials,
-            name,
-            &BTreeMap::from([
-                ("username", Recipe::Literal { value: APP.to_owned() }),
-                ("password", password()),
-            ]),
-        )?,
+    let mut secrets = Vec::from_iter(login.first()?);
+    secrets.extend([
         scope.kept_secret(internal, name, &own)?,
         certificate_for(scope, name, dns)?,
-    ])
+    ]);
+    Ok(secrets)
 }
 
 /// The catalogue's name, and the start of the binaries' names.

@@ -2,6 +2,7 @@
 
 mod settings;
 
+use super::login::{Login, credentials, internal};
 use super::stateful::{Job, Server, certificate, claim, selector};
 use crate::backups;
 use crate::catalogue;
@@ -65,8 +66,9 @@ impl Database for KubernetesDatabase {
                 workload: Some(name.clone()),
             }],
             client: Some(ClientSecret {
-                secret: scope.id("Secret", &format!("{name}-credentials"))?,
+                secret: scope.id("Secret", &credentials(&name))?,
                 keys: ["username", "database", "password"].map(str::to_owned).into(),
+                revision: context.security.revisions.database,
             }),
             workloads: vec![
                 Workload {
@@ -114,28 +116,13 @@ impl Database for KubernetesDatabase {
         let surface = self.surface(spec, context)?;
         let scope = self.scope(context)?;
         let name = scope.name(NAME)?;
-        let credentials = format!("{name}-credentials");
-        let internal = format!("{name}-internal");
-        let password = || Recipe::Generate {
-            length: spec.password_length,
-        };
-        let secrets = vec![
-            scope.kept_secret(
-                &credentials,
-                &name,
-                &BTreeMap::from([
-                    ("username", literal(APP)),
-                    ("database", literal(APP)),
-                    ("password", password()),
-                ]),
-            )?,
-            scope.kept_secret(
-                &internal,
-                &name,
-                &BTreeMap::from([("admin-password", password()), ("exporter-password", password())]),
-            )?,
-            certificate(&scope, &name)?,
-        ];
+        let internal = internal(&name);
+        let password = || Recipe::generate(spec.password_length);
+        let login = login(&scope, &name, spec);
+        let mut own = BTreeMap::from([("admin-password", password()), ("exporter-password", password())]);
+        login.persist(&mut own);
+        let mut secrets = Vec::from_iter(login.first()?);
+        secrets.extend([scope.kept_secret(&internal, &name, &own)?, certificate(&scope, &name)?]);
         let copied = backups::wanted(context, Capability::Database);
         let mut config = BTreeMap::from([
             ("postgresql.conf", postgresql_conf(spec)),
@@ -178,7 +165,7 @@ impl Database for KubernetesDatabase {
             volumes.push(scratch_volume(backups::COPY, spec.storage, false));
             server = server.mount(backups::COPY, backups::COPY_PATH);
         }
-        let resources = Server {
+        let mut resources = Server {
             scope: &scope,
             shared: &self.0,
             capability: Capability::Database,
@@ -200,9 +187,10 @@ impl Database for KubernetesDatabase {
                 backups::none()
             },
             secrets,
-            jobs: vec![self.roles(&scope, &name, spec)?],
+            jobs: vec![self.roles(&scope, &name, spec, &login)?],
         }
         .into_resources(surface)?;
+        login.promote(ROLES, &mut resources)?;
         Blueprint::new(
             resources,
             &DatabaseOutputs {
@@ -210,8 +198,8 @@ impl Database for KubernetesDatabase {
                 port: PORT,
                 database: APP.to_owned(),
                 credentials: Credentials {
-                    location: scope.id("Secret", &credentials)?.label(),
-                    username: APP.to_owned(),
+                    location: scope.id("Secret", &login.credentials())?.label(),
+                    username: role(&scope),
                     password_key: "password".to_owned(),
                     ca: Some(foundation::ca_location(self.0.place(), context)?),
                 },
@@ -341,10 +329,13 @@ impl KubernetesDatabase {
             .mount_read_only("ca", TLS))
     }
 
-    fn roles(&self, scope: &Scope<'_>, name: &str, spec: &DatabaseSpec) -> Result<Job> {
+    fn roles(&self, scope: &Scope<'_>, name: &str, spec: &DatabaseSpec, login: &Login<'_>) -> Result<Job> {
         let host = format!("{name}.{}.svc", scope.namespace());
         let port = PORT.to_string();
+        let role = role(scope);
+        let (made_in, made_as) = login.source();
         let env = [
+            ("LOGIN", role.as_str()),
             ("PGDATABASE", APP),
             ("PGHOST", host.as_str()),
             ("PGPORT", &port),
@@ -365,9 +356,9 @@ impl KubernetesDatabase {
         )?;
         let key = |secret: &str, key: &str, path: &str| json!({ "secret": { "name": secret, "items": [{ "key": key, "path": path }] } });
         let passwords = json!({ "name": "secret", "projected": { "defaultMode": 0o440, "sources": [
-            key(&format!("{name}-internal"), "admin-password", "admin-password"),
-            key(&format!("{name}-internal"), "exporter-password", "exporter-password"),
-            key(&format!("{name}-credentials"), "password", "app-password"),
+            key(&internal(name), "admin-password", "admin-password"),
+            key(&internal(name), "exporter-password", "exporter-password"),
+            key(&made_in, made_as, "app-password"),
         ]}});
         let image = self.0.options.images.image(NAME, Some(&spec.version))?;
         Ok(Job {
@@ -405,9 +396,22 @@ fn paths(version: &str) -> (&'static str, String) {
     }
 }
 
-fn literal(value: &str) -> Recipe {
-    Recipe::Literal {
-        value: value.to_owned(),
+/// Who applications log in as: the role that owns the database, or after a rotation one of its own that acts as that.
+fn role(scope: &Scope<'_>) -> String {
+    match scope.context().security.revisions.database {
+        0 | 1 => APP.to_owned(),
+        later => format!("{APP}_r{later}"),
+    }
+}
+
+fn login<'a>(scope: &'a Scope<'a>, name: &'a str, spec: &DatabaseSpec) -> Login<'a> {
+    Login {
+        scope,
+        name,
+        revision: scope.context().security.revisions.database,
+        constants: BTreeMap::from([("username", role(scope)), ("database", APP.to_owned())]),
+        key: "password",
+        length: spec.password_length,
     }
 }
 

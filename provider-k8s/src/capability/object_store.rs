@@ -2,6 +2,7 @@
 
 mod setup;
 
+use super::login::{Login, internal};
 use super::stateful::{Server, certificate, selector};
 use crate::flavour::{CERTIFICATES, CREDENTIALS, DATA, S3Server};
 use crate::kubernetes::Shared;
@@ -18,39 +19,23 @@ pub(crate) const PORT: u16 = 9000;
 pub(crate) const CONSOLE: u16 = 9001;
 const BUCKETS: &str = "/etc/store/buckets";
 /// Access key of the server itself, which may do everything: a name, no secret.
-const ROOT: &str = "platform";
+pub(crate) const ROOT: &str = "platform";
 /// Access key of the applications.
 const APPLICATION: &str = "app";
+/// Characters of a secret key.
+const KEY_LENGTH: u32 = 40;
 
 /// The Secrets with the keys of a store.
-struct Keys {
+struct Keys<'a> {
     /// The server's own, for the server and the set-up Job.
     server: String,
     /// The applications', where the server knows users.
-    application: Option<String>,
-}
-
-impl Keys {
-    fn new(name: &str, s3: &S3Server) -> Self {
-        Self {
-            server: format!("{name}-internal"),
-            application: s3.users.then(|| format!("{name}-credentials")),
-        }
-    }
+    application: Option<Login<'a>>,
 }
 
 /// Whether something is left to do once the server runs.
 fn has_setup(spec: &StorageSpec, s3: &S3Server) -> bool {
     s3.users || !spec.buckets.is_empty()
-}
-
-/// The Secret with the key of a store's clients, and that access key: the server's own where it knows no users.
-pub(crate) fn client_key(name: &str, s3: &S3Server) -> (String, &'static str) {
-    let keys = Keys::new(name, s3);
-    match keys.application {
-        Some(application) => (application, APPLICATION),
-        None => (keys.server, ROOT),
-    }
 }
 
 /// One S3 server with its buckets.
@@ -64,6 +49,8 @@ pub(crate) struct ObjectStore<'a> {
     /// Name of the Job that sets it up.
     pub(crate) setup: &'static str,
     pub(crate) spec: &'a StorageSpec,
+    /// Of the key of its clients.
+    pub(crate) revision: u32,
     /// What backups have to know of its pods.
     pub(crate) pod_annotations: &'a BTreeMap<String, String>,
 }
@@ -77,9 +64,36 @@ impl ObjectStore<'_> {
         format!("https://{}:{PORT}", self.host())
     }
 
-    /// [`client_key`] of this store.
-    pub(crate) fn client_key(&self) -> (String, &'static str) {
-        client_key(self.name, &self.shared.options.s3.server())
+    /// The Secret with the key of its clients, and that access key: the server's own where it knows no users.
+    pub(crate) fn client_key(&self) -> (String, String) {
+        let keys = self.keys(&self.shared.options.s3.server());
+        match keys.application {
+            Some(login) => (login.credentials(), self.access_key()),
+            None => (keys.server, ROOT.to_owned()),
+        }
+    }
+
+    /// Access key of the applications.
+    fn access_key(&self) -> String {
+        match self.revision {
+            0 | 1 => APPLICATION.to_owned(),
+            later => format!("{APPLICATION}-r{later}"),
+        }
+    }
+
+    fn keys(&self, s3: &S3Server) -> Keys<'_> {
+        let login = || Login {
+            scope: self.scope,
+            name: self.name,
+            revision: self.revision,
+            constants: BTreeMap::from([("access-key", self.access_key())]),
+            key: "secret-key",
+            length: KEY_LENGTH,
+        };
+        Keys {
+            server: internal(self.name),
+            application: s3.users.then(login),
+        }
     }
 
     /// The server, and the Job if there is something to set up.
@@ -106,10 +120,10 @@ impl ObjectStore<'_> {
     }
 
     /// Every object, in an order that a person can read.
-    pub(crate) fn into_resources(self, surface: Surface) -> Result<Vec<Resource>> {
+    pub(crate) fn resources(&self, surface: Surface) -> Result<Vec<Resource>> {
         let s3 = self.shared.options.s3.server();
         let flavour = self.shared.options.s3.catalogue_name().unwrap_or("described");
-        let keys = Keys::new(self.name, &s3);
+        let keys = self.keys(&s3);
         let mut serves = BTreeMap::from([(PORT, "s3")]);
         if s3.console_port.is_some() {
             serves.insert(CONSOLE, "console");
@@ -127,17 +141,17 @@ impl ObjectStore<'_> {
         volumes.extend(
             (0..s3.scratch.len()).map(|index| scratch_volume(&format!("scratch-{index}"), Size::mib(256), false)),
         );
-        let mut secrets = vec![server_secret(self.scope, self.name, &keys.server, &s3)?];
+        let mut secrets = vec![server_secret(self.scope, self.name, &keys, &s3)?];
         if let Some(application) = &keys.application {
-            secrets.push(self.scope.kept_secret(application, self.name, &key_pair(APPLICATION))?);
+            secrets.extend(application.first()?);
         }
         secrets.push(certificate(self.scope, self.name)?);
         let jobs = if has_setup(self.spec, &s3) {
-            vec![setup::job(&self, &keys)?]
+            vec![setup::job(self, &keys)?]
         } else {
             Vec::new()
         };
-        Server {
+        let mut resources = Server {
             scope: self.scope,
             shared: self.shared,
             capability: self.capability,
@@ -156,7 +170,11 @@ impl ObjectStore<'_> {
             secrets,
             jobs,
         }
-        .into_resources(surface)
+        .into_resources(surface)?;
+        if let Some(application) = &keys.application {
+            application.promote(self.setup, &mut resources)?;
+        }
+        Ok(resources)
     }
 
     fn server(&self, s3: &S3Server) -> Result<Container> {
@@ -185,20 +203,12 @@ impl ObjectStore<'_> {
     }
 }
 
-fn key_pair(access_key: &str) -> BTreeMap<&'static str, Recipe> {
-    BTreeMap::from([
-        (
-            "access-key",
-            Recipe::Literal {
-                value: access_key.to_owned(),
-            },
-        ),
-        ("secret-key", Recipe::Generate { length: 40 }),
-    ])
-}
-
-fn server_secret(scope: &Scope<'_>, name: &str, secret: &str, s3: &S3Server) -> Result<Resource> {
-    let mut recipes = key_pair(ROOT);
+fn server_secret(scope: &Scope<'_>, name: &str, keys: &Keys<'_>, s3: &S3Server) -> Result<Resource> {
+    let root = Recipe::Literal { value: ROOT.to_owned() };
+    let mut recipes = BTreeMap::from([("access-key", root), ("secret-key", Recipe::generate(KEY_LENGTH))]);
+    if let Some(application) = &keys.application {
+        application.persist(&mut recipes);
+    }
     if let Some(prefix) = &s3.encryption_key_prefix {
         // Losing it loses every object.
         recipes.insert(
@@ -209,7 +219,7 @@ fn server_secret(scope: &Scope<'_>, name: &str, secret: &str, s3: &S3Server) -> 
             },
         );
     }
-    scope.kept_secret(secret, name, &recipes)
+    scope.kept_secret(&keys.server, name, &recipes)
 }
 
 pub(crate) fn check(spec: &StorageSpec) -> Result<()> {

@@ -35,6 +35,7 @@ impl Security for KubernetesSecurity {
         let mut features = SecurityFeatures::default();
         features.network_policies = true;
         features.people = true;
+        features.rotation = true;
         features
     }
 
@@ -73,14 +74,6 @@ impl Security for KubernetesSecurity {
 
     fn engine(&self) -> &Engine {
         &self.0.engine
-    }
-
-    fn rotation(&self, _spec: &SecuritySpec, secret: &str, _context: &Context) -> Result<Blueprint<SecurityOutputs>> {
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("secret {secret} cannot be given a new value by this version on Kubernetes"),
-        )
-        .with_help("a supplied secret changes with its revision"))
     }
 }
 

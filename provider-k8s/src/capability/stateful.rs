@@ -4,7 +4,7 @@
 use crate::foundation;
 use crate::kubernetes::Shared;
 use crate::limits::{self, Needs};
-use crate::object::{Labels, NAME_LABEL, Scope, tidy};
+use crate::object::{Labels, NAME_LABEL, Scope, start_with_certificates, tidy};
 use crate::pod::{Container, Pod, scratch_volume};
 use crate::policy;
 use platform_core::value::{DOMAIN, Digest, Recipe, ResourceId, Size};
@@ -118,6 +118,7 @@ impl Server<'_> {
             .filter(|secret| secret.holds == Some(Holds::Durable))
             .map(|secret| secret.id.clone())
             .collect();
+        let secrets = self.secrets.clone();
         first.extend(self.secrets);
         let headless_name = headless_name(self.name);
         first.extend(services(self.scope, self.name, self.followers, &self.serves, ports)?);
@@ -187,6 +188,7 @@ impl Server<'_> {
                 "volumeClaimTemplates": templates,
             }}),
         )?;
+        start_with_certificates(&mut stateful_set, &secrets);
         stateful_set.after.extend(first.iter().map(|one| one.id.clone()));
         stateful_set
             .after
@@ -258,9 +260,9 @@ fn headless_name(name: &str) -> String {
     format!("{name}-headless")
 }
 
-/// The first pod of a server, as its namespace's others and clients elsewhere find it.
-pub(crate) fn first_pod(scope: &Scope<'_>, name: &str) -> String {
-    format!("{name}-0.{}.{}.svc", headless_name(name), scope.namespace())
+/// A pod of a server, as its namespace's others and clients elsewhere find it.
+pub(crate) fn pod(scope: &Scope<'_>, name: &str, ordinal: u32) -> String {
+    format!("{name}-{ordinal}.{}.{}.svc", headless_name(name), scope.namespace())
 }
 
 /// The Service through which any pod of a server with followers is reached, the first included: for reading.
@@ -277,7 +279,7 @@ pub(crate) fn dns_names(scope: &Scope<'_>, name: &str) -> Vec<String> {
         format!("{name}.{namespace}"),
         format!("{name}.{namespace}.svc"),
         format!("{name}.{namespace}.svc.cluster.local"),
-        first_pod(scope, name),
+        pod(scope, name, 0),
         "localhost".to_owned(),
     ]
 }

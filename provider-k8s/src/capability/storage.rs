@@ -9,8 +9,8 @@ use crate::object::Scope;
 use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::{
-    AlarmSubject, Blueprint, Capability, ClientSecret, Context, Credentials, DataAsset, Endpoint, Holds, Result,
-    Scrape, Storage, StorageFeatures, StorageOutputs, StorageSpec, Surface,
+    AlarmSubject, Blueprint, Capability, ClientSecret, Context, Credentials, DataAsset, Endpoint, Error, ErrorKind,
+    Holds, Result, Scrape, Storage, StorageFeatures, StorageOutputs, StorageSpec, Surface,
 };
 use std::sync::Arc;
 
@@ -33,6 +33,13 @@ impl Storage for KubernetesStorage {
     fn surface(&self, spec: &StorageSpec, context: &Context) -> Result<Surface> {
         object_store::check(spec)?;
         let server = self.0.options.s3.server();
+        if context.security.revisions.storage > 1 && !server.users {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "this S3 server knows no users, so applications have its own key, which cannot be rotated",
+            )
+            .with_help("leave security.revisions.storage at 1, or use the flavour minio"));
+        }
         let scope = Scope::new(self.0.place(), context, Capability::Storage)?;
         let name = scope.name(NAME)?;
         let endpoint = |port_name: &str, port| Endpoint {
@@ -47,13 +54,15 @@ impl Storage for KubernetesStorage {
             endpoints.push(endpoint("console", CONSOLE));
         }
         let annotations = backups::none();
+        let store = self.store(spec, &scope, &name, &annotations);
         Ok(Surface {
             endpoints,
             client: Some(ClientSecret {
-                secret: scope.id("Secret", &object_store::client_key(&name, &server).0)?,
+                secret: scope.id("Secret", &store.client_key().0)?,
                 keys: ["access-key", "secret-key"].map(str::to_owned).into(),
+                revision: context.security.revisions.storage,
             }),
-            workloads: self.store(spec, &scope, &name, &annotations).workloads(),
+            workloads: store.workloads(),
             scrapes: server
                 .metrics
                 .iter()
@@ -92,14 +101,14 @@ impl Storage for KubernetesStorage {
         let store = self.store(spec, &scope, &name, &annotations);
         let (credentials, username) = store.client_key();
         Blueprint::new(
-            store.into_resources(surface)?,
+            store.resources(surface)?,
             &StorageOutputs {
                 endpoint: store.endpoint(),
                 console: s3.console_port.map(|_| format!("https://{}:{CONSOLE}", store.host())),
                 buckets: spec.buckets.iter().map(|bucket| bucket.name.clone()).collect(),
                 credentials: Some(Credentials {
                     location: scope.id("Secret", &credentials)?.label(),
-                    username: username.to_owned(),
+                    username,
                     password_key: "secret-key".to_owned(),
                     ca: Some(foundation::ca_location(self.0.place(), context)?),
                 }),
@@ -127,6 +136,7 @@ impl KubernetesStorage {
             name,
             setup: SETUP,
             spec,
+            revision: scope.context().security.revisions.storage,
             pod_annotations,
         }
     }

@@ -1,4 +1,5 @@
 use super::{KubeKind, PLAIN, at_once, calls};
+use platform_core::value::REVISION;
 use platform_core::{Field, FieldChange, KindFacts, Risk, RiskRule};
 
 /// Passwords, keys and certificates, made by recipes. What one holds is said by each resource: a generated password
@@ -6,6 +7,7 @@ use platform_core::{Field, FieldChange, KindFacts, Risk, RiskRule};
 pub(super) static KIND: KubeKind = KubeKind {
     facts: &KindFacts {
         kind: "Secret",
+        outputs: &[REVISION],
         rank: 20,
         fields: &[
             Field::new("type").changes(FieldChange::Never),

@@ -88,6 +88,7 @@ fn credentials_are_copies_of_what_the_capabilities_hand_out() {
             let copy = Recipe::Copy {
                 from: client.secret.to_string(),
                 key: key.clone(),
+                revision: 1,
             };
             assert_eq!(Recipe::of_value(&data[key]), Some(copy));
         }

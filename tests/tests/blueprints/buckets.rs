@@ -123,6 +123,10 @@ impl Store {
             ("ENDPOINT", self.endpoint()),
             ("POLICY", self.folder.text("policy.json")),
             ("TRIES", "10".to_owned()),
+            (
+                "APPLICATION",
+                std::fs::read_to_string(self.folder.text("credentials/application/access-key")).unwrap_or_default(),
+            ),
         ])
     }
 
@@ -149,10 +153,26 @@ impl Store {
 
     /// The client with the key that applications get, under the name `app`.
     fn application(&self, arguments: &[&str]) -> Output {
+        self.client("app", "app-s3cr3t", arguments)
+    }
+
+    /// The client with this key, under the name `app`.
+    fn client(&self, user: &str, secret: &str, arguments: &[&str]) -> Output {
         let mut env = self.env();
         env.insert("MC_CONFIG_DIR", self.folder.text("tmp/mc"));
-        env.insert("MC_HOST_app", format!("https://app:app-s3cr3t@localhost:{}", self.port));
+        env.insert(
+            "MC_HOST_app",
+            format!("https://{user}:{secret}@localhost:{}", self.port),
+        );
         run(&self.folder.text("programs/mc"), arguments, &env)
+    }
+
+    /// Puts the key that applications get next where the Job finds it.
+    fn next_key(&self, user: &str, secret: &str) {
+        for (key, value) in [("access-key", user), ("secret-key", secret)] {
+            self.folder
+                .write(&format!("credentials/application/{key}"), value, 0o440);
+        }
     }
 
     fn json(&self, arguments: &[&str]) -> Vec<Value> {
@@ -242,6 +262,49 @@ fn buckets_become_as_described_whenever_it_is_killed() {
         assert_eq!(store.user(), user, "killed at call {die_at}");
         let place = format!("app/datasets{suffix}/object");
         assert!(store.application(&["cp", &object, &place]).status.success());
+    }
+}
+
+/// A rotation gives applications another key while the one before works on; the next one ends it. Killed at any call,
+/// the next run ends there too, and nothing that works ends too early.
+#[test]
+fn a_key_is_rotated_while_the_one_before_works() {
+    let store = Store::new();
+    store.describe(&local(""));
+    store.run(0);
+    let object = store.folder.write("object", "text", 0o444);
+    let works = |user: &str, secret: &str| {
+        let written = store.client(user, secret, &["cp", &object, "app/datasets/object"]);
+        written.status.success()
+    };
+    let first = ("app", "app-s3cr3t");
+    let second = ("app-r2", "app-s3cr3t-2");
+    let third = ("app-r3", "app-s3cr3t-3");
+    let seventh = ("app-r7", "app-s3cr3t-7");
+    assert!(works(first.0, first.1));
+    for (before, next, ended) in [
+        (first, second, None),
+        (second, third, Some(first)),
+        (third, seventh, Some(second)),
+    ] {
+        store.next_key(next.0, next.1);
+        // From the policy on: what comes before is about buckets.
+        for die_at in 8..=11 {
+            assert!(!store.run(die_at).1, "killed at call {die_at}");
+            assert!(
+                works(before.0, before.1),
+                "{before:?} after {next:?} was killed at call {die_at}"
+            );
+        }
+        let (calls, _) = store.run(0);
+        assert!(calls[7].starts_with("admin policy create"), "{calls:?}");
+        store.run(0);
+        assert!(works(before.0, before.1) && works(next.0, next.1), "{next:?}");
+        if let Some((user, secret)) = ended {
+            assert!(!works(user, secret), "{user} goes on");
+        }
+        // It is no more than the one before.
+        assert!(!store.client(next.0, next.1, &["mb", "app/mine"]).status.success());
     }
 }
 

@@ -153,6 +153,7 @@ impl Postgres {
     fn client_env(&self) -> BTreeMap<&'static str, String> {
         let mut env = self.env.clone();
         env.extend([
+            ("LOGIN", "app".to_owned()),
             ("PGHOST", "localhost".to_owned()),
             ("PGPORT", self.port.to_string()),
             ("PGUSER", ADMIN.to_owned()),
@@ -288,6 +289,116 @@ fn roles_are_made_twice_and_after_a_kill() {
         assert!(!server.log().contains(secret), "{secret} in the log");
         assert!(!text(&kept).contains(secret), "{secret} in pg_stat_statements");
     }
+    server.stop("-INT");
+}
+
+/// A rotation gives applications another login while the one before works on; the next one ends it. Each of them is run
+/// twice, and one is killed in the middle.
+#[test]
+fn a_login_is_rotated_while_the_one_before_works() {
+    let postgres = Postgres::new();
+    let mut server = postgres.serving();
+    assert!(postgres.roles().status.success());
+    let first = "s3cret'x";
+    postgres.answer("app", first, "CREATE TABLE t (i int)");
+    let works = |user: &str, password: &str| {
+        postgres
+            .query(user, password, "INSERT INTO t VALUES (1)", &[])
+            .status
+            .success()
+    };
+    let as_login = |role: &str, password: &str| {
+        postgres.folder.write("secret/app-password", password, 0o440);
+        let mut env = postgres.client_env();
+        env.insert("LOGIN", role.to_owned());
+        env
+    };
+    let job = |role: &str, password: &str| {
+        run(
+            "/bin/sh",
+            &[&postgres.folder.text("scripts/roles.sh")],
+            &as_login(role, password),
+        )
+    };
+
+    // Killed before the new role is there for others to see: nothing of it is left.
+    let sql = script("database/database-roles", "roles.sql");
+    let (begun, _) = sql.split_once("ALTER ROLE :\"login\" SET role").unwrap();
+    let cut = postgres.folder.folder("scripts-cut");
+    let paused = format!("{begun}\n\\! touch '{cut}/reached'\nSELECT pg_sleep(4);\n");
+    postgres.folder.write("scripts-cut/roles.sql", &paused, 0o444);
+    let mut env = as_login("app_r2", "s3cond'y");
+    env.insert("SCRIPTS", cut.clone());
+    let mut killed = Server::start(
+        command("/bin/sh", &[&postgres.folder.text("scripts/roles.sh")], &env),
+        postgres.folder.path().join("killed.log"),
+    );
+    killed.wait("the middle", || Path::new(&cut).join("reached").exists());
+    killed.kill();
+    assert!(works("app", first));
+
+    for round in 0..2 {
+        let output = job("app_r2", "s3cond'y");
+        assert!(output.status.success(), "round {round}: {}", text(&output));
+        assert!(works("app", first) && works("app_r2", "s3cond'y"), "round {round}");
+    }
+    postgres.answer("app_r2", "s3cond'y", "CREATE TABLE made_by_second (i int)");
+    let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'made_by_second'";
+    assert_eq!(postgres.answer("app", first, owner), "app");
+    postgres.answer("app", first, "DROP TABLE made_by_second");
+    // Even what it makes without acting as the owner goes over to that in the end.
+    let by_itself = "RESET role; CREATE SCHEMA mine; CREATE TABLE mine.own (i int)";
+    postgres.answer(ADMIN, "adm1n", "GRANT CREATE ON DATABASE app TO app_r2");
+    postgres.answer(
+        "app_r2",
+        "s3cond'y",
+        &by_itself.replace("RESET role", "SET role TO app_r2"),
+    );
+
+    // A session of the first login, which the second rotation ends.
+    let mut old = postgres.client_env();
+    old.extend([("PGUSER", "app".to_owned()), ("PGPASSWORD", first.to_owned())]);
+    let mut session = Server::start(
+        command("psql", &["--no-psqlrc", "--command", "SELECT pg_sleep(60)"], &old),
+        postgres.folder.path().join("session.log"),
+    );
+    let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND query LIKE '%pg_sleep(60)%'";
+    session.wait("a session", || postgres.answer(ADMIN, "adm1n", sleeps) == "1");
+    for round in 0..2 {
+        let output = job("app_r3", "th1rd\"z");
+        assert!(output.status.success(), "round {round}: {}", text(&output));
+        assert!(!works("app", first), "round {round}: the first login goes on");
+        assert!(
+            works("app_r2", "s3cond'y") && works("app_r3", "th1rd\"z"),
+            "round {round}"
+        );
+    }
+    assert_eq!(postgres.answer(ADMIN, "adm1n", sleeps), "0", "its sessions go on");
+    // Numbers that are left out end nothing but what is older than the one before.
+    let output = job("app_r7", "s3venth");
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(works("app_r3", "th1rd\"z") && works("app_r7", "s3venth") && !works("app_r2", "s3cond'y"));
+    let left = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname LIKE 'app%'";
+    assert_eq!(postgres.answer(ADMIN, "adm1n", left), "app app_r3 app_r7");
+    let own = "SELECT tableowner FROM pg_tables WHERE tablename = 'own'";
+    assert_eq!(postgres.answer(ADMIN, "adm1n", own), "app");
+
+    // Back to a number that was: its password is another one, which nobody gets to see.
+    let back = job("app_r3", "an0ther");
+    assert!(!back.status.success());
+    assert!(
+        text(&back).contains("raise security.revisions.database"),
+        "{}",
+        text(&back)
+    );
+    assert!(works("app_r3", "th1rd\"z"));
+    let figures = [("PGDATABASE", "postgres")];
+    let kept = postgres.query(ADMIN, "adm1n", "SELECT query FROM pg_stat_statements", &figures);
+    for secret in ["s3cret", "s3cond", "th1rd", "s3venth", "adm1n", "an0ther"] {
+        assert!(!server.log().contains(secret), "{secret} in the log");
+        assert!(!text(&kept).contains(secret), "{secret} in pg_stat_statements");
+    }
+    session.kill();
     server.stop("-INT");
 }
 

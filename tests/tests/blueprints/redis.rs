@@ -32,6 +32,7 @@ impl Redis {
             ("exporter-password", "exporter-pw"),
             ("backup-password", "backup-pw"),
             ("replica-password", "replica-pw"),
+            ("reload-password", "reload-pw"),
         ];
         let users = derive(
             recipe("cache/redis-internal", "users.acl")["template"]
@@ -46,6 +47,7 @@ impl Redis {
         folder.write("secret/probe-password", "probe-pw", 0o440);
         folder.write("secret/backup-password", "backup-pw", 0o440);
         folder.write("secret/replica-password", "replica-pw", 0o440);
+        folder.write("secret/reload-password", "reload-pw", 0o440);
         folder.write("conf/start.sh", &script("cache/redis-config", "start.sh"), 0o444);
         folder.write("conf/probe.sh", &script("cache/redis-config", "probe.sh"), 0o444);
         if let Some(script) = config_map["backup.sh"].as_str() {
@@ -154,6 +156,97 @@ fn derive(template: &str, values: &[(&str, &str)]) -> String {
         text.replace(&format!("{{sha256:{key}}}"), Digest::of_text(value).as_str())
             .replace(&format!("{{{key}}}"), value)
     })
+}
+
+/// A rotation gives applications another password while the one before works on; the next one ends it. The Job waits for
+/// the file that the servers read, may be killed while it does, and may be run again.
+#[test]
+fn a_password_is_rotated_without_a_restart() {
+    let redis = Redis::new();
+    let mut server = redis.serving();
+    let works = |password: &str| redis.cli("app", password, &["ping"]) == "PONG";
+    assert!(works("app-pw"));
+    assert_eq!(redis.cli("app", "app-pw", &["set", "kept", "1"]), "OK");
+    let mut rotated = Wanted::local();
+    rotated.context.security.revisions.cache = 2;
+    let all = resources(&rotated).unwrap();
+    let job = find(&all, "ConfigMap", "cache/cache-users").desired["data"]["users.sh"].clone();
+    let job = redis.folder.write("users.sh", job.as_str().unwrap(), 0o444);
+    let template = &find(&all, "Secret", "cache/redis-internal").desired["data"]["users.acl"]["$secret"]["template"];
+    // What the kubelet does some time after the Secret was written.
+    let arrives = |next: &str, before: &str| {
+        let users = derive(
+            template.as_str().unwrap(),
+            &[
+                ("app-password", before),
+                ("next", next),
+                ("probe-password", "probe-pw"),
+                ("exporter-password", "exporter-pw"),
+                ("backup-password", "backup-pw"),
+                ("replica-password", "replica-pw"),
+                ("reload-password", "reload-pw"),
+            ],
+        );
+        redis.folder.write("secret/users.acl", &users, 0o440);
+    };
+    let env = |next: &str, tries: &str| {
+        redis.folder.write("secret/app-password", next, 0o440);
+        let mut env = redis.env.clone();
+        env.insert("HOSTS", "127.0.0.1 localhost".to_owned());
+        env.insert("TRIES", tries.to_owned());
+        env.insert("REVISION", "2".to_owned());
+        env
+    };
+    let early = run("/bin/sh", &[&job], &env("second-pw", "2"));
+    assert!(!early.status.success());
+    assert!(
+        text(&early).contains("does not accept the next password"),
+        "{}",
+        text(&early)
+    );
+    for round in 0..2 {
+        let waiting = command("/bin/sh", &[&job], &env("second-pw", "30"));
+        let mut waiting = Server::start(waiting, redis.folder.path().join(format!("job-{round}.log")));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(works("app-pw"), "round {round}");
+        if round == 0 {
+            waiting.kill();
+            continue;
+        }
+        arrives("second-pw", "app-pw");
+        waiting.wait("end", || works("second-pw"));
+    }
+    for round in 0..2 {
+        let again = run("/bin/sh", &[&job], &env("second-pw", "5"));
+        assert!(again.status.success(), "round {round}: {}", text(&again));
+        assert!(
+            text(&again).contains("localhost accepts the password of revision 2"),
+            "{}",
+            text(&again)
+        );
+    }
+    assert!(works("app-pw") && works("second-pw"));
+    arrives("third-pw", "second-pw");
+    let output = run("/bin/sh", &[&job], &env("third-pw", "5"));
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(works("second-pw") && works("third-pw") && !works("app-pw"));
+    assert_eq!(redis.cli("app", "third-pw", &["get", "kept"]), "1");
+    assert!(redis.probe().status.success());
+    // Who reads the users again can do nothing else.
+    for words in [
+        &["get", "kept"][..],
+        &["acl", "list"],
+        &["acl", "setuser", "reload", "+@all"],
+    ] {
+        assert!(
+            redis.cli("reload", "reload-pw", words).starts_with("NOPERM"),
+            "{words:?}"
+        );
+    }
+    for secret in ["second-pw", "third-pw", "reload-pw"] {
+        assert!(!server.log().contains(secret) && !text(&output).contains(secret));
+    }
+    server.stop("-TERM");
 }
 
 #[test]

@@ -47,6 +47,8 @@ struct Audience {
     prefix: String,
     canary: Canary,
     shown: Shown,
+    /// Revision of the authority that signs certificates.
+    authority: u32,
 }
 
 impl Audience {
@@ -55,6 +57,7 @@ impl Audience {
             prefix: prefix(),
             canary: Canary::default(),
             shown: Shown::default(),
+            authority: 1,
         }
     }
 
@@ -102,9 +105,10 @@ impl Audience {
             "name: ml-platform\nenvironment: local\nprovider: kubernetes\nnamespace_prefix: {}\n\
              database: {{ storage: 1Gi }}\ncache: {{ memory: 128Mi }}\n\
              storage: {{ capacity: 1Gi, flavour: minio, buckets: [{{ name: datasets }}] }}\n\
-             security: {{ secrets: [{}] }}\n",
+             security: {{ secrets: [{}], revisions: {{ authority: {} }} }}\n",
             self.prefix,
-            secrets.join(", ")
+            secrets.join(", "),
+            self.authority
         );
         let config = PlatformConfig::parse(&text, "canary.yaml").unwrap();
         self.shown.text("the config", config.explain());
@@ -308,6 +312,15 @@ async fn live(audience: &mut Audience) {
         .await;
     assert_eq!(audience.apply(&raised, false).await.unwrap().writes, 1);
     audience.learn();
+    // A second authority, whose key lies beside the first one's, and certificates anew.
+    audience.authority = 2;
+    let rolled = audience
+        .platform(admin, &[("model-registry", "MODEL_REGISTRY_TOKEN", 2), more])
+        .await;
+    assert!(audience.apply(&rolled, false).await.unwrap().writes > 5);
+    let before = audience.canary.values();
+    audience.learn();
+    assert!(audience.canary.values() > before + 5);
     let report = audience.apply(&raised, true).await.unwrap();
     assert!(report.is_success(), "{}", report.display());
     audience.learn();

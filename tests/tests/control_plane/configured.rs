@@ -10,7 +10,7 @@ use composition::config::PlatformConfig;
 use composition::kubernetes::{KubeProvider, Kubernetes};
 use platform_core::Result;
 use platform_core::engine::{Approvals, Plan, Policy, Report};
-use platform_core::value::SystemClock;
+use platform_core::value::{Clock, SystemClock};
 use xtask::control_plane::CONTEXT;
 
 use crate::shared::{control_plane, object};
@@ -30,10 +30,20 @@ pub(crate) async fn platform(text: &str, policy: Option<Policy>) -> Platform {
 }
 
 pub(crate) async fn platform_at(kubeconfig: &Path, text: &str, policy: Option<Policy>) -> Platform {
+    platform_by(kubeconfig, text, policy, Arc::new(SystemClock::new())).await
+}
+
+/// [`platform_at`] at another time.
+pub(crate) async fn platform_by(
+    kubeconfig: &Path,
+    text: &str,
+    policy: Option<Policy>,
+    clock: Arc<dyn Clock>,
+) -> Platform {
     let config = PlatformConfig::parse(text, "test.yaml").unwrap_or_else(|errors| panic!("{errors}"));
-    let clock = Arc::new(SystemClock::new());
     let provider = KubeProvider::builder(kubeconfig, CONTEXT)
         .home_namespace(format!("{}{}", config.namespace_prefix, config.name))
+        .clock(Arc::clone(&clock))
         .connect()
         .await
         .expect("connect");

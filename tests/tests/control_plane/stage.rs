@@ -114,7 +114,7 @@ impl Stage {
                 "password",
                 json!({ "type": "Opaque", "data": {
                     "username": secret(Recipe::Literal { value: "app".to_owned() }),
-                    "password": secret(Recipe::Generate { length: 24 }),
+                    "password": secret(Recipe::generate(24)),
                     "url": secret(Recipe::Derive { template: "db://{username}:{password}@db".to_owned() }),
                 }}),
             )

@@ -70,7 +70,7 @@ impl Harness for OnWorld {
         };
         let containers =
             |image: &str| json!({"spec": {"containers": [{"name": "a", "image": image, "memory": "1Gi"}]}});
-        let password = Recipe::Generate { length: 24 }.to_value();
+        let password = Recipe::generate(24).to_value();
         vec![
             sample(
                 "ConfigMap",

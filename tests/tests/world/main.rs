@@ -3,6 +3,7 @@
 //! Each rule is a test of its own, so that `cargo test -p platform-tests --test world NAME` runs one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod certificates;
 mod configs;
 mod conformance;
 mod crash;
@@ -11,6 +12,7 @@ mod later;
 mod many;
 mod platform;
 mod recorded;
+mod rotation;
 mod rules;
 mod secrets;
 mod seeds;
@@ -31,6 +33,8 @@ fn main() {
     trials.extend(stories::trials());
     trials.extend(configs::trials());
     trials.extend(secrets::trials());
+    trials.extend(certificates::trials());
+    trials.extend(rotation::trials());
     trials.extend(recorded::trials());
     trials.extend(golden::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();

@@ -302,5 +302,6 @@ fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest, consent: f
         start,
         request,
         consent,
+        changes: |_| false,
     }
 }

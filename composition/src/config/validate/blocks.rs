@@ -13,7 +13,8 @@ use super::{HOLD_DATA, refuse_entry};
 use crate::config::block::Reader;
 use crate::config::model::{
     AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig,
-    CustomStorage, DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, SecurityConfig, StorageConfig, SuppliedConfig,
+    CustomStorage, DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, RevisionsConfig, SecurityConfig,
+    StorageConfig, SuppliedConfig,
 };
 use crate::config::problem::Rule;
 use crate::config::yaml::Node;
@@ -523,6 +524,20 @@ impl QuotaConfig {
                 "a quota without a limit",
                 "write cpu, memory, pods or storage",
             );
+        }
+    }
+}
+
+impl RevisionsConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        for (key, value) in [
+            ("authority", self.authority),
+            ("database", self.database),
+            ("cache", self.cache),
+            ("storage", self.storage),
+            ("monitoring", self.monitoring),
+        ] {
+            range(value, 1, 1_000_000, key, node, reader);
         }
     }
 }

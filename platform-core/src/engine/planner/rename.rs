@@ -154,6 +154,7 @@ mod tests {
             version: None,
             written_from: None,
             touched: Vec::new(),
+            renewal: None,
         };
         seen.extra.insert(old, live);
         rename(&mut steps, &request, &BTreeMap::from([(place, seen)]), &|_| None);

@@ -44,8 +44,7 @@ pub(super) fn block_lost_partners(steps: &mut [Step], request: &PlanRequest) {
 
 fn generates(value: &Value) -> bool {
     match Recipe::of_value(value) {
-        Some(Recipe::Generate { .. } | Recipe::GenerateBytes { .. }) => true,
-        Some(_) => false,
+        Some(recipe) => recipe.is_made_once(),
         None => match value {
             Value::Object(map) => map.values().any(generates),
             Value::Array(items) => items.iter().any(generates),

@@ -4,7 +4,7 @@ use super::super::diff::{amount, diff};
 use super::super::plan::{Action, Blocked, Cause, Change, Origin, PlanRequest, Step};
 use crate::facts::{FieldChange, KindFacts, Risk};
 use crate::provider::Preview;
-use crate::resource::{Holds, Live, OnRemoval, Owner, Resource, State};
+use crate::resource::{Holds, Live, OnRemoval, Owner, Renewal, Resource, State};
 use crate::value::{Digest, FieldPath, references};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -16,6 +16,7 @@ pub(super) fn decide(
     facts: &'static KindFacts,
     live: Option<&Live>,
     preview: Preview,
+    renewal: Option<&Renewal>,
 ) -> (Step, Option<Live>) {
     let (after, unverified, warnings, found) = match preview {
         Preview::Unchanged => (None, None, Vec::new(), None),
@@ -42,7 +43,7 @@ pub(super) fn decide(
         step.cause = Cause::Wish;
         return (step, None);
     };
-    let step = decide_existing(request, resource, live, after.as_deref(), facts, step);
+    let step = decide_existing(request, resource, live, after.as_deref(), facts, renewal, step);
     (step, found)
 }
 
@@ -52,6 +53,7 @@ fn decide_existing(
     live: &Live,
     after: Option<&Value>,
     facts: &KindFacts,
+    renewal: Option<&Renewal>,
     mut step: Step,
 ) -> Step {
     match &live.owner {
@@ -124,6 +126,7 @@ fn decide_existing(
             .collect();
     }
     step.changes.extend(stamp_changes(resource, live, facts));
+    step.changes.extend(renewal.map(renewal_change));
     step.risks.extend(step.changes.iter().filter_map(|change| change.risk));
     if forbidden {
         return blocked_by_fields(step, &instead);
@@ -144,8 +147,11 @@ fn decide_existing(
         step.cause = if step.ready { Cause::Settled } else { Cause::Unfinished };
         return step;
     }
-    step.cause = if step.changes.iter().all(|change| change.origin == Origin::Drift) {
+    let all = |origin| step.changes.iter().all(|change| change.origin == origin);
+    step.cause = if all(Origin::Drift) {
         Cause::Drift
+    } else if all(Origin::Time) {
+        Cause::Time
     } else {
         Cause::Wish
     };
@@ -198,6 +204,23 @@ fn stamp_changes(resource: &Resource, live: &Live, facts: &KindFacts) -> Vec<Cha
         );
     }
     changes
+}
+
+fn renewal_change(renewal: &Renewal) -> Change {
+    Change {
+        path: renewal.path.clone(),
+        before: Some(json!(renewal.before)),
+        after: Some(json!(renewal.after)),
+        effect: FieldChange::InPlace,
+        risk: None,
+        origin: if renewal.from.is_some() {
+            Origin::Time
+        } else {
+            Origin::Wish
+        },
+        actor: None,
+        unknown: false,
+    }
 }
 
 pub(super) fn step(resource: &Resource, facts: &KindFacts, live: Option<&Live>) -> Step {

@@ -108,7 +108,7 @@ impl Page<'_> {
         let shown = distinct(step);
         let mut head = self.head(step, &step.id.label());
         let single = match &shown[..] {
-            [(change, one)] if matches!(step.word(), "restore" | "grow") => Some((change, one)),
+            [(change, one)] if matches!(step.word(), "restore" | "grow" | "renew") => Some((change, one)),
             _ => None,
         };
         if let Some((change, one)) = single {
@@ -178,7 +178,7 @@ impl Page<'_> {
     /// Who changed a field in the world, and how long before the plan.
     fn by(&self, change: &Change) -> String {
         let what = match change.origin {
-            Origin::Wish => return String::new(),
+            Origin::Wish | Origin::Time => return String::new(),
             Origin::Drift => "changed",
             Origin::Conflict => "also written",
         };

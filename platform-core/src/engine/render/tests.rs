@@ -134,7 +134,8 @@ fn everything() -> Plan {
             Some(json!("canary-a")),
             Some(json!("canary-b")),
         ),
-        change("data.token", None, Some(Recipe::Generate { length: 24 }.to_value())),
+        change("data.rotated.$secret.revision", None, Some(json!("canary-d"))),
+        change("data.token", None, Some(Recipe::generate(24).to_value())),
         change("data.leaked", Some(json!("canary-c")), None),
     ];
     let mut restore = step(
@@ -383,6 +384,7 @@ fn a_report_ends_with_what_to_do_and_what_is_kept() {
             version: None,
             written_from: None,
             touched: Vec::new(),
+            renewal: None,
         }],
         places: BTreeMap::new(),
         unseen: Vec::new(),

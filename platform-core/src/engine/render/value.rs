@@ -23,8 +23,10 @@ pub(super) struct Shown {
 pub(super) fn shown(step: &Step, change: &Change) -> Shown {
     let (path, secret) = public_path(step, change);
     if secret {
-        let both = change.before.is_some() && change.after.is_some();
-        let side = |value: &Option<Value>, text: &str| value.as_ref().map_or(UNSET, |_| text).to_owned();
+        // A part of a recipe that comes or goes leaves a value in its place.
+        let within = recipe_begins(change).is_some();
+        let both = within || (change.before.is_some() && change.after.is_some());
+        let side = |value: &Option<Value>, text: &str| if both || value.is_some() { text } else { UNSET }.to_owned();
         return Shown {
             path,
             before: side(&change.before, MASK),
@@ -49,8 +51,10 @@ pub(super) fn shown(step: &Step, change: &Change) -> Shown {
 /// Before and after for programs: the whole values, masked.
 pub(super) fn masked_sides(step: &Step, change: &Change) -> (String, Value, Value, bool) {
     let (path, secret) = public_path(step, change);
+    let within = recipe_begins(change).is_some();
     let side = |value: &Option<Value>| match value {
-        None => Value::Null,
+        None if !within => Value::Null,
+        None => Value::String(MASK.to_owned()),
         Some(_) if secret => Value::String(MASK.to_owned()),
         Some(value) => masked(value),
     };
@@ -62,13 +66,16 @@ pub(super) fn masked_sides(step: &Step, change: &Change) -> (String, Value, Valu
     (path, side(&change.before), after, secret)
 }
 
+/// The position in the path of a change at which it enters a recipe.
+fn recipe_begins(change: &Change) -> Option<usize> {
+    let mut segments = change.path.segments().iter();
+    segments.position(|segment| matches!(segment, Segment::Key(key) if key == "$secret"))
+}
+
 /// The path, cut where a recipe begins; and whether the field is a secret.
 fn public_path(step: &Step, change: &Change) -> (String, bool) {
     let segments = change.path.segments();
-    if let Some(position) = segments
-        .iter()
-        .position(|segment| matches!(segment, Segment::Key(key) if key == "$secret"))
-    {
+    if let Some(position) = recipe_begins(change) {
         let public = segments[..position]
             .iter()
             .fold(FieldPath::root(), |path, segment| match segment {

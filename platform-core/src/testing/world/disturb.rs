@@ -44,6 +44,7 @@ impl World {
             failed: None,
             touched: Vec::new(),
             secrets: BTreeMap::new(),
+            certificates: None,
         };
         state.slots.entry(id.clone()).or_default().objects.push(object);
         drop(state);

@@ -3,7 +3,7 @@
 use super::state::Loss;
 use super::{World, lock};
 use crate::resource::{Holds, OnRemoval, Owner, State};
-use crate::value::{FieldPath, ResourceId, SetId, Uid};
+use crate::value::{Certificates, FieldPath, ResourceId, SetId, Uid};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +33,11 @@ impl World {
             .object(id)
             .map(|object| object.secrets.clone())
             .unwrap_or_default()
+    }
+
+    /// Which certificates an object holds, if its recipe makes any.
+    pub fn certificates(&self, id: &ResourceId) -> Option<Certificates> {
+        self.state().object(id)?.made()
     }
 
     /// The uid under an id.
@@ -86,18 +91,21 @@ impl World {
         twice.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Everything that the owner asked for or made, without times and versions, and with ids in the place of
-    /// uids: two worlds that converged to the same end have equal ones.
+    /// Everything that the owner asked for or made, without times and versions, with ids in the place of
+    /// uids and without the origins of certificates: two worlds that converged to the same end have equal ones.
     pub fn shape(&self, set: &SetId) -> BTreeMap<ResourceId, Vec<Shape>> {
         self.advance();
         let state = self.state();
-        let mut names: BTreeMap<&str, String> = BTreeMap::new();
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
         for (id, slot) in &state.slots {
-            names.extend(
-                slot.objects
-                    .iter()
-                    .map(|object| (object.uid.as_str(), format!("<{id}>"))),
-            );
+            for object in &slot.objects {
+                names.insert(object.uid.as_str().to_owned(), format!("<{id}>"));
+                let revision = object.made().map(|made| made.revision());
+                names.extend(revision.and_then(|text| {
+                    let numbers = text.split_once('.')?.0.to_owned();
+                    Some((text, numbers))
+                }));
+            }
         }
         let mut shape = BTreeMap::new();
         for (id, slot) in &state.slots {
@@ -149,9 +157,10 @@ pub struct Shape {
     pub deleting: bool,
 }
 
-/// The value with ids where server-made texts end in a uid.
-fn named(value: Value, names: &BTreeMap<&str, String>) -> Value {
+/// The value with names where server-made texts are one that has a name, or end in a uid.
+fn named(value: Value, names: &BTreeMap<String, String>) -> Value {
     match value {
+        Value::String(text) if names.contains_key(&text) => Value::String(names[&text].clone()),
         Value::String(text) => {
             let start = text.len().saturating_sub(UID_LENGTH);
             let uid = text.get(start..).and_then(|uid| names.get(uid));

@@ -7,7 +7,7 @@ use crate::resource::{Live, Observation, Owner, Resource};
 use crate::value::{Digest, Kind, Name, ResourceId, SetId};
 use crate::{Error, ErrorKind, Result};
 use std::cell::LazyCell;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 impl World {
@@ -16,7 +16,10 @@ impl World {
         self.advance();
         let now = self.shared.clock.now();
         let mut kinds: BTreeSet<&Kind> = wanted.iter().map(|resource| resource.id.kind()).collect();
-        let wanted = LazyCell::new(|| wanted.iter().map(|resource| &resource.id).collect::<HashSet<_>>());
+        let wanted = LazyCell::new(|| {
+            let by_id = wanted.iter().map(|resource| (&resource.id, resource));
+            by_id.collect::<HashMap<_, _>>()
+        });
         let state = self.state();
         let mut seen = Observation::new(set.clone(), self.shared.place.clone(), now);
         let (mut live, mut extra) = (Vec::new(), Vec::new());
@@ -34,11 +37,12 @@ impl World {
             if state.forbidden.contains(&(id.kind().clone(), None)) {
                 continue;
             }
-            let found = (id.clone(), object.live(id, set, facts, now));
-            if wanted.contains(id) {
-                live.push(found);
+            let mut found = object.live(id, set, facts, now);
+            if let Some(wish) = wanted.get(id) {
+                found.renewal = object.renewal(&wish.desired);
+                live.push((id.clone(), found));
             } else {
-                extra.push(found);
+                extra.push((id.clone(), found));
             }
         }
         seen.live = live.into_iter().collect();

@@ -3,8 +3,8 @@
 use super::fields::{merged, owned_part, with_defaults};
 use crate::facts::{Creation, KindFacts};
 use crate::provider::Verb;
-use crate::resource::{Actor, Holds, Live, OnRemoval, OpenCreate, Owner, State};
-use crate::value::{Digest, FieldPath, Kind, ResourceId, SetId, Timestamp, Uid};
+use crate::resource::{Actor, Holds, Live, OnRemoval, OpenCreate, Owner, Renewal, State};
+use crate::value::{Certificates, Digest, FieldPath, Kind, REVISION, Recipe, ResourceId, SetId, Timestamp, Uid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -139,6 +139,9 @@ pub(super) struct Object {
     /// A random id per secret value; the world never holds a value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) secrets: BTreeMap<String, String>,
+    /// Which certificates its recipe made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) certificates: Option<Certificates>,
 }
 
 impl Object {
@@ -162,6 +165,7 @@ impl Object {
     /// What runs to an end says when; every other output is a text of its own. What is not over has no end.
     fn output(&self, name: &str, now: Timestamp) -> Option<String> {
         match name {
+            REVISION => self.made().map(|made| made.revision()),
             "started" => Some(self.made_at.unwrap_or(self.ready_at).to_string()),
             "completed" => (now >= self.ready_at).then(|| self.ready_at.to_string()),
             name => Some(format!("{name}-{}", self.uid)),
@@ -219,7 +223,41 @@ impl Object {
             version: Some(format!("{}.{}", self.generation, self.revision)),
             written_from: self.written_from.clone(),
             touched: self.touched.clone(),
+            renewal: self.renewal(&self.wanted),
         }
+    }
+
+    /// What its certificates need where `wish` is wanted.
+    pub(super) fn renewal(&self, wish: &Value) -> Option<Renewal> {
+        let made_by = Recipe::of_certificates(&self.wanted);
+        let wished = Recipe::of_certificates(wish)?;
+        self.made()?.renewal(&wished, made_by.as_ref())
+    }
+
+    /// Its certificates; in worlds of earlier versions they are as old as it is.
+    pub(super) fn made(&self) -> Option<Certificates> {
+        self.certificates.clone().or_else(|| {
+            let recipe = Recipe::of_certificates(&self.wanted)?;
+            Certificates::first(&recipe, self.made_at.unwrap_or(self.ready_at))
+        })
+    }
+
+    /// What its certificates are after a write of `wish`; `renews`: the plan says that their time has come.
+    pub(super) fn certificates_after(&self, wish: &Value, renews: bool, now: Timestamp) -> Option<Certificates> {
+        let recipe = Recipe::of_certificates(wish)?;
+        let Some(made) = self.made() else {
+            return Certificates::first(&recipe, now);
+        };
+        let at_once = self.renewal(wish).is_some_and(|renewal| renewal.from.is_none());
+        if renews || at_once {
+            return made.next(&recipe, now).map(|(_, next)| next);
+        }
+        let is_leaf = matches!(recipe, Recipe::Tls { .. });
+        Some(if is_leaf && *self.wanted != *wish {
+            made.signed_again(&recipe, now)
+        } else {
+            made
+        })
     }
 
     /// Whether `version` is of the present fields; what controllers wrote since does not count.

@@ -4,11 +4,11 @@ use super::World;
 use super::fields::{impact, merged, owned_part};
 use super::read::{Within, digest, usage, within, word};
 use super::state::{Mark, Object, WorldState};
-use crate::engine::Permit;
+use crate::engine::{Origin, Permit, Step};
 use crate::facts::{Creation, KindFacts, Updating};
 use crate::provider::{Verb, Write};
-use crate::resource::{Live, Resolved, Resource, State};
-use crate::value::{Digest, Recipe, ResourceId, SetId, Timestamp, Uid};
+use crate::resource::{Live, Renewal, Resolved, Resource, State};
+use crate::value::{Certificates, Digest, Promoted, Recipe, ResourceId, SetId, Timestamp, Uid};
 use crate::{Error, ErrorKind, Result, Retry};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -44,7 +44,9 @@ impl World {
         }
         let result = match write {
             Write::Create { set, resource, token } => self.create(set, resource, token, facts),
-            Write::Update { set, resource, live } => self.update(set, resource, live, facts),
+            Write::Update { set, resource, live } => {
+                self.update(set, resource, live, facts, renews(permit.step(), live))
+            }
             Write::Adopt { set, resource, live } => self.adopt(set, resource, live, facts),
             Write::Release { set, live } => self.release_object(set, live, facts),
             Write::Delete { set, live, snapshot } => self.delete(set, live, snapshot, facts),
@@ -85,7 +87,7 @@ impl World {
             (Creation::Upsert, Some(object)) => {
                 let live = object.live(id, set, facts, now);
                 drop(state);
-                return self.rewrite(set, resource, &live, facts, false);
+                return self.rewrite(set, resource, &live, facts, None);
             }
             (Creation::Unguarded, Some(_)) | (_, None) => {}
         }
@@ -114,6 +116,8 @@ impl World {
             failed: None,
             touched: Vec::new(),
             secrets,
+            certificates: Recipe::of_certificates(&resource.desired)
+                .and_then(|recipe| Certificates::first(&recipe, now)),
         };
         let live = object.live(id, set, facts, now);
         let lag = self.lag(facts.create);
@@ -158,13 +162,13 @@ impl World {
         Ok(())
     }
 
-    fn update(&self, set: &SetId, resource: &Resolved, live: &Live, facts: &KindFacts) -> Result<Answer> {
+    fn update(&self, set: &SetId, resource: &Resolved, live: &Live, facts: &KindFacts, renews: bool) -> Result<Answer> {
         let owned = |mark: &Mark| match mark {
             Mark::Set(owner) if owner == set => Ok(()),
             other => Err(taken(other, set)),
         };
         self.check(live, set, &owned)?;
-        self.rewrite(set, resource, live, facts, true)
+        self.rewrite(set, resource, live, facts, Some(renews))
     }
 
     fn adopt(&self, set: &SetId, resource: &Resolved, live: &Live, facts: &KindFacts) -> Result<Answer> {
@@ -174,7 +178,7 @@ impl World {
             other => Err(taken(other, set)),
         };
         self.check(live, set, &free)?;
-        self.rewrite(set, resource, live, facts, true)
+        self.rewrite(set, resource, live, facts, Some(false))
     }
 
     /// Ownership and incarnation.
@@ -189,14 +193,15 @@ impl World {
         allowed(&object.mark)
     }
 
-    /// Writes the wish over what is there. A write whose effect holds already changes nothing.
+    /// Writes the wish over what is there. A write whose effect holds already changes nothing. An upsert does not look at
+    /// the version; an update that `renews` makes certificates again.
     fn rewrite(
         &self,
         set: &SetId,
         resource: &Resolved,
         live: &Live,
         facts: &KindFacts,
-        versioned: bool,
+        update: Option<bool>,
     ) -> Result<Answer> {
         let now = self.shared.clock.now();
         let lag = self.lag(facts.create);
@@ -204,12 +209,14 @@ impl World {
         let Some(object) = incarnation(&state, &live.id, &live.uid) else {
             return Err(Error::new(ErrorKind::Conflict, "it is gone"));
         };
+        let renews = update.unwrap_or(false) && object.live(&live.id, set, facts, now).renewal == live.renewal;
         let written_from = Some(digest(resource));
         let holds_already = object.mark == Mark::Set(set.clone())
             && object.written_from == written_from
             && *object.view() == resource.desired
             && object.holds == resource.holds
-            && object.on_removal == resource.on_removal;
+            && object.on_removal == resource.on_removal
+            && !renews;
         if holds_already {
             return Ok((Some(object.live(&live.id, set, facts, now)), Vec::new()));
         }
@@ -222,7 +229,7 @@ impl World {
                 "it is not in a state that takes changes",
             ));
         }
-        if versioned && !object.is_of_version(live.version.as_deref()) {
+        if update.is_some() && !object.is_of_version(live.version.as_deref()) {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 "the object has been modified since it was read",
@@ -240,7 +247,10 @@ impl World {
         let mut secrets = BTreeMap::new();
         make_secrets(&state, &resource.desired, &mut String::new(), &object.uid, &mut secrets);
         let (old_secrets, old_wanted) = (object.secrets.clone(), Arc::clone(&object.wanted));
-        keep_secrets(&mut secrets, &old_secrets, &old_wanted, &resource.desired);
+        let certificates = object.certificates_after(&resource.desired, renews, now);
+        if certificates == object.made() {
+            keep_secrets(&mut secrets, &old_secrets, &old_wanted, &resource.desired);
+        }
         let ready_at = if impact.restarts {
             now.plus(self.delay(facts))
         } else {
@@ -259,6 +269,7 @@ impl World {
             object.failed = None;
             object.ready_at = ready_at;
             object.secrets = secrets;
+            object.certificates = certificates;
             Some(object.live(&live.id, set, facts, now))
         });
         if ready_at > now {
@@ -349,6 +360,15 @@ impl World {
     }
 }
 
+/// Whether a step makes again what has ended or will soon.
+fn renews(step: &Step, live: &Live) -> bool {
+    let change = |renewal: &Renewal| {
+        let mut changes = step.changes.iter();
+        changes.any(|change| change.origin == Origin::Time && change.path == renewal.path)
+    };
+    live.renewal.as_ref().is_some_and(change)
+}
+
 fn ours(mark: &Mark, set: &SetId) -> bool {
     matches!(mark, Mark::Set(owner) | Mark::RetainedFrom(owner) if owner == set)
 }
@@ -391,7 +411,12 @@ fn make_secrets(
                 .to_owned()
         };
         let value = match recipe {
-            Recipe::Copy { from, key } => from
+            Recipe::Copy { from, key, .. }
+            | Recipe::Before { from, key, .. }
+            | Recipe::Generate {
+                promoted: Some(Promoted { from, key }),
+                ..
+            } => from
                 .parse::<ResourceId>()
                 .ok()
                 .and_then(|id| {
@@ -399,7 +424,7 @@ fn make_secrets(
                     let suffix = format!(".{key}");
                     secrets
                         .iter()
-                        .find(|(path, _)| path.ends_with(&suffix))
+                        .find(|(path, _)| path.ends_with(&suffix) || path.ends_with(".*"))
                         .map(|(_, value)| value.clone())
                 })
                 .unwrap_or_else(fresh),
@@ -433,20 +458,43 @@ fn make_secrets(
     }
 }
 
-/// An update keeps every value whose recipe did not change, and generated ones in any case.
+/// An update keeps every value whose recipe did not change, and generated ones in any case. Copies are made again
+/// with any change of their object.
 fn keep_secrets(fresh: &mut BTreeMap<String, String>, old: &BTreeMap<String, String>, before: &Value, after: &Value) {
-    let recipe_at = |value: &Value, path: &str| {
-        path.split('.')
-            .skip(1)
-            .try_fold(value, |value, key| value.get(key))
-            .and_then(Recipe::of_value)
-    };
+    let (mut were, mut are) = (BTreeMap::new(), BTreeMap::new());
+    find_recipes(before, "", &mut were);
+    find_recipes(after, "", &mut are);
     for (path, value) in fresh {
         let Some(kept) = old.get(path) else { continue };
-        let (was, is) = (recipe_at(before, path), recipe_at(after, path));
-        let generated = matches!(is, Some(Recipe::Generate { .. } | Recipe::GenerateBytes { .. }));
-        if was == is || generated {
+        let (was, is) = (were.get(path), are.get(path));
+        let generated = is.is_some_and(|recipe| {
+            let made_once = recipe.is_made_once() || matches!(recipe, Recipe::CertificateAuthority { .. });
+            made_once && !recipe.replaces(was)
+        });
+        let copied = matches!(is, Some(Recipe::Copy { .. })) && before != after;
+        if (was == is && !copied) || generated {
             value.clone_from(kept);
         }
+    }
+}
+
+/// The recipes in a value, by the paths of [`make_secrets`].
+fn find_recipes(value: &Value, path: &str, into: &mut BTreeMap<String, Recipe>) {
+    if let Some(recipe) = Recipe::of_value(value) {
+        into.insert(path.to_owned(), recipe);
+        return;
+    }
+    match value {
+        Value::Object(map) => {
+            for (key, child) in map {
+                find_recipes(child, &format!("{path}.{key}"), into);
+            }
+        }
+        Value::Array(items) => {
+            for (index, child) in items.iter().enumerate() {
+                find_recipes(child, &format!("{path}.{index}"), into);
+            }
+        }
+        _ => {}
     }
 }

@@ -263,6 +263,7 @@ mod tests {
             version: None,
             written_from: None,
             touched: Vec::new(),
+            renewal: None,
         }
     }
 

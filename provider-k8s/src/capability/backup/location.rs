@@ -57,7 +57,7 @@ impl Target {
                         let (secret, user) = store.client_key();
                         (store.endpoint(), store.scope.id("Secret", &secret)?.to_string(), user)
                     }
-                    None => (String::new(), String::new(), ""),
+                    None => (String::new(), String::new(), String::new()),
                 };
                 let key = "secret-key".to_owned();
                 let template = format!("[default]\naws_access_key_id={user}\naws_secret_access_key={{secret-key}}\n");
@@ -67,7 +67,7 @@ impl Target {
                     bucket: BUCKET.to_owned(),
                     prefix,
                     credentials: BTreeMap::from([
-                        ("secret-key", Recipe::Copy { from, key }),
+                        ("secret-key", Recipe::Copy { from, key, revision: 1 }),
                         ("cloud", Recipe::Derive { template }),
                     ]),
                     own: true,
@@ -88,7 +88,7 @@ impl Target {
             scope.kept_secret(
                 REPOSITORY,
                 app,
-                &BTreeMap::from([("repository-password", Recipe::Generate { length: 32 })]),
+                &BTreeMap::from([("repository-password", Recipe::generate(32))]),
             )?,
             scope.remade_secret(CREDENTIALS, app, &self.credentials)?,
         ];

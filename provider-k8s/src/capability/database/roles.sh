@@ -23,4 +23,11 @@ until pg_isready --quiet; do
   sleep 2
 done
 psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --file "$SCRIPTS/roles.sql"
+
+# Nothing that the server does not accept is handed to applications.
+printf '*:*:*:%s:%s\n' "$LOGIN" "$(cat "$SECRETS/app-password")" > "$PGPASSFILE"
+if ! psql --no-psqlrc --quiet --username "$LOGIN" --command 'SELECT 1' > /dev/null; then
+  echo "$LOGIN has another password than $SECRETS holds: raise security.revisions.database above any number it ever had" >&2
+  exit 1
+fi
 echo "roles are as wanted"

@@ -4,7 +4,7 @@ use super::servers::{Site, get};
 use super::stateless::Stateless;
 use super::{Watched, dashboards, document};
 use crate::pod::{Container, Resources, config_volume, scratch_volume, secret_volume};
-use platform_core::value::{Recipe, Size};
+use platform_core::value::{DOMAIN, Recipe, Size};
 use platform_core::{Resource, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -92,17 +92,25 @@ pub(super) fn resources(
     let config = format!("{name}-config");
     let shown = format!("{name}-dashboards");
     let secret = credentials(name);
+    let revision = scope.context().security.revisions.monitoring;
     let recipes = BTreeMap::from([
         ("username", Recipe::Literal { value: USER.to_owned() }),
-        (PASSWORD, Recipe::Generate { length: 24 }),
-        ("secret-key", Recipe::Generate { length: 32 }),
+        (
+            PASSWORD,
+            Recipe::Generate {
+                length: 24,
+                revision,
+                promoted: None,
+            },
+        ),
+        ("secret-key", Recipe::generate(32)),
     ]);
     let settings = json!({ "data": {
         "grafana.ini": SETTINGS,
         "datasources.yaml": document(&dashboards::data_sources(watched)),
         "providers.yaml": document(&dashboards::provider(watched)),
     }});
-    Stateless {
+    let mut resources = Stateless {
         scope,
         name,
         serves: Some((SERVICE_PORT, "grafana")),
@@ -129,5 +137,11 @@ pub(super) fn resources(
         ],
         pull_secrets: &site.shared.options.images.pull_secrets,
     }
-    .into_deployment()
+    .into_deployment()?;
+    if let (true, Some(deployment)) = (revision > 1, resources.last_mut()) {
+        // It takes the password into its database when it starts.
+        let annotations = &mut deployment.desired_mut()["spec"]["template"]["metadata"]["annotations"];
+        annotations[format!("{DOMAIN}/login-revision")] = json!(revision.to_string());
+    }
+    Ok(resources)
 }

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The Job that makes them once for every content.
-pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys) -> Result<Job> {
+pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys<'_>) -> Result<Job> {
     let ObjectStore { scope, name, setup, .. } = *store;
     let buckets = &store.spec.buckets;
     let endpoint = store.endpoint();
+    let access_key = store.access_key();
     let mut env = BTreeMap::from([
         ("BUCKETS", BUCKETS),
         ("CA", "/etc/store/ca/ca.crt"),
@@ -33,13 +34,14 @@ pub(super) fn job(store: &ObjectStore<'_>, keys: &Keys) -> Result<Job> {
     )];
     if let Some(application) = &keys.application {
         scripts["policy.json"] = json!(policy(buckets).to_string());
-        env.insert("POLICY", "/etc/store/scripts/policy.json");
+        env.extend([
+            ("APPLICATION", access_key.as_str()),
+            ("POLICY", "/etc/store/scripts/policy.json"),
+        ]);
+        let (made_in, made_as) = application.source();
         credentials.push(secret(
-            application,
-            json!([
-                { "key": "access-key", "path": "application/access-key" },
-                { "key": "secret-key", "path": "application/secret-key" },
-            ]),
+            &made_in,
+            json!([{ "key": made_as, "path": "application/secret-key" }]),
         ));
     }
     let mut inputs = vec![scope.object("ConfigMap", setup, setup, json!({ "data": scripts }))?];

@@ -119,6 +119,7 @@ fn client(scope: &Scope<'_>, used: Capability) -> Result<Option<Resource>> {
             let copy = Recipe::Copy {
                 from: from.clone(),
                 key: key.clone(),
+                revision: client.revision,
             };
             (key.as_str(), copy)
         })

@@ -45,10 +45,32 @@ for directory in "$BUCKETS"/*/; do
 done
 
 # The policy comes first: a user without one can do nothing. Each of the calls replaces what is there.
-if [ -d "$SECRETS/application" ]; then
-  user="$(cat "$SECRETS/application/access-key")"
-  mc admin policy create store "$user" "$POLICY"
+if [ -n "${APPLICATION:-}" ]; then
+  user="$APPLICATION"
+  policy="${user%-r*}"
+  mc admin policy create store "$policy" "$POLICY"
   mc admin user add store "$user" < "$SECRETS/application/secret-key"
-  mc admin policy attach store "$user" --user "$user"
+  mc admin policy attach store "$policy" --user "$user"
+  # After a rotation the user before goes on, and all others end.
+  if [ "$user" != "$policy" ]; then
+    number="${user##*-r}"
+    numbers="$(mc admin user ls store | while read -r _ other _; do
+      case "$other" in
+        "$policy") echo 1 ;;
+        "$policy"-r*) echo "${other##*-r}" ;;
+      esac
+    done)"
+    before=0
+    for other in $numbers; do
+      if [ "$other" -lt "$number" ] && [ "$other" -gt "$before" ]; then before="$other"; fi
+    done
+    for other in $numbers; do
+      case "$other" in
+        "$number" | "$before") ;;
+        1) mc admin user rm store "$policy" ;;
+        *) mc admin user rm store "$policy-r$other" ;;
+      esac
+    done
+  fi
 fi
 echo "buckets are as described"

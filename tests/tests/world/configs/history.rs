@@ -412,10 +412,7 @@ fn values(stage: &Stage, id: &ResourceId) -> BTreeMap<String, String> {
             .skip(1)
             .try_fold(&view, |value: &Value, key| value.get(key))
             .and_then(Recipe::of_value);
-        matches!(
-            recipe,
-            Some(Recipe::Generate { .. } | Recipe::GenerateBytes { .. } | Recipe::CertificateAuthority { .. })
-        )
+        recipe.is_some_and(|recipe| recipe.is_made_once() || matches!(recipe, Recipe::CertificateAuthority { .. }))
     });
     values
 }

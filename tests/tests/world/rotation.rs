@@ -1,0 +1,138 @@
+//! Another login for applications, on the platform of the example: made, accepted, and only then handed out.
+
+use crate::crash::{Scenario, exhaust};
+use crate::platform::{EXAMPLE, empty, request};
+use crate::stage::{LAG, Stage, nothing};
+use libtest_mimic::Trial;
+use platform_core::engine::{Event, PlanRequest};
+use platform_core::value::ResourceId;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        crate::trial("rotation::a_login_is_handed_out_last", handed_out_last),
+        crate::trial("rotation::killed_anywhere", || {
+            exhaust(&scenario(2), None).unwrap();
+        }),
+        crate::trial("rotation::second_killed_anywhere", || {
+            exhaust(&scenario(3), None).unwrap();
+        }),
+    ]
+}
+
+fn wished(revision: u32) -> PlanRequest {
+    let line = "security:\n";
+    assert!(EXAMPLE.contains(line));
+    let more = format!(
+        "{line}  revisions: {{ database: {revision}, cache: {revision}, monitoring: {revision} }}\n  applications:\n    \
+         - {{ name: training, uses: [database, cache] }}\n"
+    );
+    request(&EXAMPLE.replace(line, &more))
+}
+
+fn id(text: &str) -> ResourceId {
+    format!("k8s/main:{text}").parse().unwrap()
+}
+
+fn standing(revision: u32) -> Stage {
+    let stage = empty();
+    for revision in 1..=revision {
+        stage.settle(&wished(revision), &nothing).unwrap();
+        stage.clock.advance(LAG.window);
+    }
+    stage
+}
+
+fn value(stage: &Stage, secret: &str, key: &str) -> String {
+    stage.world.secrets(&id(&format!("Secret/{secret}")))[&format!(".data.{key}")].clone()
+}
+
+fn handed_out_last() {
+    let stage = standing(1);
+    let first = value(&stage, "database/postgres-credentials", "password");
+    let first_of_cache = value(&stage, "cache/redis-credentials", "password");
+    let plan = stage.plan(&wished(2)).unwrap();
+    let restarts = plan
+        .changes()
+        .filter(|step| matches!(step.id.kind().as_str(), "StatefulSet.apps" | "Deployment.apps") && step.writes());
+    let restarts: Vec<String> = restarts.map(|step| step.id.label()).collect();
+    assert_eq!(
+        restarts,
+        ["Deployment monitoring/prometheus-grafana"],
+        "only Grafana restarts"
+    );
+    let mut done = Vec::new();
+    let report = stage
+        .apply_telling(&plan, &nothing(&plan), &mut |event| {
+            if let Event::Done { id, .. } = event {
+                done.push(id);
+            }
+        })
+        .unwrap();
+    assert!(report.is_success(), "{}", report.display());
+    let at = |what: &str| {
+        let found = done.iter().position(|id| id.to_string().contains(what));
+        found.unwrap_or_else(|| panic!("no {what} in {done:#?}"))
+    };
+    for [made, accepted, handed, passed] in [
+        [
+            "Secret/database/postgres-internal",
+            "Job.batch/database/database-roles-",
+            "Secret/database/postgres-credentials",
+            "Secret/training/database-client",
+        ],
+        [
+            "Secret/cache/redis-internal",
+            "Job.batch/cache/cache-users-",
+            "Secret/cache/redis-credentials",
+            "Secret/training/cache-client",
+        ],
+    ] {
+        assert!(
+            at(made) < at(accepted) && at(accepted) < at(handed) && at(handed) < at(passed),
+            "{done:#?}"
+        );
+    }
+    stage.clock.advance(LAG.window);
+    assert!(stage.plan(&wished(2)).unwrap().is_empty());
+    let second = value(&stage, "database/postgres-credentials", "password");
+    assert_ne!(second, first);
+    assert_eq!(value(&stage, "database/postgres-internal", "next"), second);
+    assert_eq!(value(&stage, "training/database-client", "password"), second);
+    // The servers of the cache know both.
+    assert_eq!(value(&stage, "cache/redis-internal", "app-password"), first_of_cache);
+    let second_of_cache = value(&stage, "cache/redis-credentials", "password");
+    assert_eq!(value(&stage, "cache/redis-internal", "next"), second_of_cache);
+    assert_ne!(second_of_cache, first_of_cache);
+
+    // The next one leaves nothing of the first.
+    stage.settle(&wished(3), &nothing).unwrap();
+    assert_eq!(value(&stage, "cache/redis-internal", "app-password"), second_of_cache);
+    assert_ne!(value(&stage, "training/database-client", "password"), second);
+}
+
+/// What applications log in with, and what the cache goes on to accept.
+fn is_of_a_login(key: &str) -> bool {
+    [
+        ".data.password",
+        ".data.app-password",
+        ".data.username",
+        ".data.users.acl",
+    ]
+    .contains(&key)
+}
+
+fn scenario(revision: u32) -> Scenario {
+    Scenario {
+        name: "rotation",
+        stage: empty,
+        start: standing(revision - 1).world.snapshot().unwrap(),
+        request: wished(revision),
+        consent: nothing,
+        // What the first rotation makes is made once; the second one makes it again.
+        changes: if revision == 2 {
+            |(_, key)| is_of_a_login(key)
+        } else {
+            |(_, key)| is_of_a_login(key) || key == ".data.next"
+        },
+    }
+}
