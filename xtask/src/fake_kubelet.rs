@@ -46,6 +46,7 @@ pub const STORAGE_CLASS: &str = "fake";
 pub const LATE_STORAGE_CLASS: &str = "fake-late";
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Before the next try of what failed, or may have.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Makes `nodes` Ready nodes and the storage classes, and returns the task that plays them.
@@ -170,12 +171,24 @@ async fn handle_all(
                 again.insert(uid.clone(), Instant::now() + next);
             }
             if let Some(now) = done.now {
-                // it may hold what others changed meanwhile, whose event is passed over like the echo
-                again.insert(uid.clone(), Instant::now());
+                // what others changed meanwhile, whose event is passed over like the echo
+                if wished(&now) != wished(object) {
+                    again.insert(uid.clone(), Instant::now());
+                }
                 newest.insert(uid, now);
             }
         }
     }
+}
+
+/// What a simulated node goes by and does not write itself.
+fn wished(object: &Value) -> [&Value; 3] {
+    let metadata = &object["metadata"];
+    [
+        &metadata["deletionTimestamp"],
+        &metadata["annotations"],
+        &object["spec"],
+    ]
 }
 
 async fn wait_until(due: Option<Instant>) {

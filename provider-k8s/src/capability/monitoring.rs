@@ -22,7 +22,7 @@ use crate::limits::{self, Needs};
 use crate::object::Scope;
 use crate::policy;
 use async_trait::async_trait;
-use exporters::{NODE_PORT, STATE_PORT, STATE_TELEMETRY};
+use exporters::{STATE_PORT, STATE_TELEMETRY, node_port};
 use platform_core::engine::Engine;
 use platform_core::value::{ResourceId, Size, Span};
 use platform_core::{
@@ -94,7 +94,7 @@ impl Monitoring for KubernetesMonitoring {
                 name: names.node_exporter.clone(),
                 namespace: exporters::node_scope(&scope)?.namespace().to_owned(),
                 labels: selector(&names.node_exporter),
-                ports: BTreeMap::from([("metrics".to_owned(), NODE_PORT)]),
+                ports: BTreeMap::from([("metrics".to_owned(), node_port(scope.context()))]),
                 calls: Vec::new(),
             });
             scrapes.push(scrape_of(job::NODE, &names.node_exporter, "metrics"));
@@ -243,7 +243,9 @@ fn workloads(scope: &Scope<'_>, names: &Names, spec: &MonitoringSpec) -> Vec<Wor
         call(&names.alertmanager, ALERTMANAGER),
     ];
     if spec.node_exporter {
-        of_prometheus.push(Call::Nodes { port: NODE_PORT });
+        of_prometheus.push(Call::Nodes {
+            port: node_port(scope.context()),
+        });
     }
     let receivers = receiver_ports(spec);
     let mut of_alertmanager: Vec<Call> = receivers.into_iter().map(|port| Call::Outside { port }).collect();

@@ -8,7 +8,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::{
-    Handled, Handler,
+    AFTER_FAILURE, Handled, Handler,
     api::{annotation, delete, patch, text},
     hook, node,
 };
@@ -36,7 +36,11 @@ impl Handler for Pods {
         );
         if !text(pod, "/metadata/deletionTimestamp").is_empty() {
             delete(client, &path, uid).await?;
-            return Ok(Handled::default());
+            // A conflict with somebody else's delete does not tell whether it is gone: its end does.
+            return Ok(Handled {
+                now: None,
+                again: Some(AFTER_FAILURE),
+            });
         }
         let address = if text(pod, "/status/podIP").is_empty() {
             self.addresses += 1;

@@ -7,14 +7,24 @@ use super::stateless::Stateless;
 use crate::object::Scope;
 use crate::pod::{Container, Resources, node_volume, token_volume};
 use crate::{foundation, people, policy};
-use platform_core::value::{ResourceId, Size};
-use platform_core::{Capability, Resource, Result, Surfaces};
+use platform_core::value::{Digest, ResourceId, Size};
+use platform_core::{Capability, Context, Resource, Result, Surfaces};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const STATE_PORT: u16 = 8080;
 pub(super) const STATE_TELEMETRY: u16 = 8081;
-pub(super) const NODE_PORT: u16 = 9100;
+const NODE_PORT: u16 = 9100;
+
+/// The port of node-exporter, which is one of the node's: another one for every prefix, since a node lets only one pod have
+/// it. Below those of Services (30000 to 32767) and of outgoing connections (32768 on).
+pub(super) fn node_port(context: &Context) -> u16 {
+    if context.namespace_prefix.is_empty() {
+        return NODE_PORT;
+    }
+    let digest = Digest::of(&context.namespace_prefix);
+    29_100 + u16::from_str_radix(digest.short(4), 16).unwrap_or_default() % 800
+}
 
 /// What kube-state-metrics watches: API group, and resources in it. No Secrets and no ConfigMaps.
 const WATCHED: [(&str, &[&str]); 5] = [
@@ -164,6 +174,7 @@ pub(super) fn node_resources(site: &Site<'_>, name: &str, surfaces: &Surfaces) -
         &site.shared.options,
     )?);
     let image = site.shared.options.images.image("node-exporter", None)?;
+    let port = node_port(site.scope.context());
     let limits = Resources {
         cpu_request: 25,
         cpu_limit: 200,
@@ -175,12 +186,12 @@ pub(super) fn node_resources(site: &Site<'_>, name: &str, surfaces: &Surfaces) -
             "--path.procfs=/host/proc".to_owned(),
             "--path.sysfs=/host/sys".to_owned(),
             "--path.rootfs=/host/root".to_owned(),
-            format!("--web.listen-address=:{NODE_PORT}"),
+            format!("--web.listen-address=:{port}"),
             // Mounts of containers are not the node's.
             "--collector.filesystem.mount-points-exclude=^/(dev|proc|sys|run|var/lib/(docker|containerd|kubelet)/.+)($|/)"
                 .to_owned(),
         ])
-        .ports(&BTreeMap::from([("metrics".to_owned(), NODE_PORT)]))
+        .ports(&BTreeMap::from([("metrics".to_owned(), port)]))
         .probes(&get("/", "metrics"), &get("/", "metrics"), 60)
         .mount_of_node("root", "/host/root")
         .mount_read_only("proc", "/host/proc")

@@ -182,7 +182,7 @@ async fn key(ground: &Ground) {
         ),
     ] {
         // Velero, which gets in, takes it back in its next look.
-        let mut said = BackupStatus::default();
+        let mut said = ground.backups().status().await.unwrap();
         for _ in 0..10 {
             if !said.problems.iter().any(|problem| problem.contains(words)) {
                 ground.plant("backuprepositories.velero.io", &name, &json!({ "status": status }));
