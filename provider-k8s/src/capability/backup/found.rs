@@ -295,9 +295,8 @@ mod tests {
             ),
         ] {
             let mut repository = copy("b", "p", state, &Value::Null);
-            repository.view = json!({
-                "spec": { "volumeNamespace": "storage" }, "status": { "recentMaintenance": maintained },
-            });
+            let spec = json!({ "volumeNamespace": "storage" });
+            repository.view = json!({ "spec": spec, "status": { "recentMaintenance": maintained } }).into();
             assert_eq!(copies_fault(&repository).as_deref(), words);
         }
     }
