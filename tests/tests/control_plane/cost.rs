@@ -25,8 +25,14 @@ fn two_hundred_objects_beside_kubectl() {
     assert_eq!(ours_here.plan.requests, PLAN);
     assert_eq!(ours_here.again.requests, PLAN);
     assert!(ours_here.create.requests <= 240, "create: {:?}", ours_here.create);
-    // a namespace is looked through for objects of others, all kinds of the server, before the first write and its own
-    assert!(ours_here.destroy.requests <= 340, "destroy: {:?}", ours_here.destroy);
+    // a namespace is looked through for objects of others, all kinds of the server, before the first write and its own;
+    // while it waits for the end of the namespace, the lease is renewed and watches begin again
+    let waited = usize::try_from(ours_here.destroy.settled.as_secs()).unwrap();
+    assert!(
+        ours_here.destroy.requests <= 340 + waited,
+        "destroy: {:?}",
+        ours_here.destroy
+    );
     assert!(
         diff.settled > ours_here.plan.settled * 5,
         "plan {:?}, kubectl diff {:?}",
