@@ -261,7 +261,7 @@ pub struct Live {
     /// Who else wrote which wanted fields; empty where the API does not tell.
     pub touched: Vec<(FieldPath, Actor)>,
     /// What it will need by itself, sooner or later.
-    pub renewal: Option<Renewal>,
+    pub renewal: Option<Box<Renewal>>,
 }
 
 /// A create whose object could not be found again if the process died right after it.

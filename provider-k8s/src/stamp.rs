@@ -173,7 +173,9 @@ impl Reader<'_> {
             outputs.insert(REVISION.to_owned(), json!(made.revision()));
             let made_by = recipes(object).as_ref().and_then(Recipe::of_certificates);
             let wished = wish.as_ref().map_or_else(|| made_by.clone(), Recipe::of_certificates);
-            renewal = wished.and_then(|wished| made.renewal(&wished, made_by.as_ref()));
+            renewal = wished
+                .and_then(|wished| made.renewal(&wished, made_by.as_ref()))
+                .map(Box::new);
         }
         Live {
             id: id.clone(),

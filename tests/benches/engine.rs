@@ -77,14 +77,13 @@ fn table(sizes: &[usize], budget: Duration) -> f64 {
         "resources", "runs", "plan ms", "apply ms", "again ms", "peak MB", "world MB", "engine MB", "exponent"
     );
     let mut largest: f64 = 0.0;
-    let mut earlier: Option<(usize, f64)> = None;
+    let mut seen: Vec<(usize, f64)> = Vec::new();
     for &size in sizes {
         let (best, runs) = best(size, budget);
         let total = best.plan + best.apply;
         let mut exponent = String::new();
-        if let Some((smaller, seconds)) = earlier {
-            #[allow(clippy::cast_precision_loss)] // sizes are small
-            let growth = (total / seconds).ln() / (size as f64 / smaller as f64).ln();
+        if let Some(smaller) = seen.last() {
+            let growth = exponent_of(*smaller, (size, total));
             largest = largest.max(growth);
             exponent = format!("{growth:.2}");
         }
@@ -97,9 +96,18 @@ fn table(sizes: &[usize], budget: Duration) -> f64 {
             best.world,
             best.peak - best.world,
         );
-        earlier = Some((size, total));
+        seen.push((size, total));
+    }
+    if let [first, _, .., last] = seen[..] {
+        println!("{:>96.2} over all sizes", exponent_of(first, last));
     }
     largest
+}
+
+/// With which power of the number of resources the seconds grow from one size to another.
+#[allow(clippy::cast_precision_loss)] // sizes are small
+fn exponent_of((smaller, before): (usize, f64), (larger, after): (usize, f64)) -> f64 {
+    (after / before).ln() / (larger as f64 / smaller as f64).ln()
 }
 
 /// The best of three processes at least, and of as many as the budget allows, twenty at most.

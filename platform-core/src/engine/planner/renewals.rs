@@ -13,7 +13,7 @@ pub(super) type Due<'a> = BTreeMap<&'a ResourceId, &'a Renewal>;
 ///
 /// A plan that is verified knows already which are its own: no other comes in, however late it is.
 pub(super) fn due<'a>(
-    wishes: &'a Wishes,
+    wishes: &Wishes,
     observations: &'a BTreeMap<Place, Observation>,
     planned: Option<&Plan>,
     as_of: Timestamp,
@@ -24,21 +24,18 @@ pub(super) fn due<'a>(
     });
     let mut now = Due::new();
     let mut settled = Due::new();
-    for resource in wishes.iter().map(|wish| wish.resource) {
-        let live = observations
-            .get(resource.id.place())
-            .and_then(|seen| seen.live.get(&resource.id))
-            .filter(|live| live.owner == Owner::ThisSet);
-        let Some(renewal) = live.and_then(|live| live.renewal.as_ref()) else {
+    let seen = observations.values().flat_map(|seen| &seen.live);
+    for (id, live) in seen.filter(|(_, live)| live.owner == Owner::ThisSet) {
+        let Some(renewal) = live.renewal.as_deref().filter(|_| wishes.position(id).is_some()) else {
             continue;
         };
-        let planned = of_plan.as_ref().is_none_or(|ids| ids.contains(&resource.id));
+        let planned = of_plan.as_ref().is_none_or(|ids| ids.contains(id));
         if renewal.from.is_some_and(|from| from > as_of || !planned) {
             continue;
         }
         let waits = renewal.settled && of_plan.is_none();
         let list = if waits { &mut settled } else { &mut now };
-        list.insert(&resource.id, renewal);
+        list.insert(id, renewal);
     }
     (now, settled)
 }

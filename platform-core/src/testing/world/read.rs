@@ -39,7 +39,7 @@ impl World {
             }
             let mut found = object.live(id, set, facts, now);
             if let Some(wish) = wanted.get(id) {
-                found.renewal = object.renewal(&wish.desired);
+                found.renewal = object.renewal(&wish.desired, facts).map(Box::new);
                 live.push((id.clone(), found));
             } else {
                 extra.push((id.clone(), found));

@@ -223,12 +223,15 @@ impl Object {
             version: Some(format!("{}.{}", self.generation, self.revision)),
             written_from: self.written_from.clone(),
             touched: self.touched.clone(),
-            renewal: self.renewal(&self.wanted),
+            renewal: self.renewal(&self.wanted, facts).map(Box::new),
         }
     }
 
     /// What its certificates need where `wish` is wanted.
-    pub(super) fn renewal(&self, wish: &Value) -> Option<Renewal> {
+    pub(super) fn renewal(&self, wish: &Value, facts: &KindFacts) -> Option<Renewal> {
+        if !facts.outputs.contains(&REVISION) {
+            return None;
+        }
         let made_by = Recipe::of_certificates(&self.wanted);
         let wished = Recipe::of_certificates(wish)?;
         self.made()?.renewal(&wished, made_by.as_ref())
@@ -243,12 +246,18 @@ impl Object {
     }
 
     /// What its certificates are after a write of `wish`; `renews`: the plan says that their time has come.
-    pub(super) fn certificates_after(&self, wish: &Value, renews: bool, now: Timestamp) -> Option<Certificates> {
+    pub(super) fn certificates_after(
+        &self,
+        wish: &Value,
+        facts: &KindFacts,
+        renews: bool,
+        now: Timestamp,
+    ) -> Option<Certificates> {
         let recipe = Recipe::of_certificates(wish)?;
         let Some(made) = self.made() else {
             return Certificates::first(&recipe, now);
         };
-        let at_once = self.renewal(wish).is_some_and(|renewal| renewal.from.is_none());
+        let at_once = self.renewal(wish, facts).is_some_and(|renewal| renewal.from.is_none());
         if renews || at_once {
             return made.next(&recipe, now).map(|(_, next)| next);
         }

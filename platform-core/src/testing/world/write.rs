@@ -247,7 +247,7 @@ impl World {
         let mut secrets = BTreeMap::new();
         make_secrets(&state, &resource.desired, &mut String::new(), &object.uid, &mut secrets);
         let (old_secrets, old_wanted) = (object.secrets.clone(), Arc::clone(&object.wanted));
-        let certificates = object.certificates_after(&resource.desired, renews, now);
+        let certificates = object.certificates_after(&resource.desired, facts, renews, now);
         if certificates == object.made() {
             keep_secrets(&mut secrets, &old_secrets, &old_wanted, &resource.desired);
         }
@@ -366,7 +366,7 @@ fn renews(step: &Step, live: &Live) -> bool {
         let mut changes = step.changes.iter();
         changes.any(|change| change.origin == Origin::Time && change.path == renewal.path)
     };
-    live.renewal.as_ref().is_some_and(change)
+    live.renewal.as_deref().is_some_and(change)
 }
 
 fn ours(mark: &Mark, set: &SetId) -> bool {
