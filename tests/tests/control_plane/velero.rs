@@ -133,7 +133,10 @@ async fn drills(ground: &Ground, backup: &str) {
         proxy.set_rules([]);
         let next = ground.elsewhere(control_plane().admin().kubeconfig()).await;
         let again = next.drill(Some(backup), |_| {}).await;
-        let again = again.unwrap_or_else(|why| panic!("after call {call} of {calls}: {}", why.report()));
+        let again = again.unwrap_or_else(|why| {
+            let log = ground.velero().log();
+            panic!("after call {call} of {calls}: {}\n{log}", why.report())
+        });
         assert!(again.at > proof.at);
         let left = ground.new_since(&before);
         assert_eq!(left, record, "after call {call} of {calls}");
