@@ -8,7 +8,7 @@ use crate::secret_write;
 use crate::set::{PART_OF, RETAINED_FROM, SET, never_member};
 use crate::strangers::strangers;
 use http::Method;
-use platform_core::{Error, ErrorKind, Live, Owner, Result};
+use platform_core::{Error, ErrorKind, Live, Owner, Result, State};
 use serde_json::{Value, json};
 
 impl Writer<'_> {
@@ -60,6 +60,14 @@ impl Writer<'_> {
         let mut version = seen.version.clone();
         let mut tries = Tries::new(self.inner.api.clock());
         loop {
+            if self.is_at_work().await? {
+                if tries.again().await {
+                    continue;
+                }
+                return Err(self
+                    .error("delete", ErrorKind::Conflict, "Velero is still at work on it")
+                    .with_help("run again when it has ended"));
+            }
             if let Some(version) = version.take() {
                 let answer = self.delete_exactly(seen, &version).await?;
                 match (answer.status, answer.message()) {
@@ -130,6 +138,17 @@ impl Writer<'_> {
         });
         let call = Call::send(Method::DELETE, self.path(), JSON, &options, self.attempt("delete"));
         self.inner.api.call(call).await
+    }
+
+    /// Whether Velero would go on with it: it ends a restore that it has begun though that is deleted, and writes its end
+    /// into whatever has the name then.
+    async fn is_at_work(&self) -> Result<bool> {
+        if self.kind.facts.kind != "Restore.velero.io" {
+            return Ok(false);
+        }
+        let there = self.read().await?.unwrap_or_default();
+        let begun = !matches!(there["status"]["phase"].as_str(), None | Some("" | "New"));
+        Ok(begun && matches!((self.kind.state)(&there), State::Progressing { .. }))
     }
 
     /// A namespace takes its volumes along, whatever they say about themselves.
