@@ -39,7 +39,17 @@ async fn filled() -> Stage {
             .live("resourcequota", "quota")
             .is_some_and(|quota| quota["status"]["used"]["requests.storage"] == "2Gi")
     });
-    stage
+    // What admits goes by a watch of its own, which is shown it a moment later.
+    let began = Instant::now();
+    let volume = stage.id("PersistentVolumeClaim", "data");
+    loop {
+        let plan = stage.plan(wanted(&stage, "2Gi", "5Gi")).await;
+        if plan.step(&volume).is_some_and(|step| step.action == Action::Blocked) {
+            return stage;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{}", plan.display());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
