@@ -1,8 +1,8 @@
 //! Processes that cannot outlive their owner.
 //!
 //! A shell holds the components as its children and reads commands from a pipe whose only writer is this process.
-//! When the pipe closes - an orderly stop, a panic, SIGKILL alike - it kills its children by pid and removes the work
-//! folder.
+//! When the pipe closes - an orderly stop, a panic, SIGKILL alike - it kills its children by pid, ends what those have left
+//! behind in its process group, and removes the work folder.
 
 use std::{
     fs::{self, File},
@@ -18,6 +18,8 @@ use anyhow::{Context, Result, bail};
 const SCRIPT: &str = r#"pids=
 while IFS= read -r line; do eval "$line"; done
 [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
+trap '' TERM
+kill -TERM 0
 wait
 rm -rf -- "$@"
 "#;
@@ -130,4 +132,40 @@ fn quote(text: &str) -> Result<String> {
         bail!("a line break cannot be passed on: {text:?}");
     }
     Ok(format!("'{}'", text.replace('\'', r"'\''")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{thread::sleep, time::Duration};
+
+    #[test]
+    fn children_of_children_end_too() {
+        let folder = std::env::temp_dir().join(format!("mlplat-supervisor-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let mut supervisor = Supervisor::start(&folder, &[]).expect("a supervisor");
+        let told = folder.join("child");
+        let script = format!(
+            "sleep 300 & echo $! > '{0}.new'; mv '{0}.new' '{0}'; wait",
+            told.display()
+        );
+        let arguments = ["-c".to_owned(), script];
+        supervisor
+            .spawn(Path::new("/bin/sh"), &arguments, &folder.join("log"))
+            .expect("a child");
+        while !told.exists() {
+            sleep(Duration::from_millis(10));
+        }
+        let text = fs::read_to_string(&told).expect("the child's child");
+        let child: u32 = text.trim().parse().expect("a pid");
+        assert!(runs(child));
+        supervisor.stop().expect("an orderly stop");
+        for _ in 0..100 {
+            if runs(child) {
+                sleep(Duration::from_millis(10));
+            }
+        }
+        assert!(!runs(child), "{child} lives on");
+        assert!(!folder.exists());
+    }
 }
