@@ -308,11 +308,7 @@ impl KubernetesCache {
             USERS_JOB,
             json!({ "data": { "users.sh": include_str!("cache/users.sh") } }),
         )?;
-        let key = |secret: &str, key: &str, path: &str| json!({ "secret": { "name": secret, "items": [{ "key": key, "path": path }] } });
-        let passwords = json!({ "name": "secret", "projected": { "defaultMode": 0o440, "sources": [
-            key(&internal(name), "reload-password", "reload-password"),
-            key(&internal(name), NEXT, "app-password"),
-        ]}});
+        let passwords = [("reload-password", "reload-password"), (NEXT, "app-password")];
         let image = self
             .0
             .options
@@ -330,7 +326,7 @@ impl KubernetesCache {
             ],
             volumes: vec![
                 config_volume("scripts", USERS_JOB, &[]),
-                passwords,
+                secret_volume("secret", &internal(name), &passwords),
                 secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
             ],
             inputs: vec![scripts],

@@ -6,6 +6,7 @@
 
 use super::run::{object, output, restore_name};
 use super::{PROOF, VELERO_RESTORE};
+use crate::capability::login::internal;
 use crate::capability::object_store;
 use crate::capability::stateful::{Job, selector};
 use crate::foundation;
@@ -266,7 +267,7 @@ fn check(shared: &Shared, scope: &Scope<'_>, subject: &Subject<'_>) -> Result<(J
     let (port, _) = subject.port;
     let port_text = port.to_string();
     let endpoint = format!("https://{name}:{port}");
-    let internal = format!("{name}-internal");
+    let internal = internal(name);
     let job = check_name(subject.capability);
     let secret = |secret: &str, key: &str| secret_volume("secret", secret, &[(key, key)]);
     let (image, scripts, env, secrets, what): (_, BTreeMap<&str, &str>, Vec<(&str, &str)>, _, _) =
