@@ -183,6 +183,22 @@ impl Postgres {
         )
     }
 
+    /// Runs the roles script up to this statement, and kills it there.
+    fn roles_killed_before(&self, statement: &str, mut env: BTreeMap<&'static str, String>) {
+        let sql = script("database/database-roles", "roles.sql");
+        let (begun, _) = sql.split_once(statement).unwrap();
+        let cut = self.folder.folder("scripts-cut");
+        let paused = format!("{begun}\n\\! touch '{cut}/reached'\nSELECT pg_sleep(4);\n");
+        self.folder.write("scripts-cut/roles.sql", &paused, 0o444);
+        env.insert("SCRIPTS", cut.clone());
+        let mut killed = Server::start(
+            command("/bin/sh", &[&self.folder.text("scripts/roles.sh")], &env),
+            self.folder.path().join("killed.log"),
+        );
+        killed.wait("the middle", || Path::new(&cut).join("reached").exists());
+        killed.kill();
+    }
+
     fn answer(&self, user: &str, password: &str, sql: &str) -> String {
         let output = self.query(user, password, sql, &[]);
         assert!(output.status.success(), "{sql}: {}", text(&output));
@@ -197,23 +213,7 @@ fn roles_are_made_twice_and_after_a_kill() {
     let mut server = postgres.serving();
 
     // Killed in the middle: after the roles exist, before they may log in.
-    let cut = postgres.folder.text("scripts-cut");
-    let sql = script("database/database-roles", "roles.sql");
-    let (first, _) = sql.split_once("ALTER ROLE app").unwrap();
-    postgres.folder.write(
-        "scripts-cut/roles.sql",
-        &format!("{first}\n\\! touch '{cut}/reached'\nSELECT pg_sleep(4);\n"),
-        0o444,
-    );
-    postgres.folder.folder("scripts-cut");
-    let mut env = postgres.client_env();
-    env.insert("SCRIPTS", cut.clone());
-    let mut killed = Server::start(
-        command("/bin/sh", &[&postgres.folder.text("scripts/roles.sh")], &env),
-        postgres.folder.path().join("killed.log"),
-    );
-    killed.wait("the middle", || Path::new(&cut).join("reached").exists());
-    killed.kill();
+    postgres.roles_killed_before("ALTER ROLE app", postgres.client_env());
     assert_eq!(
         postgres.answer(
             ADMIN,
@@ -322,19 +322,7 @@ fn a_login_is_rotated_while_the_one_before_works() {
     };
 
     // Killed before the new role is there for others to see: nothing of it is left.
-    let sql = script("database/database-roles", "roles.sql");
-    let (begun, _) = sql.split_once("ALTER ROLE :\"login\" SET role").unwrap();
-    let cut = postgres.folder.folder("scripts-cut");
-    let paused = format!("{begun}\n\\! touch '{cut}/reached'\nSELECT pg_sleep(4);\n");
-    postgres.folder.write("scripts-cut/roles.sql", &paused, 0o444);
-    let mut env = as_login("app_r2", "s3cond'y");
-    env.insert("SCRIPTS", cut.clone());
-    let mut killed = Server::start(
-        command("/bin/sh", &[&postgres.folder.text("scripts/roles.sh")], &env),
-        postgres.folder.path().join("killed.log"),
-    );
-    killed.wait("the middle", || Path::new(&cut).join("reached").exists());
-    killed.kill();
+    postgres.roles_killed_before("ALTER ROLE :\"login\" SET role", as_login("app_r2", "s3cond'y"));
     assert!(works("app", first));
 
     for round in 0..2 {

@@ -4,10 +4,10 @@ use platform_core::Risk;
 use platform_core::engine::Action;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::configured::{apply, platform, try_apply};
-use crate::shared::{api, apply as put, control_plane, kubectl, kubectl_as, object, prefix, within};
+use crate::shared::{self, api, apply as put, control_plane, kubectl, kubectl_as, object, prefix, within};
 use crate::stage::accepted;
 
 fn text(prefix: &str, people: &str) -> String {
@@ -42,15 +42,11 @@ async fn becomes(
     resource: &str,
     namespace: &str,
 ) {
-    let began = Instant::now();
-    while may(api, person, verb, resource, namespace).await != expected {
-        let what = format!("{person:?}: {verb} {resource} in {namespace:?}");
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "{what}: not {expected} within 10 s"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let what = format!("{person:?}: {verb} {resource} in {namespace:?} is {expected}");
+    shared::becomes(Duration::from_secs(10), &what, async || {
+        may(api, person, verb, resource, namespace).await == expected
+    })
+    .await;
 }
 
 const READ: [&str; 16] = [

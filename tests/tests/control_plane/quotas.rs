@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 use xtask::proxy::{Fault, Rule};
 
-use crate::shared::{control_plane, kubectl, prefix, proxied, within};
+use crate::shared::{becomes, control_plane, kubectl, prefix, proxied, within};
 use crate::stage::{Stage, told};
 
 /// A namespace that may hold `quota` of volumes, and a volume of `size` behind the quota.
@@ -40,16 +40,13 @@ async fn filled() -> Stage {
             .is_some_and(|quota| quota["status"]["used"]["requests.storage"] == "2Gi")
     });
     // What admits goes by a watch of its own, which is shown it a moment later.
-    let began = Instant::now();
     let volume = stage.id("PersistentVolumeClaim", "data");
-    loop {
+    becomes(Duration::from_secs(10), "more is refused", async || {
         let plan = stage.plan(wanted(&stage, "2Gi", "5Gi")).await;
-        if plan.step(&volume).is_some_and(|step| step.action == Action::Blocked) {
-            return stage;
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "{}", plan.display());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        plan.step(&volume).is_some_and(|step| step.action == Action::Blocked)
+    })
+    .await;
+    stage
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -147,6 +147,15 @@ pub(crate) fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> boo
     }
 }
 
+/// [`within`] of an answer that is waited for.
+pub(crate) async fn becomes(limit: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < limit, "{what}: not within {limit:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// The kinds that were added to the cluster.
 pub(crate) fn definitions() -> Vec<String> {
     let names = kubectl(&["get", "crd", "--output=name"]);
