@@ -47,47 +47,51 @@ impl Intercept for Counter {
     }
 }
 
-/// One client a service.
-#[derive(Clone, Debug)]
-pub(crate) struct Clients {
-    pub(crate) kms: aws_sdk_kms::Client,
-    pub(crate) s3: aws_sdk_s3::Client,
-    pub(crate) secrets: aws_sdk_secretsmanager::Client,
-    pub(crate) sts: aws_sdk_sts::Client,
-    pub(crate) tagging: aws_sdk_resourcegroupstagging::Client,
+/// Declares one client a service. S3 is apart: it alone has a setting of its own.
+macro_rules! clients {
+    ($($name:ident: $sdk:ident),* $(,)?) => {
+        /// One client a service.
+        #[derive(Clone, Debug)]
+        #[allow(dead_code)] // the kinds of some services are still to come
+        pub(crate) struct Clients {
+            pub(crate) s3: aws_sdk_s3::Client,
+            $(pub(crate) $name: $sdk::Client,)*
+        }
+
+        impl Clients {
+            /// Clients of a configuration; what it leaves open (HTTP client, sleep, timeouts, retry) gets our defaults.
+            pub(crate) fn new(config: &SdkConfig) -> Self {
+                let config = completed(config);
+                let path_style = config.endpoint_url().is_some() || endpoint_of_s3(&config);
+                Self {
+                    // A bucket in the host name needs DNS for every bucket, which an endpoint of one's own rarely has.
+                    s3: aws_sdk_s3::Client::from_conf(
+                        aws_sdk_s3::config::Builder::from(&config)
+                            .force_path_style(path_style)
+                            .interceptor(Counter)
+                            .build(),
+                    ),
+                    $($name: $sdk::Client::from_conf($sdk::config::Builder::from(&config).interceptor(Counter).build()),)*
+                }
+            }
+        }
+    };
 }
 
-impl Clients {
-    /// Clients of a configuration; what it leaves open (HTTP client, sleep, timeouts, retry) gets our defaults.
-    pub(crate) fn new(config: &SdkConfig) -> Self {
-        let config = completed(config);
-        let path_style = config.endpoint_url().is_some() || endpoint_of_s3(&config);
-        Self {
-            kms: aws_sdk_kms::Client::from_conf(
-                aws_sdk_kms::config::Builder::from(&config).interceptor(Counter).build(),
-            ),
-            // A bucket in the host name needs DNS for every bucket, which an endpoint of one's own rarely has.
-            s3: aws_sdk_s3::Client::from_conf(
-                aws_sdk_s3::config::Builder::from(&config)
-                    .force_path_style(path_style)
-                    .interceptor(Counter)
-                    .build(),
-            ),
-            secrets: aws_sdk_secretsmanager::Client::from_conf(
-                aws_sdk_secretsmanager::config::Builder::from(&config)
-                    .interceptor(Counter)
-                    .build(),
-            ),
-            sts: aws_sdk_sts::Client::from_conf(
-                aws_sdk_sts::config::Builder::from(&config).interceptor(Counter).build(),
-            ),
-            tagging: aws_sdk_resourcegroupstagging::Client::from_conf(
-                aws_sdk_resourcegroupstagging::config::Builder::from(&config)
-                    .interceptor(Counter)
-                    .build(),
-            ),
-        }
-    }
+clients! {
+    backup: aws_sdk_backup,
+    cache: aws_sdk_elasticache,
+    cloudwatch: aws_sdk_cloudwatch,
+    eks: aws_sdk_eks,
+    events: aws_sdk_eventbridge,
+    iam: aws_sdk_iam,
+    kms: aws_sdk_kms,
+    logs: aws_sdk_cloudwatchlogs,
+    rds: aws_sdk_rds,
+    secrets: aws_sdk_secretsmanager,
+    sns: aws_sdk_sns,
+    sts: aws_sdk_sts,
+    tagging: aws_sdk_resourcegroupstagging,
 }
 
 /// Whether S3 alone has an endpoint of its own: `AWS_ENDPOINT_URL_S3`, or a `services` section of the profile.

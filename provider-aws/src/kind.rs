@@ -68,6 +68,15 @@ pub(crate) trait AwsKind: Debug + Send + Sync + 'static {
 
     /// Removes the object, or schedules its removal as late as the service allows.
     async fn delete(scope: &Scope<'_>, found: &Found<Self::Desired>) -> Result<()>;
+
+    /// The same with a final snapshot, whose name is that of this incarnation. Default: the kind has none.
+    async fn delete_with_snapshot(_scope: &Scope<'_>, _found: &Found<Self::Desired>) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("{} has no final snapshot", Self::FACTS.kind),
+        )
+        .with_help("use on_removal retain or delete for this kind"))
+    }
 }
 
 /// A live object as a kind read it.
@@ -121,7 +130,7 @@ pub(crate) trait AnyKind: Debug + Send + Sync {
     async fn revive(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()>;
     async fn update(&self, scope: &Scope<'_>, name: &str, found: &Found<Value>, wanted: &Value) -> Result<()>;
     async fn tag(&self, scope: &Scope<'_>, found: &Found<Value>, put: &Tags, remove: &[String]) -> Result<()>;
-    async fn delete(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()>;
+    async fn delete(&self, scope: &Scope<'_>, found: &Found<Value>, snapshot: bool) -> Result<()>;
 }
 
 /// A desired value, checked and in normal form.
@@ -234,8 +243,13 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
         K::tag(scope, &found, put, remove).await
     }
 
-    async fn delete(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()> {
-        K::delete(scope, &found.clone().map(|settings| Self::typed(&settings))?).await
+    async fn delete(&self, scope: &Scope<'_>, found: &Found<Value>, snapshot: bool) -> Result<()> {
+        let found = found.clone().map(|settings| Self::typed(&settings))?;
+        if snapshot {
+            K::delete_with_snapshot(scope, &found).await
+        } else {
+            K::delete(scope, &found).await
+        }
     }
 }
 

@@ -2,16 +2,22 @@
 //!
 //! * [`AwsProvider`]: one account and region as a [`platform_core::Provider`], built from the caller's `SdkConfig`.
 //! * [`facts`]: what the engine has to know of each kind.
+//! * [`Aws`]: the capabilities as blueprints over any provider, an account or an in-memory world.
 //!
-//! This version knows `kms.Key`, `s3.Bucket` and `secretsmanager.Secret`. Each kind is one taggable object together with
+//! Each kind is one taggable object together with
 //! everything on it that cannot carry a tag; whose an object is stands in its tags, nowhere else.
 
+mod aws;
+mod capability;
 mod client;
+mod draft;
 mod error;
 mod follow;
+mod foundation;
 mod kind;
 mod lock;
 mod names;
+mod network;
 mod observe;
 mod policy;
 mod provider;
@@ -19,6 +25,8 @@ mod secret;
 mod tags;
 mod write;
 
+pub use aws::{Aws, AwsOptions};
 pub use aws_types::SdkConfig;
 pub use kind::facts;
+pub use network::{ExistingNetwork, Nat, Network, NewNetwork};
 pub use provider::AwsProvider;

@@ -52,7 +52,10 @@ impl ControlBucket {
     }
 
     fn bucket(&self, account: &Account) -> String {
-        format!("{PRODUCT}-{}-{}-an", account.id, self.connection.region)
+        format!(
+            "{PRODUCT}{}",
+            s3_bucket::account_tail(&account.id, &self.connection.region)
+        )
     }
 
     fn key(set: &SetId) -> String {

@@ -1,6 +1,46 @@
-//! Checks of names before any call.
+//! Names: how they are made, and checks of them before any call.
 
-use platform_core::{Charset, Error, ErrorKind, NameRule, Result};
+use platform_core::value::Digest;
+use platform_core::{Charset, Context, Error, ErrorKind, NameRule, Result};
+
+/// What the names of a platform's objects start with: `<name>-<environment>`, and the prefix of a second platform behind
+/// that. A capability used alone has its own name.
+pub(crate) fn stem(context: &Context) -> String {
+    if context.alone {
+        return context.set.to_string();
+    }
+    let prefix = context.namespace_prefix.trim_matches('-');
+    let dash = if prefix.is_empty() { "" } else { "-" };
+    format!("{}-{}{dash}{prefix}", context.name, context.environment)
+}
+
+/// A name that has at most `max` characters: one that is longer ends in a hash of what was cut.
+pub(crate) fn fit(name: &str, max: usize) -> String {
+    if name.len() <= max {
+        return name.to_owned();
+    }
+    let hash = Digest::of_text(name);
+    let kept: String = name.chars().take(max.saturating_sub(HASH + 1)).collect();
+    format!("{}-{}", kept.trim_end_matches('-'), hash.short(HASH))
+}
+
+/// Characters of the hash of a shortened name.
+const HASH: usize = 6;
+
+/// What every name that [`fit`] makes of `stem` and a part starts with: what a list can be cut by.
+pub(crate) fn start(stem: &str, max: usize) -> &str {
+    let kept = stem.get(..max.saturating_sub(HASH + 1)).unwrap_or(stem);
+    kept.trim_end_matches('-')
+}
+
+/// The partition that a region lies in.
+pub(crate) fn partition(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("cn") => "aws-cn",
+        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
 
 /// Refuses a name that the service would refuse.
 pub(crate) fn check(kind: &str, name: &str, rule: &NameRule) -> Result<()> {
@@ -47,8 +87,33 @@ fn ends_like_an_arn(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
-    use platform_core::{Charset, NameRule};
+    use super::{check, fit, partition, start, stem};
+    use platform_core::{Charset, Context, Environment, NameRule};
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        let context = Context::new(&"n".repeat(40), Environment::Staging, "team-a-");
+        let stem = stem(&context);
+        assert_eq!(stem, format!("{}-staging-team-a", "n".repeat(40)));
+        for max in [20, 37, 40, 63, 255] {
+            let (one, other) = (fit(&format!("{stem}-a"), max), fit(&format!("{stem}-b"), max));
+            assert!(one.len() <= max && one != other, "{one} {other}");
+            assert!(one.starts_with(start(&stem, max)), "{one}");
+        }
+        assert_eq!(fit("short", 40), "short");
+    }
+
+    #[test]
+    fn a_region_has_a_partition() {
+        for (region, partition_of) in [
+            ("eu-west-1", "aws"),
+            ("us-east-1", "aws"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("cn-north-1", "aws-cn"),
+        ] {
+            assert_eq!(partition(region), partition_of);
+        }
+    }
 
     #[test]
     fn names_are_refused_before_any_call() {

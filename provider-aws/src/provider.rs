@@ -63,8 +63,18 @@ impl AwsProvider {
             clients: Clients::new(config),
             clock,
             account: tokio::sync::OnceCell::new(),
+            expected: None,
             secrets: None,
         }))
+    }
+
+    /// Sets the account that the credentials must belong to; with those of another one nothing is read or written.
+    /// Default: any.
+    pub fn with_account(self, id: impl Into<String>) -> Self {
+        Self::of(Connection {
+            expected: Some(id.into()),
+            ..Connection::clone(&self.connection)
+        })
     }
 
     /// Sets where supplied secrets come from. Default: none, and a resource that needs one is refused.
@@ -92,6 +102,7 @@ pub(crate) struct Connection {
     pub(crate) clients: Clients,
     pub(crate) clock: Arc<dyn Clock>,
     account: tokio::sync::OnceCell<Account>,
+    expected: Option<String>,
     pub(crate) secrets: Option<Arc<dyn SecretSource>>,
 }
 
@@ -113,6 +124,13 @@ impl Connection {
         let id = answer
             .account()
             .ok_or_else(|| Error::new(ErrorKind::Internal, "sts:GetCallerIdentity named no account"))?;
+        if let Some(expected) = self.expected.as_deref().filter(|expected| *expected != id) {
+            return Err(Error::new(
+                ErrorKind::WrongPlace,
+                format!("the credentials belong to account {id}, the config names {expected}"),
+            )
+            .with_help("choose the profile of that account, or correct `aws.account`"));
+        }
         Ok(Account {
             partition: partition.to_owned(),
             id: id.to_owned(),

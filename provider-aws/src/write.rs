@@ -86,14 +86,7 @@ async fn act(connection: &Connection, write: Write<'_>, permit: Permit<'_>) -> R
                 return Ok(None);
             };
             whose(&scope, &seen.id, &found, &[Owner::ThisSet, Owner::Retained])?;
-            if snapshot {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("{} has no final snapshot", kind.facts().kind),
-                )
-                .with_help("use on_removal retain or delete for this kind"));
-            }
-            kind.delete(&scope, &found).await?;
+            kind.delete(&scope, &found, snapshot).await?;
             Ok(None)
         }
     }

@@ -8,6 +8,7 @@ mod write;
 
 use super::{AwsKind, Found, yes};
 use crate::error::{Outcome, code};
+use crate::names;
 use crate::policy;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -20,6 +21,14 @@ use platform_core::{Error, ErrorKind, KindFacts, Result, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// Characters of a bucket's name at most.
+pub(crate) const MAX_NAME: usize = 63;
+
+/// How the names of buckets end that lie in an account's own namespace, where nobody else can take them.
+pub(crate) fn account_tail(account: &str, region: &str) -> String {
+    format!("-{account}-{region}-an")
+}
 
 #[derive(Debug)]
 pub(crate) struct Bucket;
@@ -283,12 +292,14 @@ impl AwsKind for Bucket {
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+        let tail = account_tail(&scope.account.id, scope.region);
+        let start = names::start(scope.name_prefix(), MAX_NAME.saturating_sub(tail.len()));
         let mut names = Vec::new();
         let mut pages = scope
             .clients
             .s3
             .list_buckets()
-            .prefix(scope.name_prefix())
+            .prefix(start)
             .bucket_region(scope.region)
             .into_paginator()
             .send();
@@ -298,7 +309,7 @@ impl AwsKind for Bucket {
                 page.buckets()
                     .iter()
                     .filter_map(|bucket| bucket.name())
-                    .filter(|name| name.starts_with(scope.name_prefix()))
+                    .filter(|name| name.starts_with(start))
                     .map(str::to_owned),
             );
         }
@@ -324,7 +335,7 @@ impl AwsKind for Bucket {
             .create_bucket()
             .bucket(name)
             .create_bucket_configuration(configuration.build());
-        if name.ends_with(&format!("-{}-{}-an", scope.account.id, scope.region)) {
+        if name.ends_with(&account_tail(&scope.account.id, scope.region)) {
             call = call.bucket_namespace(BucketNamespace::AccountRegional);
         }
         if wanted.object_lock.is_some() {

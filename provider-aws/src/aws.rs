@@ -1,0 +1,186 @@
+//! The platform in one account and region.
+
+use crate::capability::AwsStorage;
+use crate::foundation;
+use crate::network::Network;
+use crate::provider::AwsProvider;
+use aws_types::SdkConfig;
+use platform_core::engine::Engine;
+use platform_core::value::{Clock, Place, SystemClock};
+use platform_core::{
+    Backup, Cache, Capability, Context, Database, Error, ErrorKind, Monitoring, Provider, Resource, Result, Security,
+    Stack, Storage,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How a platform is put into an account, beyond what its specs say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AwsOptions {
+    /// The account's 12 digits: part of ARNs and bucket names, which are computed, and proved before anything is written.
+    pub account: String,
+    /// Where servers lie.
+    pub network: Network,
+    /// ARN of the policy that bounds every role made here. Default none.
+    pub permissions_boundary: Option<String>,
+}
+
+impl AwsOptions {
+    /// The options of an account, with nothing else said.
+    pub fn new(account: impl Into<String>) -> Self {
+        Self {
+            account: account.into(),
+            ..Self::default()
+        }
+    }
+    /// Sets where servers lie.
+    pub fn with_network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+    /// Sets the policy that bounds every role made here.
+    pub fn with_permissions_boundary(mut self, arn: impl Into<String>) -> Self {
+        self.permissions_boundary = Some(arn.into());
+        self
+    }
+}
+
+/// The platform in one account and region: RDS, ElastiCache, S3, and what secures, watches and backs them up.
+///
+/// Its blueprints are pure and never touch a client, so they run the same on an account and on an in-memory world.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    shared: Arc<Shared>,
+}
+
+/// What the capabilities of one stack share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    provider: Arc<dyn Provider>,
+    pub(crate) engine: Engine,
+    pub(crate) options: AwsOptions,
+}
+
+impl Shared {
+    pub(crate) fn place(&self) -> &Place {
+        self.provider.place()
+    }
+
+    /// `eu-west-1`.
+    pub(crate) fn region(&self) -> &str {
+        let place = self.place().as_ref();
+        place.split_once('/').map_or(place, |(_, region)| region)
+    }
+
+    /// What a capability brings along when it is used alone; nothing in a platform, whose foundation is shared.
+    pub(crate) fn own_foundation(&self, capability: Capability, context: &Context) -> Result<Vec<Resource>> {
+        if context.alone {
+            foundation::resources(self, &BTreeSet::from([capability]), context)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+}
+
+impl Aws {
+    /// A stack over any provider: an account and region, or an in-memory world.
+    ///
+    /// # Errors
+    /// `Invalid` when the options name no account, or a network that cannot be.
+    pub fn on(provider: Arc<dyn Provider>, clock: Arc<dyn Clock>, options: AwsOptions) -> Result<Self> {
+        let engine = Engine::builder(clock).provider(Arc::clone(&provider)).build();
+        Self::of(Shared {
+            provider,
+            engine,
+            options,
+        })
+    }
+
+    /// A stack in the account that the credentials of `config` belong to, with the machine's clock. Makes no call; before
+    /// anything is read or written the account is proved to be the one that the options name.
+    ///
+    /// # Errors
+    /// As [`AwsProvider::from_config`] and [`Aws::on`].
+    pub fn from_config(config: &SdkConfig, options: AwsOptions) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let provider = AwsProvider::from_config(config, Arc::clone(&clock))?.with_account(options.account.clone());
+        Self::on(Arc::new(provider), clock, options)
+    }
+
+    /// Sets the options.
+    ///
+    /// # Errors
+    /// As [`Aws::on`].
+    pub fn with_options(self, options: AwsOptions) -> Result<Self> {
+        Self::of(Shared {
+            provider: Arc::clone(&self.shared.provider),
+            engine: self.shared.engine.clone(),
+            options,
+        })
+    }
+
+    /// Sets the engine that drives capabilities used alone: its clock, policy and lease. It must know this stack's provider.
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                provider: Arc::clone(&self.shared.provider),
+                engine,
+                options: self.shared.options.clone(),
+            }),
+        }
+    }
+
+    /// The options.
+    pub fn options(&self) -> &AwsOptions {
+        &self.shared.options
+    }
+
+    fn of(shared: Shared) -> Result<Self> {
+        let account = &shared.options.account;
+        if account.len() != 12 || !account.chars().all(|c| c.is_ascii_digit()) {
+            return Err(Error::new(ErrorKind::Invalid, format!("{account:?} is no AWS account"))
+                .with_context("config", "aws.account")
+                .with_help("write its 12 digits, with quotes"));
+        }
+        shared.options.network.check()?;
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+impl Stack for Aws {
+    fn provider(&self) -> Arc<dyn Provider> {
+        Arc::clone(&self.shared.provider)
+    }
+    fn place(&self) -> &Place {
+        self.shared.place()
+    }
+    fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+    fn foundation(&self, wanted: &BTreeSet<Capability>, context: &Context) -> Result<Vec<Resource>> {
+        foundation::resources(&self.shared, wanted, context)
+    }
+    fn database(&self) -> Option<Arc<dyn Database>> {
+        None
+    }
+    fn cache(&self) -> Option<Arc<dyn Cache>> {
+        None
+    }
+    fn storage(&self) -> Option<Arc<dyn Storage>> {
+        Some(Arc::new(AwsStorage(Arc::clone(&self.shared))))
+    }
+    fn monitoring(&self) -> Option<Arc<dyn Monitoring>> {
+        None
+    }
+    fn security(&self) -> Option<Arc<dyn Security>> {
+        None
+    }
+    fn backup(&self) -> Option<Arc<dyn Backup>> {
+        None
+    }
+}

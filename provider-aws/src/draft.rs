@@ -1,0 +1,130 @@
+//! Ids, names, ARNs and tags that all AWS objects of a blueprint share.
+
+use crate::aws::Shared;
+use crate::kind::s3_bucket;
+use crate::names;
+use crate::network::Network;
+use platform_core::value::{Name, Reference, ResourceId};
+use platform_core::{Capability, Context, Error, ErrorKind, Resource, Result};
+use serde_json::{Value, json};
+
+/// Draws the resources of one component of a platform.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) context: &'a Context,
+    component: &'static str,
+}
+
+#[allow(dead_code)] // the capabilities that use the rest are still to come
+impl<'a> Draft<'a> {
+    /// Of a capability, or of what all share.
+    pub(crate) fn new(shared: &'a Shared, context: &'a Context, component: &'static str) -> Self {
+        Self {
+            shared,
+            context,
+            component,
+        }
+    }
+
+    /// The name of an object: `ml-platform-prod`, or `ml-platform-prod-logs` with a part; shortened to `max`, and as the
+    /// config's `names:` says.
+    pub(crate) fn name(&self, part: &str, max: usize) -> String {
+        let stem = names::stem(self.context);
+        let joined = if part.is_empty() {
+            stem
+        } else {
+            format!("{stem}-{part}")
+        };
+        let fitting = names::fit(&joined, max);
+        self.context.name_of(&fitting).to_owned()
+    }
+
+    /// The same with a path below the platform: `ml-platform-prod/data`.
+    pub(crate) fn path(&self, part: &str) -> String {
+        let path = format!("{}/{part}", names::stem(self.context));
+        self.context.name_of(&path).to_owned()
+    }
+
+    /// The name of a bucket: in the account's own namespace, where nobody else can take it.
+    pub(crate) fn bucket(&self, part: &str) -> String {
+        let tail = s3_bucket::account_tail(&self.shared.options.account, self.shared.region());
+        let room = s3_bucket::MAX_NAME.saturating_sub(tail.len());
+        let name = names::fit(&format!("{}-{part}", names::stem(self.context)), room) + &tail;
+        self.context.name_of(&name).to_owned()
+    }
+
+    /// The id of an object at this place.
+    pub(crate) fn id(&self, kind: &str, name: &str) -> Result<ResourceId> {
+        Ok(ResourceId::new(
+            self.shared.place().clone(),
+            kind.parse()?,
+            Name::new(name)?,
+        ))
+    }
+
+    /// An object, with the caller's tags.
+    pub(crate) fn resource(&self, id: ResourceId, mut desired: Value) -> Resource {
+        if let (Value::Object(map), false) = (&mut desired, self.context.tags.is_empty()) {
+            map.insert("tags".to_owned(), json!(self.context.tags));
+        }
+        Resource::new(id, self.component, desired)
+    }
+
+    /// The ARN of an object of this account and region: `rds`, `db:ml-platform-prod`.
+    pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
+        let region = self.shared.region();
+        let account = &self.shared.options.account;
+        format!("arn:{}:{service}:{region}:{account}:{resource}", self.partition())
+    }
+
+    /// The ARN of an object that lies in no region: roles, buckets, policies of AWS (whose account is `aws`).
+    pub(crate) fn global_arn(&self, service: &str, account: &str, resource: &str) -> String {
+        format!("arn:{}:{service}::{account}:{resource}", self.partition())
+    }
+
+    /// The partition that the region lies in.
+    pub(crate) fn partition(&self) -> &'static str {
+        names::partition(self.shared.region())
+    }
+
+    /// The ARN of the key that encrypts the platform's data.
+    pub(crate) fn data_key(&self) -> Result<Value> {
+        Ok(Reference::new(self.id("kms.Key", &self.path(DATA_KEY))?, "arn").to_value())
+    }
+
+    /// The private subnets.
+    pub(crate) fn private_subnets(&self) -> Result<Vec<Value>> {
+        match &self.shared.options.network {
+            Network::Existing(there) => Ok(there.private_subnets.iter().map(|id| json!(id)).collect()),
+            Network::Create(wanted) => wanted
+                .zones
+                .iter()
+                .map(|zone| self.made("ec2.Subnet", &format!("private-{zone}")))
+                .collect(),
+        }
+    }
+
+    /// The security group of a capability's servers.
+    pub(crate) fn security_group(&self, capability: Capability) -> Result<Value> {
+        match &self.shared.options.network {
+            Network::Existing(there) => match there.security_groups.get(&capability) {
+                Some(group) => Ok(json!(group)),
+                None => Err(
+                    Error::new(ErrorKind::Invalid, format!("no security group for the {capability}"))
+                        .with_context("config", "aws.network.security_groups")
+                        .with_help(format!("add `{capability}: sg-...`, or let the network be made")),
+                ),
+            },
+            Network::Create(_) => self.made("ec2.SecurityGroup", capability.as_str()),
+        }
+    }
+
+    /// The id, given by EC2, of a part of a network that is made.
+    fn made(&self, kind: &str, part: &str) -> Result<Value> {
+        Ok(Reference::new(self.id(kind, &self.name(part, 255))?, "id").to_value())
+    }
+}
+
+/// The key that encrypts the platform's data.
+pub(crate) const DATA_KEY: &str = "data";
