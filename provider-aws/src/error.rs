@@ -127,6 +127,7 @@ const QUOTA: &[&str] = &[
 ];
 const ABSENT: &[&str] = &[
     "NotFoundException",
+    "NoSuchEntity",
     "NoSuchBucket",
     "NoSuchKey",
     "NotFound",
@@ -141,6 +142,8 @@ const RACE: &[&str] = &[
     "ResourceExistsException",
     "BucketAlreadyOwnedByYou",
     "ConcurrentModificationException",
+    "ConcurrentModification",
+    "EntityAlreadyExists",
 ];
 
 /// What an error answer means.
@@ -213,6 +216,10 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
     if code == "BucketAlreadyExists" {
         return error(ErrorKind::Foreign)
             .with_help("bucket names are taken world-wide: set another one under `names:` in the config");
+    }
+    if code == "DeleteConflict" {
+        return error(ErrorKind::Failed)
+            .with_help("somebody else's objects hang on it, such as an instance profile: remove them, then run again");
     }
     if code.starts_with("KMSInvalidState") || code == "DisabledException" {
         return error(ErrorKind::Failed).with_help("enable the KMS key, or cancel its deletion");
@@ -288,6 +295,8 @@ mod tests {
             ),
             ("BucketAlreadyExists", 409, "", ErrorKind::Foreign, "names:"),
             ("PreconditionFailed", 412, "", ErrorKind::Conflict, "plan again"),
+            ("EntityAlreadyExists", 409, "", ErrorKind::Conflict, "plan again"),
+            ("DeleteConflict", 409, "", ErrorKind::Failed, "hang on it"),
             ("InternalError", 500, "", ErrorKind::Unavailable, "run again later"),
         ] {
             let error = explain("op:Call", code, status, message);

@@ -2,6 +2,7 @@
 //!
 //! To add a kind: one file below `kind/` that implements [`AwsKind`], and one line in [`KINDS`].
 
+pub(crate) mod iam_role;
 pub(crate) mod kms_key;
 pub(crate) mod s3_bucket;
 pub(crate) mod secretsmanager_secret;
@@ -21,6 +22,7 @@ use std::marker::PhantomData;
 
 /// All kinds, in the order in which a plan reads them.
 pub(crate) static KINDS: &[&dyn AnyKind] = &[
+    &Adaptor::<iam_role::Role>(PhantomData),
     &Adaptor::<kms_key::KmsKey>(PhantomData),
     &Adaptor::<s3_bucket::Bucket>(PhantomData),
     &Adaptor::<secretsmanager_secret::Secret>(PhantomData),

@@ -21,6 +21,7 @@ mod network;
 mod observe;
 mod policy;
 mod provider;
+mod roles;
 mod secret;
 mod tags;
 mod write;

@@ -73,6 +73,9 @@ pub(crate) fn check(kind: &str, name: &str, rule: &NameRule) -> Result<()> {
         if kind == "secretsmanager.Secret" && ends_like_an_arn(name) {
             return refuse("it must not end in a hyphen and six characters, as ARNs of secrets do".to_owned());
         }
+        if kind == "iam.Role" && name.contains('/') {
+            return refuse("letters, digits and _+=.- only; the path is a setting of its own".to_owned());
+        }
         if kind == "kms.Key" && name.chars().any(|c| "+=.".contains(c)) {
             return refuse("letters, digits and /_- only".to_owned());
         }
@@ -142,6 +145,8 @@ mod tests {
             ("secretsmanager.Secret", "ml-platform-prod/grafana", &path, true),
             ("secretsmanager.Secret", "ml-platform-abc123", &path, false),
             ("secretsmanager.Secret", "a b", &path, false),
+            ("iam.Role", "ml-platform-prod-backup", &path, true),
+            ("iam.Role", "ml-platform-prod/backup", &path, false),
         ] {
             assert_eq!(check(kind, name, rule).is_ok(), legal, "{kind} {name}");
         }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use platform_core::testing::conformance::{Harness, Need, Sample, Verdict, checks};
 use platform_core::value::{Clock, Digest, Kind, Recipe, ResourceId, SetId, Supplied};
-use platform_core::{Error, ErrorKind, Observation, Preview, Provider, Resource, Result};
+use platform_core::{Observation, Preview, Provider, Resource, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use xtask::proxy::{Fault, Rule};
@@ -107,11 +107,16 @@ impl Harness for Emulators {
             &json!({"data": {"smtp": supplied(1), "password": password}}),
             &json!({"data": {"smtp": supplied(2), "password": password}}),
         );
+        let mut more: Vec<Sample> = crate::kinds::cases(&self.account, &self.set(check))
+            .iter()
+            .map(|case| self.sample(check, case.id.kind().as_str(), &case.first, &case.second))
+            .collect();
         match check {
             // A key and a secret stay, scheduled for deletion, and are offered as the same incarnation.
-            "deleted_is_gone" => vec![bucket],
-            _ => vec![key.with_refused(refused), bucket, secret],
+            "deleted_is_gone" => more.push(bucket),
+            _ => more.extend([key.with_refused(refused), bucket, secret]),
         }
+        more
     }
 
     fn can(&self, need: Need) -> bool {
@@ -145,7 +150,7 @@ impl Harness for Emulators {
                     let path = if method == http::Method::GET { "prefix=c" } else { "/c" };
                     Rule::new(denied_xml()).method(method).path(path)
                 })),
-            other => return Err(Error::new(ErrorKind::Internal, other.to_owned())),
+            _ => self.account.query.set_rules([Rule::new(denied_query())]),
         }
         Ok(provider)
     }
@@ -183,6 +188,14 @@ fn denied_xml() -> Fault {
         "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
     )
     .with_header("content-type", "application/xml")
+}
+
+fn denied_query() -> Fault {
+    Fault::answer(
+        403,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>",
+    )
+    .with_header("content-type", "text/xml")
 }
 
 #[test]

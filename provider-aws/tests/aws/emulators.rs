@@ -113,6 +113,7 @@ fn servers() -> &'static (Server, Server) {
 struct Routes {
     moto: String,
     ministack: String,
+    query: String,
     s3: String,
     tagging: String,
 }
@@ -122,6 +123,7 @@ impl LoadServiceConfig for Routes {
         (key.env() == "AWS_ENDPOINT_URL").then(|| match key.service_id() {
             "Secrets Manager" => self.moto.clone(),
             "S3" => self.s3.clone(),
+            "IAM" | "ElastiCache" => self.query.clone(),
             "Resource Groups Tagging API" => self.tagging.clone(),
             _ => self.ministack.clone(),
         })
@@ -137,6 +139,8 @@ pub(crate) struct Account {
     pub(crate) moto: Proxy,
     /// KMS and STS: their calls are all `POST /`.
     pub(crate) ministack: Proxy,
+    /// Services that take forms and answer in XML.
+    pub(crate) query: Proxy,
     pub(crate) s3: Proxy,
     pub(crate) tagging: Proxy,
     pub(crate) clock: Arc<dyn Clock>,
@@ -155,6 +159,7 @@ impl Account {
             region,
             moto: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             ministack: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
+            query: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             s3: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
@@ -172,6 +177,7 @@ impl Account {
         self.sdk(Routes {
             moto: self.moto.url().to_owned(),
             ministack: self.ministack.url().to_owned(),
+            query: self.query.url().to_owned(),
             s3: self.s3.url().to_owned(),
             tagging: self.tagging.url().to_owned(),
         })
@@ -183,6 +189,7 @@ impl Account {
         self.sdk(Routes {
             moto: moto.url.clone(),
             ministack: ministack.url.clone(),
+            query: ministack.url.clone(),
             s3: ministack.url.clone(),
             tagging: ministack.url.clone(),
         })
@@ -253,8 +260,8 @@ impl Account {
         }
     }
 
-    pub(crate) fn proxies(&self) -> [&Proxy; 4] {
-        [&self.moto, &self.ministack, &self.s3, &self.tagging]
+    pub(crate) fn proxies(&self) -> [&Proxy; 5] {
+        [&self.moto, &self.ministack, &self.query, &self.s3, &self.tagging]
     }
 }
 

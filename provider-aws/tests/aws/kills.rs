@@ -1,9 +1,11 @@
 //! A run that is killed at any of its calls leaves nothing that the next run does not mend.
 
 use crate::emulators::Account;
+use crate::kinds;
 use crate::platform::{Platform, apply, apply_with, everything, plan};
 use platform_core::Provider;
-use platform_core::engine::{Action, Engine, Plan};
+use platform_core::engine::{Action, Engine, Plan, PlanRequest};
+use platform_core::value::SetId;
 use xtask::proxy::{Fault, Proxy, Rule};
 
 /// Keys of the account that are not on their way out, with their aliases.
@@ -39,19 +41,26 @@ enum Run {
     Destroy,
 }
 
+/// What is wanted of an account.
+type Wanted = fn(&Account) -> PlanRequest;
+
+fn small(account: &Account) -> PlanRequest {
+    Platform::of(account).request()
+}
+
 impl Run {
-    /// An account and platform on which the run is next, and the plan to run.
-    async fn ready(self, speed: u32) -> (Account, Platform, Engine, Plan) {
+    /// An account on which the run is next, and the plan to run.
+    async fn ready(self, wanted: Wanted, speed: u32) -> (Account, Engine, Plan) {
         let account = Account::new().with_speed(speed);
-        let platform = Platform::of(&account);
+        let request = wanted(&account);
         let engine = account.engine("killed");
-        let mut next = plan(&engine, &platform.request()).await;
+        let mut next = plan(&engine, &request).await;
         if self == Self::Destroy {
             apply(&engine, &next).await;
-            next = plan(&engine, &platform.gone()).await;
+            next = plan(&engine, &PlanRequest::destroy(request.set)).await;
         }
         account.forget();
-        (account, platform, engine, next)
+        (account, engine, next)
     }
 }
 
@@ -59,10 +68,10 @@ impl Run {
 type Pick = fn(&Account) -> &Proxy;
 
 /// Kills a run at the n-th call that one of the emulators gets; `None` when it has fewer.
-async fn killed_at(kind: Run, pick: Pick, rule: Rule) -> Option<(Account, Platform)> {
+async fn killed_at(kind: Run, wanted: Wanted, pick: Pick, rule: Rule) -> Option<Account> {
     // Leases of 30 s run out in 0.6 s, the minute in which a key may stay unseen takes 1.2 s. Faster, and a busy machine
     // takes longer for a call than a lease lasts.
-    let (account, platform, engine, next) = kind.ready(50).await;
+    let (account, engine, next) = kind.ready(wanted, 50).await;
     pick(&account).set_rules([rule]);
     let run = tokio::spawn(async move { engine.apply(&next, &everything(&next), &mut |_| {}).await });
     let handle = run.abort_handle();
@@ -70,7 +79,7 @@ async fn killed_at(kind: Run, pick: Pick, rule: Rule) -> Option<(Account, Platfo
         () = pick(&account).stopped() => {
             handle.abort();
             pick(&account).set_rules([]);
-            Some((account, platform))
+            Some(account)
         }
         outcome = run => {
             assert!(outcome.unwrap().unwrap().is_success());
@@ -80,8 +89,8 @@ async fn killed_at(kind: Run, pick: Pick, rule: Rule) -> Option<(Account, Platfo
 }
 
 /// Calls of an undisturbed run.
-async fn calls(kind: Run, pick: Pick) -> u64 {
-    let (account, _, engine, next) = kind.ready(20).await;
+async fn calls(kind: Run, wanted: Wanted, pick: Pick) -> u64 {
+    let (account, engine, next) = kind.ready(wanted, 20).await;
     apply_with(&engine, &next, &everything(&next)).await;
     pick(&account).calls().len() as u64
 }
@@ -111,18 +120,31 @@ async fn converges(account: &Account, platform: &Platform) {
     }
 }
 
-/// After a killed destroy another one leaves nothing, whatever the first had deleted already.
-async fn is_gone(account: &Account, platform: &Platform) {
+/// After a killed apply another one makes what is wanted, and no more.
+async fn settles(account: &Account, request: &PlanRequest) {
+    let platform = Platform::of(account);
+    if request.set == platform.set {
+        return converges(account, &platform).await;
+    }
     let engine = account.engine("next");
-    let next = plan(&engine, &platform.gone()).await;
+    apply(&engine, &plan(&engine, request).await).await;
+    let second = plan(&engine, request).await;
+    assert!(second.is_empty(), "{:#?}", second.changes().collect::<Vec<_>>());
+}
+
+/// After a killed destroy another one leaves nothing, whatever the first had deleted already.
+async fn is_gone(account: &Account, set: &SetId) {
+    let engine = account.engine("next");
+    let gone = PlanRequest::destroy(set.clone());
+    let next = plan(&engine, &gone).await;
     apply_with(&engine, &next, &everything(&next)).await;
-    assert!(plan(&engine, &platform.gone()).await.steps.is_empty());
+    assert!(plan(&engine, &gone).await.steps.is_empty());
     assert!(keys(account).await.is_empty(), "scheduled for deletion");
 }
 
 /// Kills at evenly spread calls, six runs at a time; says how many of how many.
-async fn kill_everywhere(kind: Run, pick: Pick, points: u64) {
-    let total = calls(kind, pick).await;
+async fn kill_everywhere(kind: Run, wanted: Wanted, pick: Pick, points: u64) {
+    let total = calls(kind, wanted, pick).await;
     let step = total.div_ceil(points).max(1);
     let at: Vec<u64> = (1..=total).step_by(usize::try_from(step).unwrap()).collect();
     let mut killed = 0;
@@ -133,11 +155,12 @@ async fn kill_everywhere(kind: Run, pick: Pick, points: u64) {
             } else {
                 Fault::StopBefore
             };
-            let killed = killed_at(kind, pick, Rule::new(fault).nth(n)).await;
-            match &killed {
-                Some((account, platform)) if kind == Run::Apply => converges(account, platform).await,
-                Some((account, platform)) => is_gone(account, platform).await,
-                None => {}
+            let killed = killed_at(kind, wanted, pick, Rule::new(fault).nth(n)).await;
+            if let Some(account) = &killed {
+                match kind {
+                    Run::Apply => settles(account, &wanted(account)).await,
+                    Run::Destroy => is_gone(account, &wanted(account).set).await,
+                }
             }
             killed.is_some()
         });
@@ -154,16 +177,18 @@ async fn kill_everywhere(kind: Run, pick: Pick, points: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_apply_killed_at_any_call_is_finished_by_the_next() {
-    kill_everywhere(Run::Apply, |account| &account.s3, 20).await;
-    kill_everywhere(Run::Apply, |account| &account.ministack, 10).await;
-    kill_everywhere(Run::Apply, |account| &account.moto, 6).await;
+    kill_everywhere(Run::Apply, small, |account| &account.s3, 20).await;
+    kill_everywhere(Run::Apply, small, |account| &account.ministack, 10).await;
+    kill_everywhere(Run::Apply, small, |account| &account.moto, 6).await;
+    kill_everywhere(Run::Apply, kinds::request, |account| &account.query, 40).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_destroy_killed_at_any_call_is_finished_by_the_next() {
-    kill_everywhere(Run::Destroy, |account| &account.s3, 12).await;
-    kill_everywhere(Run::Destroy, |account| &account.ministack, 8).await;
-    kill_everywhere(Run::Destroy, |account| &account.moto, 6).await;
+    kill_everywhere(Run::Destroy, small, |account| &account.s3, 12).await;
+    kill_everywhere(Run::Destroy, small, |account| &account.ministack, 8).await;
+    kill_everywhere(Run::Destroy, small, |account| &account.moto, 6).await;
+    kill_everywhere(Run::Destroy, kinds::request, |account| &account.query, 30).await;
 }
 
 /// A half-made bucket that nobody wants any more is let go like a whole one, and taken back.
@@ -171,8 +196,9 @@ async fn a_destroy_killed_at_any_call_is_finished_by_the_next() {
 async fn a_half_made_bucket_can_be_let_go_and_taken_back() {
     let policy = Rule::new(Fault::StopBefore).method(http::Method::PUT).path("policy");
     // The first is the control bucket's.
-    let killed = killed_at(Run::Apply, |account| &account.s3, policy.nth(2)).await;
-    let (account, platform) = killed.expect("a bucket gets a policy");
+    let killed = killed_at(Run::Apply, small, |account| &account.s3, policy.nth(2)).await;
+    let account = killed.expect("a bucket gets a policy");
+    let platform = Platform::of(&account);
     let engine = account.engine("next");
     let next = plan(&engine, &platform.gone()).await;
     let report = apply(&engine, &next).await;
@@ -192,14 +218,15 @@ async fn with_a_lost_alias() -> (Account, Platform, String) {
     // Which POST is CreateKey depends on the order of parallel reads: all that can be are tried.
     for n in 1..=60 {
         let rule = Rule::new(Fault::StopAfter).nth(n);
-        let Some((account, platform)) = killed_at(Run::Apply, |account| &account.ministack, rule).await else {
+        let Some(account) = killed_at(Run::Apply, small, |account| &account.ministack, rule).await else {
             break;
         };
         let left = keys(&account).await;
         if let [(id, aliases)] = left.as_slice()
             && aliases.is_empty()
         {
-            return (account, platform, id.clone());
+            let (platform, id) = (Platform::of(&account), id.clone());
+            return (account, platform, id);
         }
     }
     panic!("no kill fell between CreateKey and CreateAlias");

@@ -10,6 +10,7 @@ mod conformance;
 mod emulators;
 mod errors;
 mod kills;
+mod kinds;
 mod lease;
 mod life;
 mod models;

@@ -12,7 +12,8 @@ use xtask::peer::Python;
 const ASK: &str = r#"
 import json, botocore.loaders
 load = botocore.loaders.Loader().load_service_model
-names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "tag": "resourcegroupstaggingapi"}
+names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "tag": "resourcegroupstaggingapi",
+    "iam": "iam", "elasticache": "elasticache"}
 models = {short: load(name, "service-2") for short, name in names.items()}
 shape = lambda service, name: models[service]["shapes"][name]
 print(json.dumps({
@@ -24,6 +25,8 @@ print(json.dumps({
     "name": shape("secretsmanager", "NameType"),
     "token": shape("secretsmanager", "ClientRequestTokenType"),
     "tag": shape("secretsmanager", "TagValueType"),
+    "role": shape("iam", "roleNameType"),
+    "session": shape("iam", "roleMaxSessionDurationType"),
 }))
 "#;
 
@@ -83,7 +86,12 @@ async fn limits_are_awss() {
     let length = |shape: &str| usize::try_from(models[shape]["max"].as_u64().unwrap()).unwrap();
     assert!(facts("kms.Key").name.max + "alias/".len() <= length("alias"));
     assert!(facts("secretsmanager.Secret").name.max <= length("name"));
-    for kind in ["kms.Key", "s3.Bucket", "secretsmanager.Secret"] {
+    assert!(facts("iam.Role").name.max <= length("role"));
+    assert_eq!(
+        (models["session"]["min"].as_u64(), models["session"]["max"].as_u64()),
+        (Some(3600), Some(43200))
+    );
+    for kind in ["iam.Role", "kms.Key", "s3.Bucket", "secretsmanager.Secret"] {
         // The id tag holds kind and name.
         assert!(kind.len() + 1 + facts(kind).name.max <= length("tag"), "{kind}");
     }
