@@ -35,11 +35,12 @@ mod yaml;
 
 pub use load::Layers;
 pub use model::{
-    AlertsConfig, AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, Cpu,
-    CredentialsConfig, CustomStorage, DatabaseConfig, DefinitionsFrom, DigestPolicy, EmailConfig, ImagesConfig,
-    InvalidCpu, LimitConfig, MonitoringConfig, PeerConfig, PeopleConfig, PlatformConfig, ProviderName, QuotaConfig,
-    ReceiverConfig, RevisionsConfig, SecurityConfig, SlackConfig, StorageConfig, StorageFlavour, SubjectsConfig,
-    SuppliedConfig, TlsIssuer,
+    AlertsConfig, AllowConfig, ApplicationConfig, AwsConfig, BackupConfig, BackupStoreConfig, BucketConfig,
+    CacheConfig, Cpu, CredentialsConfig, CustomStorage, DatabaseConfig, DefinitionsFrom, DigestPolicy, EmailConfig,
+    ExistingNetworkConfig, ImagesConfig, InvalidCpu, LimitConfig, MonitoringConfig, NatConfig, NetworkConfig,
+    NewNetworkConfig, PeerConfig, PeopleConfig, PlatformConfig, ProviderName, QuotaConfig, ReceiverConfig,
+    RevisionsConfig, SecurityConfig, SlackConfig, StorageConfig, StorageFlavour, SubjectsConfig, SuppliedConfig,
+    TlsIssuer,
 };
 pub use problem::{ConfigErrors, Problem, Rule};
 pub use schema::schema;

@@ -43,6 +43,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "aws")]
+mod account;
 mod backups;
 #[cfg(feature = "k8s")]
 mod cluster;

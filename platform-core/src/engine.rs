@@ -85,6 +85,13 @@ impl Engine {
         })
     }
 
+    /// The same engine with another provider for a place.
+    pub fn with_provider(&self, provider: Arc<dyn Provider>) -> Self {
+        let mut engine = self.clone();
+        engine.places.insert(provider.place().clone(), provider);
+        engine
+    }
+
     /// All places that are reached now, sorted; later ones are not among them.
     pub fn places(&self) -> impl Iterator<Item = (&Place, &Arc<dyn Provider>)> {
         self.places.iter()

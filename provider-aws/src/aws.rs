@@ -57,9 +57,11 @@ pub struct Aws {
 }
 
 /// What the capabilities of one stack share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shared {
     provider: Arc<dyn Provider>,
+    /// The same, where it is an account and no world.
+    account: Option<AwsProvider>,
     pub(crate) engine: Engine,
     pub(crate) options: AwsOptions,
 }
@@ -86,39 +88,57 @@ impl Shared {
 }
 
 impl Aws {
-    /// A stack over any provider: an account and region, or an in-memory world.
-    ///
-    /// # Errors
-    /// `Invalid` when the options name no account, or a network that cannot be.
-    pub fn on(provider: Arc<dyn Provider>, clock: Arc<dyn Clock>, options: AwsOptions) -> Result<Self> {
-        let engine = Engine::builder(clock).provider(Arc::clone(&provider)).build();
-        Self::of(Shared {
-            provider,
-            engine,
-            options,
-        })
+    /// A stack over any provider: an account and region, or an in-memory world. [`Aws::with_options`] has to follow, unless
+    /// a config does it.
+    pub fn on(provider: Arc<dyn Provider>, clock: Arc<dyn Clock>) -> Self {
+        Self::of(provider, None, clock)
     }
 
     /// A stack in the account that the credentials of `config` belong to, with the machine's clock. Makes no call; before
     /// anything is read or written the account is proved to be the one that the options name.
     ///
     /// # Errors
-    /// As [`AwsProvider::from_config`] and [`Aws::on`].
-    pub fn from_config(config: &SdkConfig, options: AwsOptions) -> Result<Self> {
+    /// As [`AwsProvider::from_config`].
+    pub fn from_config(config: &SdkConfig) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let provider = AwsProvider::from_config(config, Arc::clone(&clock))?.with_account(options.account.clone());
-        Self::on(Arc::new(provider), clock, options)
+        let provider = AwsProvider::from_config(config, Arc::clone(&clock))?;
+        Ok(Self::of(Arc::new(provider.clone()), Some(provider), clock))
+    }
+
+    fn of(provider: Arc<dyn Provider>, account: Option<AwsProvider>, clock: Arc<dyn Clock>) -> Self {
+        let engine = Engine::builder(clock).provider(Arc::clone(&provider)).build();
+        Self {
+            shared: Arc::new(Shared {
+                provider,
+                account,
+                engine,
+                options: AwsOptions::default(),
+            }),
+        }
     }
 
     /// Sets the options.
     ///
     /// # Errors
-    /// As [`Aws::on`].
+    /// `Invalid` when they name no account, or a network that cannot be.
     pub fn with_options(self, options: AwsOptions) -> Result<Self> {
-        Self::of(Shared {
-            provider: Arc::clone(&self.shared.provider),
-            engine: self.shared.engine.clone(),
-            options,
+        let account = &options.account;
+        if account.len() != 12 || !account.chars().all(|c| c.is_ascii_digit()) {
+            return Err(Error::new(ErrorKind::Invalid, format!("{account:?} is no AWS account"))
+                .with_context("config", "aws.account")
+                .with_help("write its 12 digits, with quotes"));
+        }
+        options.network.check()?;
+        let mut shared = Shared::clone(&self.shared);
+        if let Some(provider) = shared.account.take() {
+            let provider = provider.with_account(account.clone());
+            shared.provider = Arc::new(provider.clone());
+            shared.engine = shared.engine.with_provider(Arc::clone(&shared.provider));
+            shared.account = Some(provider);
+        }
+        shared.options = options;
+        Ok(Self {
+            shared: Arc::new(shared),
         })
     }
 
@@ -126,9 +146,8 @@ impl Aws {
     pub fn with_engine(self, engine: Engine) -> Self {
         Self {
             shared: Arc::new(Shared {
-                provider: Arc::clone(&self.shared.provider),
                 engine,
-                options: self.shared.options.clone(),
+                ..Shared::clone(&self.shared)
             }),
         }
     }
@@ -136,19 +155,6 @@ impl Aws {
     /// The options.
     pub fn options(&self) -> &AwsOptions {
         &self.shared.options
-    }
-
-    fn of(shared: Shared) -> Result<Self> {
-        let account = &shared.options.account;
-        if account.len() != 12 || !account.chars().all(|c| c.is_ascii_digit()) {
-            return Err(Error::new(ErrorKind::Invalid, format!("{account:?} is no AWS account"))
-                .with_context("config", "aws.account")
-                .with_help("write its 12 digits, with quotes"));
-        }
-        shared.options.network.check()?;
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
     }
 }
 

@@ -1,5 +1,9 @@
 //! The text shape of a platform: what a config file can say.
 
+mod aws;
+
+pub use aws::{AwsConfig, ExistingNetworkConfig, NatConfig, NetworkConfig, NewNetworkConfig};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -40,6 +44,8 @@ block! {
         placement: BTreeMap<String, Vec<ProviderName>>;
         /// Where container images come from.
         images: ImagesConfig = ImagesConfig::default();
+        /// The account and region, and what the platform shares there. Default: as the embedding program says.
+        aws: Option<AwsConfig>;
         /// PostgreSQL.
         database: Option<DatabaseConfig>;
         /// Valkey or Redis.

@@ -100,6 +100,8 @@ rules! {
     ConnectionsMemory = "connections-memory",
     /// The cache is given more memory than its volume can hold on disk.
     CacheVolume = "cache-volume",
+    /// A network on AWS that no server can lie in.
+    Network = "network",
     /// A bucket's name breaks the naming rules of S3.
     BucketName = "bucket-name",
     /// An expiry contradicts itself.

@@ -6,7 +6,7 @@ use platform_core::{CacheEngine, Capability, Environment, PodSecurity, Severity}
 use serde_json::{Value as Json, json};
 
 use super::block::{Read, Reader, choice};
-use super::model::{Cpu, DefinitionsFrom, DigestPolicy, ProviderName, TlsIssuer};
+use super::model::{Cpu, DefinitionsFrom, DigestPolicy, NatConfig, ProviderName, TlsIssuer};
 use super::problem::Rule;
 use super::yaml::Node;
 
@@ -40,6 +40,7 @@ choice! {
     CacheEngine { "valkey" => Self::Valkey, "redis" => Self::Redis }
     DefinitionsFrom { "own" => Self::Own, "existing" => Self::Existing }
     Severity { "info" => Self::Info, "warning" => Self::Warning, "critical" => Self::Critical }
+    NatConfig { "none" => Self::None, "single" => Self::Single, "per_zone" => Self::PerZone }
     DigestPolicy { "on" => Self::On, "off" => Self::Off }
 }
 

@@ -1,0 +1,71 @@
+//! AWS set up as the config says.
+
+use crate::config::{AwsConfig, NatConfig, NetworkConfig, PlatformConfig, Rule};
+use crate::platform::IntoStack;
+use platform_core::{Capability, Environment, Result, Stack};
+use provider_aws::{Aws, AwsOptions, ExistingNetwork, Nat, Network, NewNetwork};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl IntoStack for Aws {
+    /// Account, network and roles as the block `aws` says; without one as the options say.
+    fn into_stack(self, config: &PlatformConfig) -> Result<Arc<dyn Stack>> {
+        let problem = |rule, key: &str, message: &str, help: &str| config.problem(rule, key, message, help);
+        let Some(block) = &config.aws else {
+            if self.options().account.is_empty() {
+                let help = "add `aws: { account: \"...\", region: ... }`";
+                return Err(problem(Rule::MissingKey, "aws", "which account is not said", help).into());
+            }
+            return Ok(Arc::new(self));
+        };
+        let place = self.place().to_string();
+        if let Some(region) = block.region.as_ref().filter(|region| place != format!("aws/{region}")) {
+            let message = format!("{region} is not where the connection goes: {place}");
+            let help = "connect to that region, or correct it here";
+            return Err(problem(Rule::Placement, "aws.region", &message, help).into());
+        }
+        let options = options(block, config.environment);
+        let stack = self
+            .with_options(options)
+            .map_err(|error| problem(Rule::Network, "aws", error.message(), error.help().unwrap_or_default()))?;
+        Ok(Arc::new(stack))
+    }
+}
+
+fn options(block: &AwsConfig, environment: Environment) -> AwsOptions {
+    let mut options = AwsOptions::new(&block.account).with_network(network(&block.network, environment));
+    options.permissions_boundary.clone_from(&block.permissions_boundary);
+    options
+}
+
+fn network(block: &NetworkConfig, environment: Environment) -> Network {
+    if let Some(there) = &block.existing {
+        let mut existing = ExistingNetwork::new(&there.vpc, there.private_subnets.iter().cloned());
+        existing.public_subnets.clone_from(&there.public_subnets);
+        let named: BTreeMap<&str, Capability> = Capability::ALL.map(|one| (one.as_str(), one)).into();
+        for (capability, group) in &there.security_groups {
+            if let Some(capability) = named.get(capability.as_str()) {
+                existing = existing.with_security_group(*capability, group);
+            }
+        }
+        return Network::Existing(existing);
+    }
+    let mut wanted = NewNetwork::default();
+    wanted.nat = match environment {
+        Environment::Local | Environment::Dev => Nat::Single,
+        Environment::Staging | Environment::Prod => Nat::PerZone,
+    };
+    if let Some(block) = &block.create {
+        wanted.cidr.clone_from(&block.cidr);
+        if let Some(zones) = &block.zones {
+            wanted.zones.clone_from(zones);
+        }
+        wanted.nat = match block.nat {
+            None => wanted.nat,
+            Some(NatConfig::None) => Nat::None,
+            Some(NatConfig::Single) => Nat::Single,
+            Some(NatConfig::PerZone) => Nat::PerZone,
+        };
+    }
+    Network::Create(wanted)
+}
