@@ -280,10 +280,13 @@ fn damaged_files_are_refused_not_fatal() {
 
 #[test]
 fn the_examples_load() {
-    let folder = workspace().join("examples/config");
-    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let files: Vec<_> = files.filter(|f| !f.ends_with("base.yaml")).collect();
-    assert!(!files.is_empty());
+    let folders = ["examples/config", "examples/config/cloud"].map(|folder| workspace().join(folder));
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && !path.ends_with("base.yaml"))
+        .collect();
+    assert!(files.len() >= 4);
     for file in files {
         PlatformConfig::load(&file).unwrap_or_else(|errors| panic!("{errors}"));
     }

@@ -5,16 +5,14 @@ use platform_core::value::Span;
 use platform_core::{Capability, Risk};
 use std::path::PathBuf;
 
-/// A whole ML platform on one Kubernetes cluster, or on an embedded SIMULATED world.
-///
-/// Without arguments: plans and applies examples/config/local.yaml on the embedded world.
+/// Everything that can be typed.
 #[derive(Debug, Parser)]
-#[command(name = "local", version, max_term_width = 100)]
-pub(crate) struct Cli {
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli<S: Args> {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
-    pub(crate) options: Options,
+    pub(crate) options: Options<S>,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -75,22 +73,32 @@ pub(crate) enum BackupVerb {
 }
 
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct Options<S: Args> {
+    #[command(flatten)]
+    pub(crate) site: S,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl<S: Args> std::ops::Deref for Options<S> {
+    type Target = Common;
+    fn deref(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// Flags of every binary.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
     /// Config file
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Overrides one value, such as database.storage=20Gi; may be repeated
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// A real cluster, by its kubeconfig context; never guessed
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) context: Option<String>,
-    /// The kubeconfig file; else $KUBECONFIG, else ~/.kube/config. Needs --context
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) kubeconfig: Option<PathBuf>,
     /// The embedded world's file; default: in the user's state folder
     #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) world: Option<PathBuf>,
+    pub world: Option<PathBuf>,
     /// Only this capability and what it depends on; never removes anything. May be repeated
     #[arg(long, global = true, value_name = "CAPABILITY", value_parser = capability)]
     pub(crate) only: Vec<Capability>,
@@ -111,7 +119,7 @@ pub(crate) struct Options {
     pub(crate) yes: bool,
     /// Waits this long for somebody else's run to end, such as 60s
     #[arg(long, global = true, value_name = "TIME", value_parser = span)]
-    pub(crate) wait: Option<Span>,
+    pub wait: Option<Span>,
     /// What to print
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,

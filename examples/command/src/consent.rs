@@ -1,13 +1,13 @@
 //! Who agrees to what.
 
 use crate::Exit;
-use crate::args::Options;
+use crate::args::Common;
 use anyhow::{Result, bail};
 use platform_core::engine::{Approvals, Plan};
 use platform_core::value::ResourceId;
 
 /// The approvals that the command line gives.
-pub(crate) fn approvals(plan: &Plan, options: &Options) -> Result<Approvals> {
+pub(crate) fn approvals(plan: &Plan, options: &Common) -> Result<Approvals> {
     let demands = plan.demands();
     let by = holder();
     let mut approvals = demands.accept(&options.accept, &by, &options.reason);

@@ -3,25 +3,22 @@
 use crate::Exit;
 use crate::args::{Cli, Command, Options, Output};
 use crate::backups;
-use crate::connect::{Connection, Target, connect};
 use crate::consent::{approvals, holder, verdict};
 use crate::next;
 use crate::progress::Progress;
 use crate::screen::{Screen, print};
+use crate::site::{Connection, Site, Target};
 use crate::world_file::write_private;
 use anyhow::{Context as _, Result, bail};
 use composition::config::PlatformConfig;
 use composition::{PlanOptions, Platform};
 use platform_core::engine::{Action, ApplyOptions, Approvals, Engine, Plan, Report, Step, Stop};
 use platform_core::value::ResourceId;
-use platform_core::{Error, ErrorKind, Stack as _};
+use platform_core::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The config of a run without `--config`.
-const DEFAULT_CONFIG: &str = "examples/config/local.yaml";
-
-pub(crate) async fn run(cli: &Cli, stop: &Stop) -> Result<Exit> {
+pub(crate) async fn run<S: Site>(cli: &Cli<S>, stop: &Stop) -> Result<Exit> {
     let options = &cli.options;
     match &cli.command {
         Some(Command::Config { explain }) => config(options, *explain),
@@ -54,11 +51,11 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-fn load(options: &Options) -> Result<PlatformConfig> {
+fn load<S: Site>(options: &Options<S>) -> Result<PlatformConfig> {
     let path = match &options.config {
         Some(path) => path.clone(),
-        None if Path::new(DEFAULT_CONFIG).exists() => PathBuf::from(DEFAULT_CONFIG),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/local.yaml"),
+        None if Path::new(S::CONFIG).exists() => PathBuf::from(S::CONFIG),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(S::CONFIG),
     };
     let layers = PlatformConfig::layers().file(path);
     Ok(options
@@ -68,7 +65,7 @@ fn load(options: &Options) -> Result<PlatformConfig> {
         .load()?)
 }
 
-fn config(options: &Options, explain: bool) -> Result<Exit> {
+fn config<S: Site>(options: &Options<S>, explain: bool) -> Result<Exit> {
     let config = load(options)?;
     if options.output == Output::Json {
         if explain {
@@ -89,17 +86,17 @@ fn config(options: &Options, explain: bool) -> Result<Exit> {
 }
 
 /// A config, connected.
-struct Session<'a> {
-    options: &'a Options,
+struct Session<'a, S: Site> {
+    options: &'a Options<S>,
     platform: Platform,
     target: Target,
 }
 
-impl<'a> Session<'a> {
-    async fn open(options: &'a Options) -> Result<Self> {
+impl<'a, S: Site> Session<'a, S> {
+    async fn open(options: &'a Options<S>) -> Result<Self> {
         let config = load(options)?;
-        let Connection { stack, clock, target } = connect(options).await?;
-        let mut builder = Platform::builder(config).provider(stack).clock(clock).holder(holder());
+        let Connection { clock, target, wiring } = options.site.connect(options, Some(&config)).await?;
+        let mut builder = wiring.platform(Platform::builder(config).clock(clock).holder(holder()));
         if let Some(ttl) = target.lease_ttl() {
             builder = builder.lease_ttl(ttl);
         }
@@ -171,7 +168,7 @@ impl<'a> Session<'a> {
             write_private(path, plan.to_json()?.as_bytes())
                 .with_context(|| format!("cannot write {}", path.display()))?;
             if screen.is_text() {
-                print(&next::after_plan(self.options, &self.target, path))?;
+                print(&next::after_plan(S::COMMAND, self.options, &self.target, path))?;
             }
         }
         Ok(verdict(&plan, &approvals(&plan, self.options)?))
@@ -239,7 +236,12 @@ impl<'a> Session<'a> {
             screen.outputs(&report.outputs)?;
         }
         if screen.is_text() {
-            print(&next::after_apply(self.options, &self.target, &plan.outputs))?;
+            print(&next::after_apply(
+                S::COMMAND,
+                self.options,
+                &self.target,
+                &plan.outputs,
+            ))?;
         }
         Ok(Exit::Done)
     }
@@ -263,24 +265,21 @@ impl<'a> Session<'a> {
             return Ok(Exit::Partly);
         }
         if screen.is_text() {
-            print(&next::after_destroy(self.options, &self.target, &report))?;
+            print(&next::after_destroy(S::COMMAND, self.options, &self.target, &report))?;
         }
         Ok(Exit::Done)
     }
 }
 
 /// Applies a stored plan: observes and previews what it holds, reads no config.
-async fn apply_file(file: &Path, options: &Options, stop: &Stop) -> Result<Exit> {
+async fn apply_file<S: Site>(file: &Path, options: &Options<S>, stop: &Stop) -> Result<Exit> {
     if options.config.is_some() || !options.set.is_empty() || !options.only.is_empty() || !options.adopt.is_empty() {
         bail!("apply FILE takes everything from the file: --config, --set, --only and --adopt belong to plan");
     }
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let plan = Plan::from_json(&text)?;
-    let Connection { stack, clock, target } = connect(options).await?;
-    let mut engine = Engine::builder(clock)
-        .policy(plan.policy.clone())
-        .holder(holder())
-        .provider(stack.provider());
+    let Connection { clock, target, wiring } = options.site.connect(options, None).await?;
+    let mut engine = wiring.engine(Engine::builder(clock).policy(plan.policy.clone()).holder(holder()));
     if let Some(ttl) = target.lease_ttl() {
         engine = engine.lease_ttl(ttl);
     }

@@ -1,8 +1,8 @@
 //! What a run prints.
 
-use crate::args::{Options, Output};
-use crate::connect::Target;
+use crate::args::{Common, Output};
 use crate::progress::stamped;
+use crate::site::Target;
 use anyhow::{Result, bail};
 use platform_core::engine::{Plan, RenderOptions, Report};
 use platform_core::testing::World;
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 /// Prints what belongs to one run.
 pub(crate) struct Screen<'a> {
-    pub(crate) options: &'a Options,
+    pub(crate) options: &'a Common,
     pub(crate) target: &'a Target,
     /// What the run is about: `Platform ml-platform (local) on kubernetes`.
     pub(crate) title: String,

@@ -1,9 +1,10 @@
 //! The embedded world and the one visible file that it lives in.
 
+use crate::args::Common;
 use anyhow::{Context as _, Result, bail};
 use platform_core::testing::World;
-use platform_core::value::{Clock, Place};
-use platform_core::{Error, ErrorKind};
+use platform_core::value::{Clock, Kind, Place, Span};
+use platform_core::{Error, ErrorKind, KindFacts};
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,49 +14,94 @@ use std::time::{Duration, Instant};
 /// Objects of the embedded world become ready in this share of the time they take on a cluster, in percent.
 const PACE: u32 = 2;
 
-/// A world that is written to its file after every change. The file is locked while it is open.
-#[derive(Debug)]
-pub(crate) struct WorldFile {
-    pub(crate) world: World,
-    pub(crate) path: PathBuf,
-    _lock: File,
+/// A place that the embedded worlds have.
+#[derive(Clone, Debug)]
+pub struct Inhabited {
+    /// Which.
+    pub place: Place,
+    /// What is known of its kinds.
+    pub facts: fn(&Kind) -> Option<&'static KindFacts>,
 }
 
-impl WorldFile {
-    /// Opens the world in a file; an absent file is an empty world.
+/// Worlds that are written to their files after every change, one a place: the first in the file that was named, the
+/// others beside it. The files are locked while they are open.
+#[derive(Debug)]
+pub struct Embedded {
+    path: PathBuf,
+    worlds: Vec<World>,
+    _locks: Vec<File>,
+}
+
+impl Embedded {
+    /// Opens the worlds; an absent file is an empty world. Waits up to `--wait` for another run to end.
     ///
-    /// Waits up to `wait` for another run to end.
-    pub(crate) async fn open(path: &Path, place: Place, clock: Arc<dyn Clock>, wait: Duration) -> Result<Self> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    /// # Errors
+    /// When a file is in use, cannot be read or written, or holds no world.
+    pub async fn open(
+        common: &Common,
+        name: &str,
+        places: impl IntoIterator<Item = Inhabited>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let path = match &common.world {
+            Some(path) => path.clone(),
+            None => default_path(name)?,
+        };
+        let wait = common.wait.map_or(Duration::ZERO, Span::as_duration);
+        let mut worlds = Vec::new();
+        let mut locks = Vec::new();
+        for (number, inhabited) in places.into_iter().enumerate() {
+            let file = if number == 0 {
+                path.clone()
+            } else {
+                beside(&path, &inhabited.place.to_string().replace('/', "-"))
+            };
+            locks.push(lock(&file, wait).await?);
+            worlds.push(world(&file, inhabited, Arc::clone(clock))?);
         }
-        let lock = lock(path, wait).await?;
-        let world = World::new(place, provider_k8s::facts, clock).with_pace(PACE);
-        match fs::read(path) {
-            Ok(bytes) => world
-                .restore(&bytes)
-                .map_err(|why| anyhow::anyhow!("{}: {}", path.display(), why.report()))?,
-            Err(why) if why.kind() == IoErrorKind::NotFound => {}
-            Err(why) => return Err(why).with_context(|| format!("cannot read {}", path.display())),
-        }
-        let file = path.to_path_buf();
-        world.on_change(move |bytes| {
-            write_private(&file, bytes).map_err(|why| {
-                Error::new(ErrorKind::Unavailable, "the world's file cannot be written")
-                    .with_context("file", file.display())
-                    .with_source(why)
-            })
-        });
         Ok(Self {
-            world,
-            path: path.to_path_buf(),
-            _lock: lock,
+            path,
+            worlds,
+            _locks: locks,
         })
     }
+
+    /// The file of the first.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The worlds, in the order of their places.
+    pub fn worlds(&self) -> &[World] {
+        &self.worlds
+    }
+}
+
+fn world(path: &Path, inhabited: Inhabited, clock: Arc<dyn Clock>) -> Result<World> {
+    let world = World::new(inhabited.place, inhabited.facts, clock).with_pace(PACE);
+    match fs::read(path) {
+        Ok(bytes) => world
+            .restore(&bytes)
+            .map_err(|why| anyhow::anyhow!("{}: {}", path.display(), why.report()))?,
+        Err(why) if why.kind() == IoErrorKind::NotFound => {}
+        Err(why) => return Err(why).with_context(|| format!("cannot read {}", path.display())),
+    }
+    let file = path.to_path_buf();
+    world.on_change(move |bytes| {
+        write_private(&file, bytes).map_err(|why| {
+            Error::new(ErrorKind::Unavailable, "the world's file cannot be written")
+                .with_context("file", file.display())
+                .with_source(why)
+        })
+    });
+    Ok(world)
 }
 
 /// Locks the file beside the world's; it is the lock that counts, not that the file is there.
 async fn lock(world: &Path, wait: Duration) -> Result<File> {
+    if let Some(folder) = world.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     let path = beside(world, "lock");
     let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let until = Instant::now() + wait;
@@ -80,8 +126,8 @@ async fn lock(world: &Path, wait: Duration) -> Result<File> {
     }
 }
 
-/// `$XDG_STATE_HOME/mlplat/world.json`, else `~/.local/state/mlplat/world.json`.
-pub(crate) fn default_path() -> Result<PathBuf> {
+/// `$XDG_STATE_HOME/mlplat/NAME.json`, else `~/.local/state/mlplat/NAME.json`.
+fn default_path(name: &str) -> Result<PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from);
@@ -91,7 +137,7 @@ pub(crate) fn default_path() -> Result<PathBuf> {
             .map(|home| PathBuf::from(home).join(".local/state"))
     };
     match state.or_else(home) {
-        Some(folder) => Ok(folder.join(platform_core::value::PRODUCT).join("world.json")),
+        Some(folder) => Ok(folder.join(platform_core::value::PRODUCT).join(format!("{name}.json"))),
         None => bail!("neither XDG_STATE_HOME nor HOME is set; choose a file with --world FILE"),
     }
 }

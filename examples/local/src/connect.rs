@@ -1,92 +1,100 @@
 //! To the embedded world or to a real cluster.
 
-use crate::args::Options;
-use crate::world_file::{WorldFile, default_path};
+use crate::reach::Kubectl;
 use anyhow::{Context as _, Result, bail};
-use platform_core::testing::World;
-use platform_core::value::{Clock, Place, Span, SystemClock};
+use composition::PlatformBuilder;
+use composition::config::PlatformConfig;
+use platform_command::{Common, Connection, Embedded, Inhabited, Site, Target, Wiring};
+use platform_core::Stack as _;
+use platform_core::engine::EngineBuilder;
+use platform_core::value::{Clock, Place, SystemClock};
 use provider_k8s::{KubeProvider, Kubernetes};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// What a run works on.
-pub(crate) struct Connection {
-    pub(crate) stack: Kubernetes,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) target: Target,
+/// The cluster of a run.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Local {
+    /// A real cluster, by its kubeconfig context; never guessed
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// The kubeconfig file; else $KUBECONFIG, else ~/.kube/config. Needs --context
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
 }
 
-/// Where that is.
-pub(crate) enum Target {
-    /// The embedded world; its file stays locked while this lives.
-    World(WorldFile),
-    /// A real cluster.
-    Cluster {
-        /// Its kubeconfig context.
-        context: String,
-        /// `--kubeconfig`, if it was given.
-        kubeconfig: Option<PathBuf>,
-    },
-}
+#[derive(Debug)]
+struct OneCluster(Kubernetes);
 
-impl Target {
-    pub(crate) fn is_simulated(&self) -> bool {
-        matches!(self, Self::World(_))
+impl Wiring for OneCluster {
+    fn platform(&self, builder: PlatformBuilder) -> PlatformBuilder {
+        builder.provider(self.0.clone())
     }
+    fn engine(&self, builder: EngineBuilder) -> EngineBuilder {
+        builder.provider(self.0.provider())
+    }
+}
 
-    /// How a heading names it.
-    pub(crate) fn label(&self) -> String {
-        match self {
-            Self::World(world) => format!("{} world {}", World::LABEL, world.path.display()),
-            Self::Cluster { context, .. } => format!("context {context}"),
+impl Site for Local {
+    const NAME: &'static str = "local";
+    const ABOUT: &'static str = "A whole ML platform on one Kubernetes cluster, or on an embedded SIMULATED world";
+    const CONFIG: &'static str = "examples/config/local.yaml";
+    const COMMAND: &'static str = "cargo run --bin local --";
+
+    async fn connect(&self, common: &Common, _config: Option<&PlatformConfig>) -> Result<Connection> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        // clap sees no conflict between a flag before and one after the sub-command
+        if common.world.is_some() && (self.context.is_some() || self.kubeconfig.is_some()) {
+            bail!("--world is the embedded world, --context a real cluster: choose one");
         }
-    }
-
-    /// How long a lease outlives its last heartbeat: nobody waits a minute for a killed run on the embedded world.
-    pub(crate) fn lease_ttl(&self) -> Option<Duration> {
-        self.is_simulated().then(|| Duration::from_secs(2))
-    }
-}
-
-pub(crate) async fn connect(options: &Options) -> Result<Connection> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    // clap sees no conflict between a flag before and one after the sub-command
-    if options.world.is_some() && (options.context.is_some() || options.kubeconfig.is_some()) {
-        bail!("--world is the embedded world, --context a real cluster: choose one");
-    }
-    if options.context.is_none() && options.kubeconfig.is_some() {
-        bail!("--kubeconfig needs --context: a cluster is named, never guessed");
-    }
-    let Some(context) = options.context.clone() else {
-        let path = match &options.world {
-            Some(path) => path.clone(),
-            None => default_path()?,
+        if self.context.is_none() && self.kubeconfig.is_some() {
+            bail!("--kubeconfig needs --context: a cluster is named, never guessed");
+        }
+        let mut target = Target {
+            embedded: None,
+            label: String::new(),
+            flags: Vec::new(),
+            real: "--context kind-ml-platform".to_owned(),
+            reach: Box::new(Kubectl {
+                context: self.context.clone().unwrap_or_default(),
+                kubeconfig: self.kubeconfig.clone(),
+            }),
         };
-        let wait = options.wait.map_or(Duration::ZERO, Span::as_duration);
-        let world = WorldFile::open(&path, Place::kubernetes("main")?, Arc::clone(&clock), wait).await?;
-        return Ok(Connection {
-            stack: Kubernetes::on(Arc::new(world.world.clone()), Arc::clone(&clock)),
+        let Some(context) = &self.context else {
+            let place = Inhabited {
+                place: Place::kubernetes("main")?,
+                facts: provider_k8s::facts,
+            };
+            let embedded = Embedded::open(common, "world", [place], &clock).await?;
+            let world = embedded.worlds().first().context("no embedded world")?;
+            let stack = Kubernetes::on(Arc::new(world.clone()), Arc::clone(&clock));
+            target.embedded = Some(embedded);
+            return Ok(Connection {
+                clock,
+                target,
+                wiring: Box::new(OneCluster(stack)),
+            });
+        };
+        let file = match &self.kubeconfig {
+            Some(path) => path.clone(),
+            None => kubeconfig()?,
+        };
+        let provider = KubeProvider::builder(&file, context.as_str())
+            .clock(Arc::clone(&clock))
+            .connect()
+            .await?;
+        target.label = format!("context {context}");
+        target.flags.push(("--context", context.clone()));
+        if let Some(path) = &self.kubeconfig {
+            target.flags.push(("--kubeconfig", path.display().to_string()));
+        }
+        let stack = Kubernetes::on(Arc::new(provider), Arc::clone(&clock));
+        Ok(Connection {
             clock,
-            target: Target::World(world),
-        });
-    };
-    let file = match &options.kubeconfig {
-        Some(path) => path.clone(),
-        None => kubeconfig()?,
-    };
-    let provider = KubeProvider::builder(&file, context.as_str())
-        .clock(Arc::clone(&clock))
-        .connect()
-        .await?;
-    Ok(Connection {
-        stack: Kubernetes::on(Arc::new(provider), Arc::clone(&clock)),
-        clock,
-        target: Target::Cluster {
-            context,
-            kubeconfig: options.kubeconfig.clone(),
-        },
-    })
+            target,
+            wiring: Box::new(OneCluster(stack)),
+        })
+    }
 }
 
 /// `$KUBECONFIG` (its first file), else `~/.kube/config`.

@@ -10,7 +10,21 @@ const ORDER: &[(&str, &[&str])] = &[
     ("provider-k8s", &["platform-core"]),
     ("provider-aws", &["platform-core"]),
     ("composition", &["platform-core", "provider-k8s", "provider-aws"]),
-    ("local", &["platform-core", "provider-k8s", "composition"]),
+    ("platform-command", &["platform-core", "composition"]),
+    (
+        "local",
+        &["platform-core", "provider-k8s", "composition", "platform-command"],
+    ),
+    (
+        "cloud",
+        &[
+            "platform-core",
+            "provider-k8s",
+            "provider-aws",
+            "composition",
+            "platform-command",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
@@ -75,6 +89,7 @@ fn what_users_add_pulls_nothing_of_another_provider() {
         ),
         ("provider-k8s", &["aws-"]),
         ("composition", &["aws-"]),
+        ("platform-command", &["aws-", "kube"]),
         ("local", &["aws-"]),
     ];
     for (package, prefixes) in forbidden {

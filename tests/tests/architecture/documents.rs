@@ -98,7 +98,7 @@ fn commands_of_the_readme_exist() {
         .filter(|target| target["kind"][0] == "bin")
         .map(|target| target["name"].as_str().unwrap().to_owned())
         .collect();
-    let help = read("examples/local/src/args.rs");
+    let help = read("examples/command/src/args.rs") + &read("examples/local/src/connect.rs");
     let mut seen = 0;
     for command in fenced(&text, "console")
         .iter()
@@ -108,7 +108,8 @@ fn commands_of_the_readme_exist() {
         let words: Vec<&str> = command.split_whitespace().collect();
         seen += 1;
         match &words[..] {
-            ["cargo", "run", "--bin", binary, rest @ ..] => {
+            ["cargo", "run", "--bin", binary, rest @ ..]
+            | ["cargo", "run", "-p", "cloud", "--bin", binary, rest @ ..] => {
                 assert!(binaries.contains(*binary), "{command}: no binary {binary}");
                 if let ["--", sub, ..] = rest
                     && !sub.starts_with('-')

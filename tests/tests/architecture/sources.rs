@@ -142,6 +142,8 @@ fn files_are_short_and_say_what_they_are() {
         "provider-k8s",
         "provider-aws",
         "composition",
+        "examples/cloud",
+        "examples/command",
         "examples/local",
         "xtask",
         "tests",

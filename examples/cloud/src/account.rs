@@ -1,0 +1,168 @@
+//! To the embedded world, to an account, or to something that answers like one.
+
+use crate::endpoints::{Endpoint, Services};
+use anyhow::{Context as _, Result, bail};
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
+use composition::PlatformBuilder;
+use composition::config::PlatformConfig;
+use platform_command::{Common, Connection, Embedded, Inhabited, Reach, Target, Wiring};
+use platform_core::Stack as _;
+use platform_core::engine::EngineBuilder;
+use platform_core::value::{Clock, Place, SystemClock};
+use provider_aws::{Aws, SdkConfig};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The region where neither the config nor anything else names one.
+const REGION: &str = "eu-west-1";
+
+/// The account of a run.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Account {
+    /// A real account, by its profile in ~/.aws; never guessed. `-` takes what the environment, a pod or an instance has
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// The region; else the config's
+    #[arg(long, global = true, value_name = "REGION")]
+    region: Option<String>,
+    /// Something that answers like AWS, with no account behind it: URL, or SERVICE=URL for one service. May be repeated
+    #[arg(long, global = true, value_name = "[SERVICE=]URL")]
+    endpoint_url: Vec<Endpoint>,
+}
+
+#[derive(Debug)]
+struct OneAccount(Aws);
+
+impl Wiring for OneAccount {
+    fn platform(&self, builder: PlatformBuilder) -> PlatformBuilder {
+        builder.provider(self.0.clone())
+    }
+    fn engine(&self, builder: EngineBuilder) -> EngineBuilder {
+        builder.provider(self.0.provider())
+    }
+}
+
+/// The AWS commands that lead to what runs in an account.
+#[derive(Debug)]
+struct AwsCli {
+    flags: String,
+}
+
+impl Reach for AwsCli {
+    fn lines(&self, outputs: &Value) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(secret) = outputs["database"]["credentials"]["location"].as_str() {
+            lines.push(format!(
+                "aws secretsmanager get-secret-value --secret-id {secret} --query SecretString --output text{}",
+                self.flags
+            ));
+        }
+        for bucket in outputs["storage"]["buckets"].as_array().into_iter().flatten() {
+            lines.extend(
+                bucket
+                    .as_str()
+                    .map(|bucket| format!("aws s3 ls s3://{bucket}{}", self.flags)),
+            );
+        }
+        lines
+    }
+}
+
+impl Account {
+    pub(crate) async fn connect(
+        &self,
+        name: &str,
+        common: &Common,
+        config: Option<&PlatformConfig>,
+    ) -> Result<Connection> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let real = self.profile.is_some() || !self.endpoint_url.is_empty();
+        if common.world.is_some() && real {
+            bail!("--world is the embedded world, --profile and --endpoint-url something real: choose one");
+        }
+        let configured = config.and_then(|config| config.aws.as_ref()?.region.clone());
+        let region = self.region.clone().or(configured);
+        let mut target = Target {
+            embedded: None,
+            label: String::new(),
+            flags: Vec::new(),
+            real: "--profile PROFILE".to_owned(),
+            reach: Box::new(AwsCli { flags: String::new() }),
+        };
+        if !real {
+            let place = Inhabited {
+                place: Place::aws(region.as_deref().unwrap_or(REGION))?,
+                facts: provider_aws::facts,
+            };
+            let embedded = Embedded::open(common, name, [place], &clock).await?;
+            let world = embedded.worlds().first().context("no embedded world")?;
+            let stack = Aws::on(Arc::new(world.clone()), Arc::clone(&clock));
+            target.embedded = Some(embedded);
+            return Ok(Connection {
+                clock,
+                target,
+                wiring: Box::new(OneAccount(stack)),
+            });
+        }
+        let sdk = self.sdk(region.as_deref()).await;
+        if let Some(profile) = &self.profile {
+            target.flags.push(("--profile", profile.clone()));
+        }
+        target
+            .flags
+            .extend(self.region.clone().map(|region| ("--region", region)));
+        for endpoint in &self.endpoint_url {
+            let service = endpoint.service.as_ref().map(|service| format!("{service}="));
+            target
+                .flags
+                .push(("--endpoint-url", service.unwrap_or_default() + &endpoint.url));
+        }
+        let region = sdk.region().map(ToString::to_string).unwrap_or_default();
+        target.label = match (&self.profile, self.endpoint_url.first()) {
+            (_, Some(endpoint)) => format!("{region} at {}", endpoint.url),
+            (Some(profile), None) => format!("{region}, profile {profile}"),
+            (None, None) => region,
+        };
+        let profile = self.profile.as_ref().filter(|name| *name != "-");
+        target.reach = Box::new(AwsCli {
+            flags: profile.map_or_else(String::new, |name| {
+                format!(" --profile {}", platform_command::quoted(name))
+            }),
+        });
+        let stack = Aws::from_config(&sdk)?;
+        Ok(Connection {
+            clock,
+            target,
+            wiring: Box::new(OneAccount(stack)),
+        })
+    }
+
+    async fn sdk(&self, region: Option<&str>) -> SdkConfig {
+        let client = aws_smithy_http_client::Builder::new()
+            .tls_provider(Tls::Rustls(CryptoMode::Ring))
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client);
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region.to_owned()));
+        }
+        match self.profile.as_deref() {
+            Some("-") => {}
+            Some(profile) => loader = loader.profile_name(profile),
+            // No account behind it: whatever credentials the machine has stay here.
+            None => loader = loader.credentials_provider(Credentials::new("test", "test", None, None, "endpoint-url")),
+        }
+        if let Some(all) = self.endpoint_url.iter().find(|endpoint| endpoint.service.is_none()) {
+            loader = loader.endpoint_url(&all.url);
+        }
+        let sdk = loader.load().await;
+        if self.endpoint_url.iter().any(|endpoint| endpoint.service.is_some()) {
+            sdk.into_builder()
+                .service_config(Services::of(&self.endpoint_url))
+                .build()
+        } else {
+            sdk
+        }
+    }
+}

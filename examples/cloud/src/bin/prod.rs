@@ -1,0 +1,7 @@
+//! The production platform on AWS, or on an embedded SIMULATED world.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    platform_command::main::<cloud::Prod>()
+}
