@@ -146,6 +146,9 @@ const RACE: &[&str] = &[
     "EntityAlreadyExists",
 ];
 
+/// How long to leave alone what is busy.
+const BUSY: Duration = Duration::from_secs(15);
+
 /// What an error answer means.
 fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
     let text = if message.is_empty() {
@@ -216,6 +219,28 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
     if code == "BucketAlreadyExists" {
         return error(ErrorKind::Foreign)
             .with_help("bucket names are taken world-wide: set another one under `names:` in the config");
+    }
+    if code.ends_with("AlreadyExists") || code.ends_with("AlreadyExistsFault") {
+        return error(ErrorKind::Conflict).with_help("somebody else works on the same object: plan again");
+    }
+    if code.ends_with("NotFound") || code.ends_with("NotFoundFault") {
+        return error(ErrorKind::NotFound);
+    }
+    if code.contains("QuotaExceeded") || code.contains("QuotaForCustomerExceeded") {
+        return error(ErrorKind::QuotaExceeded)
+            .with_help("raise the quota in Service Quotas, or remove what is no longer needed");
+    }
+    if code.starts_with("Insufficient") && code.contains("Capacity") {
+        return error(ErrorKind::QuotaExceeded)
+            .with_help("AWS has no server of this size there now: choose another type, or run again later");
+    }
+    if code.starts_with("Invalid")
+        && !code.contains("Bucket")
+        && (code.ends_with("State") || code.ends_with("StateFault"))
+    {
+        return error(ErrorKind::Unavailable)
+            .with_retry(Retry::After(BUSY))
+            .with_help("it is busy with an earlier change or still in use: run again once that is through");
     }
     if code == "DeleteConflict" {
         return error(ErrorKind::Failed)
@@ -296,6 +321,27 @@ mod tests {
             ("BucketAlreadyExists", 409, "", ErrorKind::Foreign, "names:"),
             ("PreconditionFailed", 412, "", ErrorKind::Conflict, "plan again"),
             ("EntityAlreadyExists", 409, "", ErrorKind::Conflict, "plan again"),
+            (
+                "CacheSubnetGroupAlreadyExists",
+                400,
+                "",
+                ErrorKind::Conflict,
+                "plan again",
+            ),
+            (
+                "InvalidReplicationGroupState",
+                400,
+                "",
+                ErrorKind::Unavailable,
+                "earlier change",
+            ),
+            (
+                "InsufficientCacheClusterCapacity",
+                400,
+                "",
+                ErrorKind::QuotaExceeded,
+                "another type",
+            ),
             ("DeleteConflict", 409, "", ErrorKind::Failed, "hang on it"),
             ("InternalError", 500, "", ErrorKind::Unavailable, "run again later"),
         ] {

@@ -2,6 +2,12 @@
 //!
 //! To add a kind: one file below `kind/` that implements [`AwsKind`], and one line in [`KINDS`].
 
+mod elasticache;
+pub(crate) mod elasticache_parameter_group;
+pub(crate) mod elasticache_replication_group;
+pub(crate) mod elasticache_subnet_group;
+pub(crate) mod elasticache_user;
+pub(crate) mod elasticache_user_group;
 pub(crate) mod iam_role;
 pub(crate) mod kms_key;
 pub(crate) mod s3_bucket;
@@ -22,6 +28,11 @@ use std::marker::PhantomData;
 
 /// All kinds, in the order in which a plan reads them.
 pub(crate) static KINDS: &[&dyn AnyKind] = &[
+    &Adaptor::<elasticache_parameter_group::ParameterGroup>(PhantomData),
+    &Adaptor::<elasticache_replication_group::ReplicationGroup>(PhantomData),
+    &Adaptor::<elasticache_subnet_group::SubnetGroup>(PhantomData),
+    &Adaptor::<elasticache_user::User>(PhantomData),
+    &Adaptor::<elasticache_user_group::UserGroup>(PhantomData),
     &Adaptor::<iam_role::Role>(PhantomData),
     &Adaptor::<kms_key::KmsKey>(PhantomData),
     &Adaptor::<s3_bucket::Bucket>(PhantomData),

@@ -61,6 +61,12 @@ pub(crate) fn check(kind: &str, name: &str, rule: &NameRule) -> Result<()> {
         if name.starts_with("xn--") || name.starts_with("sthree-") || name.ends_with("-s3alias") {
             return refuse("the prefix or suffix is reserved by S3".to_owned());
         }
+    } else if rule.charset == Charset::AwsIdentifier {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
+        if !starts || !name.chars().all(legal) || name.ends_with('-') || name.contains("--") {
+            return refuse("a letter, then lower case letters, digits and single inner hyphens".to_owned());
+        }
     } else {
         let legal = |c: char| c.is_ascii_alphanumeric() || "/_+=.-".contains(c);
         if !name.chars().all(legal) {
@@ -128,6 +134,10 @@ mod tests {
             max: 230,
             charset: Charset::AwsPath,
         };
+        let identifier = NameRule {
+            max: 40,
+            charset: Charset::AwsIdentifier,
+        };
         let longest = "a".repeat(63);
         let too_long = "a".repeat(64);
         for (kind, name, rule, legal) in [
@@ -145,6 +155,11 @@ mod tests {
             ("secretsmanager.Secret", "ml-platform-prod/grafana", &path, true),
             ("secretsmanager.Secret", "ml-platform-abc123", &path, false),
             ("secretsmanager.Secret", "a b", &path, false),
+            ("elasticache.User", "ml-platform-prod-app", &identifier, true),
+            ("elasticache.User", "ml--platform", &identifier, false),
+            ("elasticache.User", "Ml", &identifier, false),
+            ("elasticache.User", "1ml", &identifier, false),
+            ("elasticache.User", "ml-", &identifier, false),
             ("iam.Role", "ml-platform-prod-backup", &path, true),
             ("iam.Role", "ml-platform-prod/backup", &path, false),
         ] {

@@ -87,7 +87,8 @@ async fn act(connection: &Connection, write: Write<'_>, permit: Permit<'_>) -> R
             };
             whose(&scope, &seen.id, &found, &[Owner::ThisSet, Owner::Retained])?;
             kind.delete(&scope, &found, snapshot).await?;
-            Ok(None)
+            // Servers take a while to go.
+            look(&scope, &seen.id, &callers(&seen.view)).await
         }
     }
 }

@@ -1,5 +1,6 @@
 //! moto and ministack on loopback, one pair for the whole binary, and one account a test.
 
+use crate::busy::Memory;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
@@ -142,6 +143,8 @@ pub(crate) struct Account {
     /// Services that take forms and answer in XML.
     pub(crate) query: Proxy,
     pub(crate) s3: Proxy,
+    /// What ElastiCache knows beside what ministack does.
+    pub(crate) cache: Memory,
     pub(crate) tagging: Proxy,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -161,6 +164,7 @@ impl Account {
             ministack: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             query: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             s3: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
+            cache: Memory::default(),
             tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
         }
@@ -202,7 +206,7 @@ impl Account {
                 &self.id, "secret", None, None, "test",
             )))
             .service_config(routes)
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(self.cache.around(aws_smithy_http_client::Builder::new().build_http()))
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
             .retry_config(
                 RetryConfig::standard()

@@ -12,6 +12,8 @@ pub(crate) struct Case {
     pub(crate) id: ResourceId,
     pub(crate) first: Value,
     pub(crate) second: Value,
+    /// What stands before it.
+    pub(crate) after: Vec<ResourceId>,
     /// What a plan from the first to the second wish changes.
     pub(crate) changes: &'static [&'static str],
     /// What it puts at risk.
@@ -20,7 +22,8 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn resource(&self, desired: &Value) -> Resource {
-        Resource::new(self.id.clone(), "kinds", desired.clone())
+        let resource = Resource::new(self.id.clone(), "kinds", desired.clone());
+        self.after.iter().cloned().fold(resource, Resource::with_after)
     }
 }
 
@@ -29,16 +32,16 @@ pub(crate) fn set(account: &Account) -> SetId {
 }
 
 /// The table, in an order in which all can stand at once.
-pub(crate) fn cases(account: &Account, set: &SetId) -> Vec<Case> {
-    let id = |kind: &str, part: &str| -> ResourceId {
-        format!("aws/eu-west-1:{kind}/k{}-{part}", account.id).parse().unwrap()
-    };
+pub(crate) fn cases(prefix: &str, set: &SetId) -> Vec<Case> {
+    let id =
+        |kind: &str, part: &str| -> ResourceId { format!("aws/eu-west-1:{kind}/{prefix}-{part}").parse().unwrap() };
     let trust =
         |service: &str| json!([{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]);
     let get = |resources: Value| json!([{"Effect": "Allow", "Action": "s3:GetObject", "Resource": resources}]);
     let managed = |name: &str| format!("arn:aws:iam::aws:policy/{name}");
-    vec![Case {
+    let role = Case {
         id: id("iam.Role", "role"),
+        after: Vec::new(),
         first: json!({
             "path": format!("/mlplat/{set}/"),
             "description": "one",
@@ -69,16 +72,179 @@ pub(crate) fn cases(account: &Account, set: &SetId) -> Vec<Case> {
             "trust",
         ],
         risks: &[Risk::LowersProtection, Risk::Exposes],
-    }]
+    };
+    let mut cases = vec![role];
+    cases.extend(caches(&id, prefix));
+    cases
+}
+
+/// The kinds of a cache.
+fn caches(id: &dyn Fn(&str, &str) -> ResourceId, prefix: &str) -> Vec<Case> {
+    let name = |part: &str| format!("{prefix}-{part}");
+    let after = |desired: &[(&str, Value)], changes: &[(&str, Value)]| -> (Value, Value) {
+        let first: serde_json::Map<_, _> = desired
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.clone()))
+            .collect();
+        let mut second = first.clone();
+        second.extend(changes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        (first.into(), second.into())
+    };
+    let case = |kind: &str, part: &str, (first, second): (Value, Value), changes, risks| Case {
+        id: id(kind, part),
+        first,
+        second,
+        after: match kind {
+            "elasticache.UserGroup" => ["app", "default"].map(|user| id("elasticache.User", user)).to_vec(),
+            "elasticache.ReplicationGroup" => vec![
+                id("elasticache.UserGroup", "users"),
+                id("elasticache.SubnetGroup", "subnets"),
+            ],
+            _ => Vec::new(),
+        },
+        changes,
+        risks,
+    };
+    vec![
+        case(
+            "elasticache.ParameterGroup",
+            "parameters",
+            after(
+                &[
+                    ("family", json!("valkey8")),
+                    (
+                        "parameters",
+                        json!({"timeout": "30", "maxmemory-policy": "allkeys-lru"}),
+                    ),
+                ],
+                &[(
+                    "parameters",
+                    json!({"maxmemory-policy": "noeviction", "tcp-keepalive": "60"}),
+                )],
+            ),
+            &[
+                "parameters.maxmemory-policy",
+                "parameters.tcp-keepalive",
+                "parameters.timeout",
+            ],
+            &[],
+        ),
+        case(
+            "elasticache.SubnetGroup",
+            "subnets",
+            after(
+                &[("subnets", json!(["subnet-00000002", "subnet-00000001"]))],
+                &[
+                    ("subnets", json!(["subnet-00000001", "subnet-00000003"])),
+                    ("description", json!("b")),
+                ],
+            ),
+            &["description", "subnets"],
+            &[],
+        ),
+        case(
+            "elasticache.User",
+            "app",
+            after(
+                &[
+                    ("user_name", json!(name("app"))),
+                    ("access", json!("on ~* &* +@all -@admin")),
+                ],
+                &[("access", json!("on ~a:* resetchannels +@read"))],
+            ),
+            &["access"],
+            &[Risk::Exposes],
+        ),
+        case(
+            "elasticache.User",
+            "default",
+            after(
+                &[
+                    ("user_name", json!("default")),
+                    ("access", json!("off ~* -@all")),
+                    ("authentication", json!("none")),
+                ],
+                &[("access", json!("off -@all")), ("tags", json!({"team": "ml"}))],
+            ),
+            &["access", "tags"],
+            &[Risk::Exposes],
+        ),
+        case(
+            "elasticache.UserGroup",
+            "users",
+            after(
+                &[("users", json!([name("app"), name("default")]))],
+                &[("users", json!([name("default"), name("other")]))],
+            ),
+            &["users"],
+            &[Risk::Exposes],
+        ),
+        case(
+            "elasticache.ReplicationGroup",
+            "cache",
+            after(
+                &[
+                    ("engine", json!("valkey")),
+                    ("version", json!("7")),
+                    ("node_type", json!("cache.t4g.small")),
+                    ("replicas", json!(1)),
+                    ("subnet_group", json!(name("subnets"))),
+                    ("security_groups", json!(["sg-b", "sg-a"])),
+                    ("parameter_group", json!("default.valkey7")),
+                    ("user_group", json!(name("users"))),
+                    ("kms_key", json!("arn:aws:kms:eu-west-1:1:key/k")),
+                    ("log_group", json!("/mlplat/cache")),
+                ],
+                &[
+                    ("version", json!("8")),
+                    ("node_type", json!("cache.m7g.large")),
+                    ("replicas", json!(0)),
+                    ("security_groups", json!(["sg-a", "sg-c"])),
+                    ("parameter_group", json!("default.valkey8")),
+                    ("log_group", Value::Null),
+                    ("snapshot_retention", json!(1)),
+                    ("snapshot_window", json!("01:00-02:00")),
+                    ("maintenance_window", json!("mon:03:00-mon:04:00")),
+                    ("auto_minor_version_upgrade", json!(false)),
+                    ("description", json!("other")),
+                    ("tags", json!({"team": "ml"})),
+                ],
+            ),
+            &[
+                "auto_minor_version_upgrade",
+                "automatic_failover",
+                "description",
+                "log_group",
+                "maintenance_window",
+                "multi_az",
+                "node_type",
+                "parameter_group",
+                "replicas",
+                "security_groups",
+                "snapshot_retention",
+                "snapshot_window",
+                "tags",
+                "version",
+            ],
+            &[
+                Risk::Irreversible,
+                Risk::LowersProtection,
+                Risk::Downtime,
+                Risk::Exposes,
+            ],
+        ),
+    ]
+}
+
+/// The table of an account.
+pub(crate) fn all(account: &Account) -> Vec<Case> {
+    cases(&format!("k{}", account.id), &set(account))
 }
 
 /// What the whole table asks for.
 pub(crate) fn request(account: &Account) -> PlanRequest {
     PlanRequest {
-        resources: cases(account, &set(account))
-            .iter()
-            .map(|case| case.resource(&case.first))
-            .collect(),
+        resources: all(account).iter().map(|case| case.resource(&case.first)).collect(),
         ..PlanRequest::destroy(set(account))
     }
 }
@@ -88,7 +254,7 @@ async fn each_kind_lives_from_create_to_delete() {
     let account = Account::new().with_speed(20);
     let engine = account.engine("a");
     let mut request = request(&account);
-    let cases = cases(&account, &set(&account));
+    let cases = all(&account);
 
     let first = plan(&engine, &request).await;
     assert!(actions(&first).iter().all(|(action, _)| *action == Action::Create));

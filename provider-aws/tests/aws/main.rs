@@ -6,6 +6,8 @@
     clippy::disallowed_methods // a test starts servers and plays the one who changes things behind our back
 )]
 
+mod busy;
+mod caches;
 mod conformance;
 mod emulators;
 mod errors;

@@ -91,7 +91,17 @@ async fn limits_are_awss() {
         (models["session"]["min"].as_u64(), models["session"]["max"].as_u64()),
         (Some(3600), Some(43200))
     );
-    for kind in ["iam.Role", "kms.Key", "s3.Bucket", "secretsmanager.Secret"] {
+    for kind in [
+        "elasticache.ParameterGroup",
+        "elasticache.ReplicationGroup",
+        "elasticache.SubnetGroup",
+        "elasticache.User",
+        "elasticache.UserGroup",
+        "iam.Role",
+        "kms.Key",
+        "s3.Bucket",
+        "secretsmanager.Secret",
+    ] {
         // The id tag holds kind and name.
         assert!(kind.len() + 1 + facts(kind).name.max <= length("tag"), "{kind}");
     }

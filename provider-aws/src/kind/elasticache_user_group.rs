@@ -1,0 +1,187 @@
+//! `elasticache.UserGroup`: the users of a cache.
+
+use super::elasticache as common;
+use super::{AwsKind, Found};
+use crate::error::Outcome;
+use crate::provider::Scope;
+use crate::tags::Tags;
+use async_trait::async_trait;
+use platform_core::value::SetId;
+use platform_core::{
+    Calls, Charset, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk,
+    RiskRule, Updating,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const NO_SUCH: &[&str] = &["UserGroupNotFound", "UserGroupNotFoundFault"];
+const MAX_NAME: usize = 40;
+
+#[derive(Debug)]
+pub(crate) struct UserGroup;
+
+static FACTS: KindFacts = KindFacts {
+    kind: "elasticache.UserGroup",
+    holds: Holds::Nothing,
+    // After the caches that use it.
+    rank: 24,
+    name: NameRule {
+        max: MAX_NAME,
+        charset: Charset::AwsIdentifier,
+    },
+    create: Creation::Exclusive,
+    update: Updating::WhenSettled,
+    patience: Duration::from_mins(15),
+    usually: Duration::from_secs(20),
+    taken: "",
+    removal: None,
+    outputs: &["arn", "name"],
+    fields: &[
+        Field::new("engine").changes(FieldChange::Never),
+        Field::new("users")
+            .equal(Equal::Set)
+            .risk(RiskRule::Widens(Risk::Exposes)),
+    ],
+    calls: Calls {
+        read: &[
+            "elasticache:DescribeUserGroups",
+            "elasticache:ListTagsForResource",
+            "tag:GetResources",
+        ],
+        create: &[
+            "elasticache:CreateUserGroup",
+            "elasticache:AddTagsToResource",
+            "elasticache:RemoveTagsFromResource",
+        ],
+        update: &[
+            "elasticache:ModifyUserGroup",
+            "elasticache:AddTagsToResource",
+            "elasticache:RemoveTagsFromResource",
+        ],
+        delete: &["elasticache:DeleteUserGroup"],
+    },
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Desired {
+    /// `redis` serves caches of Valkey, too, and may hold a `default` user without password that is off.
+    #[serde(default = "redis")]
+    engine: String,
+    /// Ids; one of them has the name `default`.
+    users: Vec<String>,
+}
+
+fn redis() -> String {
+    "redis".to_owned()
+}
+
+#[async_trait]
+impl AwsKind for UserGroup {
+    const FACTS: &'static KindFacts = &FACTS;
+    type Desired = Desired;
+
+    fn normal(mut wanted: Desired) -> Result<Desired> {
+        wanted.users.sort();
+        wanted.users.dedup();
+        Ok(wanted)
+    }
+
+    async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
+        let answer = scope
+            .clients
+            .cache
+            .describe_user_groups()
+            .user_group_id(name)
+            .send()
+            .await;
+        let Some(answer) = answer.absent("elasticache:DescribeUserGroups", NO_SUCH)? else {
+            return Ok(None);
+        };
+        let Some((group, arn)) = answer
+            .user_groups()
+            .first()
+            .and_then(|group| Some((group, group.arn()?)))
+        else {
+            return Ok(None);
+        };
+        let mut users = group.user_ids().to_vec();
+        users.sort();
+        let settings = Desired {
+            engine: group.engine().unwrap_or_default().to_lowercase(),
+            users,
+        };
+        let tags = common::tags_of(scope, arn).await?;
+        let state = common::state(group.status().unwrap_or_default(), "active");
+        Ok(Some(common::found(name, arn, settings, tags, state)))
+    }
+
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
+        let mut pages = scope.clients.cache.describe_user_groups().into_paginator().send();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.during("elasticache:DescribeUserGroups")?;
+            let groups = page.user_groups().iter();
+            all.extend(groups.filter_map(|group| group.user_group_id()).map(str::to_owned));
+        }
+        common::candidates(scope, "usergroup", MAX_NAME, all).await
+    }
+
+    async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {
+        scope
+            .clients
+            .cache
+            .create_user_group()
+            .user_group_id(name)
+            .engine(&wanted.engine)
+            .set_user_ids(Some(wanted.users.clone()))
+            .set_tags(Some(common::create_tags(tags)))
+            .send()
+            .await
+            .during("elasticache:CreateUserGroup")
+            .map(drop)
+    }
+
+    async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
+        let (have, want) = (&found.settings.users, &wanted.users);
+        let only_in = |these: &[String], those: &[String]| -> Option<Vec<String>> {
+            let only: Vec<String> = these.iter().filter(|user| !those.contains(user)).cloned().collect();
+            (!only.is_empty()).then_some(only)
+        };
+        scope
+            .clients
+            .cache
+            .modify_user_group()
+            .user_group_id(name)
+            .set_user_ids_to_add(only_in(want, have))
+            .set_user_ids_to_remove(only_in(have, want))
+            .send()
+            .await
+            .during("elasticache:ModifyUserGroup")
+            .map(drop)
+    }
+
+    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Internal,
+            "a deletion in ElastiCache is never scheduled",
+        ))
+    }
+
+    async fn tag(scope: &Scope<'_>, found: &Found<Desired>, put: &Tags, remove: &[String]) -> Result<()> {
+        common::retag(scope, &found.handle, put, remove).await
+    }
+
+    #[allow(clippy::disallowed_methods)] // the home of this call
+    async fn delete(scope: &Scope<'_>, found: &Found<Desired>) -> Result<()> {
+        let call = scope
+            .clients
+            .cache
+            .delete_user_group()
+            .user_group_id(common::last(&found.handle));
+        call.send()
+            .await
+            .absent("elasticache:DeleteUserGroup", NO_SUCH)
+            .map(drop)
+    }
+}
