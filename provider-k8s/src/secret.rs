@@ -95,6 +95,22 @@ pub(crate) async fn render(
                 let private_key = lookup.key(&authority, "ca.key").await?;
                 leaf(&certificate, &private_key, dns, *days, now, &mut values)?;
             }
+            Recipe::Before {
+                from,
+                key: other,
+                length,
+                ..
+            } => match lookup.key(&object(from)?, other).await {
+                Ok(before) => {
+                    values.insert(key.clone(), copied(&before));
+                }
+                Err(why) if why.kind() == ErrorKind::NotFound => {
+                    values
+                        .entry(key.clone())
+                        .or_insert_with(|| random_text(length.unwrap_or(32)));
+                }
+                Err(why) => return Err(why),
+            },
             one => {
                 values.insert(key.clone(), single(one, lookup, source).await?);
             }
@@ -110,7 +126,6 @@ pub(crate) async fn render(
 }
 
 async fn single(recipe: &Recipe, lookup: &dyn Lookup, source: Option<&dyn SecretSource>) -> Result<Zeroizing<Vec<u8>>> {
-    let copied = |text: &SecretText| Zeroizing::new(text.expose().as_bytes().to_vec());
     match recipe {
         Recipe::Generate {
             promoted: Some(made), ..
@@ -123,11 +138,6 @@ async fn single(recipe: &Recipe, lookup: &dyn Lookup, source: Option<&dyn Secret
             Ok(Zeroizing::new([prefix.as_bytes(), encoded.as_bytes()].concat()))
         }
         Recipe::Literal { value } => Ok(Zeroizing::new(value.clone().into_bytes())),
-        Recipe::Before { from, key, .. } => match lookup.key(&object(from)?, key).await {
-            Ok(before) => Ok(copied(&before)),
-            Err(why) if why.kind() == ErrorKind::NotFound => Ok(random_text(32)),
-            Err(why) => Err(why),
-        },
         Recipe::Copy { from, key, .. } => Ok(copied(&lookup.key(&object(from)?, key).await?)),
         Recipe::Supplied(supplied) => {
             let source = source.ok_or_else(|| {
@@ -139,10 +149,14 @@ async fn single(recipe: &Recipe, lookup: &dyn Lookup, source: Option<&dyn Secret
             })?;
             Ok(copied(&source.get(&supplied.supplied).await?))
         }
-        Recipe::Derive { .. } | Recipe::CertificateAuthority { .. } | Recipe::Tls { .. } => {
+        Recipe::Before { .. } | Recipe::Derive { .. } | Recipe::CertificateAuthority { .. } | Recipe::Tls { .. } => {
             Err(Error::new(ErrorKind::Internal, "a recipe of another shape"))
         }
     }
+}
+
+fn copied(text: &SecretText) -> Bytes {
+    Zeroizing::new(text.expose().as_bytes().to_vec())
 }
 
 fn random_text(length: u32) -> Zeroizing<Vec<u8>> {

@@ -106,7 +106,11 @@ pub(crate) async fn update(
         let (anew, stays): (BTreeMap<String, Recipe>, BTreeMap<String, Recipe>) =
             recipes.into_iter().partition(|(key, recipe)| renew(key, recipe));
         let mut kept = Values::new();
-        for (key, recipe) in &stays {
+        // What goes by another Secret stays if there is nothing in that.
+        let followers = anew
+            .iter()
+            .filter(|(_, recipe)| matches!(recipe, Recipe::Before { .. }));
+        for (key, recipe) in stays.iter().chain(followers) {
             for name in keys_of(key, recipe) {
                 if let Some(value) = full.get(name) {
                     kept.insert(name.to_owned(), value.clone());

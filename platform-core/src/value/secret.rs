@@ -93,7 +93,7 @@ pub enum Recipe {
         revision: u32,
     },
     /// The value that a key of another object has before a plan changes it there: the login that goes on to work beside
-    /// the next one. A random text where there is none.
+    /// the next one. Where there is none, what its own key has, else a random text.
     Before {
         /// The object, as a [`ResourceId`](super::ResourceId) text.
         from: String,
@@ -101,6 +101,9 @@ pub enum Recipe {
         key: String,
         /// Of the change.
         revision: u32,
+        /// Characters of the random text; absent: 32.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        length: Option<u32>,
     },
     /// A certificate authority: keys `ca.crt`, `ca.key`. Valid ten years, replaced two years before.
     CertificateAuthority {

@@ -1,6 +1,6 @@
 //! Valkey or Redis in a pod: TLS only, users by ACL, an append-only file on a volume if data is to survive a restart.
 
-use super::login::{Login, NEXT, credentials, internal};
+use super::login::{Login, NEXT, accepted, credentials, internal};
 use super::stateful::{Job, Server, certificate_for, claim, dns_names, pod, read_name, selector};
 use crate::backups;
 use crate::foundation;
@@ -41,11 +41,19 @@ user replica on #{sha256:replica-password} resetkeys resetchannels -@all +ping +
 user reload on #{sha256:reload-password} resetkeys resetchannels -@all +ping +acl|load
 ";
 
-/// Beside the password that applications had before a rotation, the next one.
-const ROTATED: (&str, &str) = (
-    "user app on #{sha256:app-password}",
-    "user app on #{sha256:app-password} #{sha256:next}",
-);
+/// Passwords of those inside, and beside each the next one of a rotation. Those who log in go on with the one before: the
+/// servers accept it whether they have read their users again or not.
+const INSIDE: [(&str, &str); 5] = [
+    // Also without backups: taken away with them, it would pass for the loss of a password that opens data.
+    ("backup-password", "backup-next"),
+    ("exporter-password", "exporter-next"),
+    ("probe-password", "probe-next"),
+    ("reload-password", "reload-next"),
+    ("replica-password", "replica-next"),
+];
+
+/// What a rotation has to do besides: tell replicas, which took their password when they started, another one.
+const TELLS_REPLICAS: (&str, &str) = ("+acl|load", "+acl|load +config|set");
 
 /// The Job that makes the servers accept another password.
 const USERS_JOB: &str = "cache-users";
@@ -308,7 +316,11 @@ impl KubernetesCache {
             USERS_JOB,
             json!({ "data": { "users.sh": include_str!("cache/users.sh") } }),
         )?;
-        let passwords = [("reload-password", "reload-password"), (NEXT, "app-password")];
+        let passwords = [
+            ("reload-password", "reload-password"),
+            ("replica-password", "replica-password"),
+            (NEXT, "app-password"),
+        ];
         let image = self
             .0
             .options
@@ -334,7 +346,7 @@ impl KubernetesCache {
     }
 
     fn exporter(&self) -> Result<Container> {
-        let alive = json!({ "httpGet": { "path": "/health", "port": "metrics", "scheme": "HTTP" } });
+        let get = |path: &str| json!({ "httpGet": { "path": path, "port": "metrics", "scheme": "HTTP" } });
         let image = self.0.options.images.image("redis-exporter", None)?;
         Ok(Container::new("exporter", image, Resources::small())
             .args([
@@ -344,7 +356,8 @@ impl KubernetesCache {
                 "--tls-ca-cert-file=/etc/redis/tls/ca.crt",
             ])
             .ports(&BTreeMap::from([("metrics".to_owned(), METRICS)]))
-            .probes(&alive, &alive, 60)
+            // It reads its password when it starts, and whenever it is asked to.
+            .probes(&get("/health"), &get("/-/reload"), 60)
             .mount_read_only("exporter", SECRETS)
             .mount_read_only("ca", TLS))
     }
@@ -372,11 +385,12 @@ fn login<'a>(scope: &'a Scope<'a>, name: &'a str) -> Login<'a> {
         constants: BTreeMap::from([("username", APP.to_owned())]),
         key: "password",
         length: 32,
+        inside: &INSIDE,
+        users: BTreeMap::new(),
     }
 }
 
 fn secrets(scope: &Scope<'_>, name: &str, login: &Login<'_>, internal: &str, copied: bool) -> Result<Vec<Resource>> {
-    let password = || Recipe::generate(32);
     let derive = |template: &str| Recipe::Derive {
         template: template.to_owned(),
     };
@@ -385,32 +399,45 @@ fn secrets(scope: &Scope<'_>, name: &str, login: &Login<'_>, internal: &str, cop
         users.push_str(BACKUP_USER);
     }
     if !login.is_first() {
-        users = users.replace(ROTATED.0, ROTATED.1);
+        for (before, next) in INSIDE.into_iter().chain([("app-password", NEXT)]) {
+            let before = format!("#{{sha256:{before}}}");
+            users = users.replace(&before, &format!("{before} #{{sha256:{next}}}"));
+        }
+        users = users.replace(TELLS_REPLICAS.0, TELLS_REPLICAS.1);
     }
-    let (from, key) = (
-        scope.id("Secret", &login.credentials())?.to_string(),
-        login.key.to_owned(),
-    );
+    let before = |secret: &str, key: &str, length| -> Result<Recipe> {
+        Ok(Recipe::Before {
+            from: scope.id("Secret", secret)?.to_string(),
+            key: key.to_owned(),
+            revision: login.revision,
+            length,
+        })
+    };
     let app = if login.is_first() {
-        Recipe::Copy { from, key, revision: 1 }
+        Recipe::Copy {
+            from: scope.id("Secret", &login.credentials())?.to_string(),
+            key: login.key.to_owned(),
+            revision: 1,
+        }
     } else {
-        let revision = login.revision;
-        Recipe::Before { from, key, revision }
+        before(&login.credentials(), login.key, None)?
     };
     let mut own = BTreeMap::from([
         ("app-password", app),
-        ("probe-password", password()),
-        ("exporter-password", password()),
-        ("replica-password", password()),
-        // Also without backups: taken away with them, it would pass for the loss of a password that opens data.
-        ("backup-password", password()),
-        ("reload-password", password()),
         ("users.acl", derive(&users)),
         (
             "exporter.json",
             derive(r#"{"rediss://exporter@localhost:6379":"{exporter-password}"}"#),
         ),
     ]);
+    for (key, _) in INSIDE {
+        let recipe = if login.is_first() {
+            Recipe::generate(login.length)
+        } else {
+            before(&accepted(name), key, Some(login.length))?
+        };
+        own.insert(key, recipe);
+    }
     login.persist(&mut own);
     let mut dns = dns_names(scope, name);
     let read = read_name(name);

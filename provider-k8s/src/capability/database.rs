@@ -2,7 +2,7 @@
 
 mod settings;
 
-use super::login::{Login, credentials, internal};
+use super::login::{Login, accepted, credentials, internal};
 use super::stateful::{Job, Server, certificate, claim, selector};
 use crate::backups;
 use crate::catalogue;
@@ -18,7 +18,7 @@ use platform_core::{
     DatabaseFeatures, DatabaseOutputs, DatabaseSpec, Endpoint, Error, ErrorKind, Holds, Result, Scrape, Surface,
     Workload,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use settings::{PG_HBA, postgresql_conf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ const ROLES: &str = "database-roles";
 const APP: &str = "app";
 /// The superuser, for the roles Job and backups only.
 const ADMIN: &str = "platform_admin";
+const EXPORTER: &str = "postgres_exporter";
+/// Their passwords, and those of the roles that a rotation makes in their place.
+const INSIDE: [(&str, &str); 2] = [("admin-password", "admin-next"), ("exporter-password", "exporter-next")];
 const SECRETS: &str = "/etc/postgres/secret";
 const TLS: &str = "/etc/postgres/tls";
 const CONFIG: &str = "/etc/postgres/conf";
@@ -128,6 +131,7 @@ impl Database for KubernetesDatabase {
             ("postgresql.conf", postgresql_conf(spec)),
             ("pg_hba.conf", PG_HBA.to_owned()),
             ("start.sh", include_str!("database/start.sh").to_owned()),
+            ("exporter.sh", include_str!("database/exporter.sh").to_owned()),
             (
                 "99-first-start-done.sh",
                 include_str!("database/first-start-done.sh").to_owned(),
@@ -136,6 +140,7 @@ impl Database for KubernetesDatabase {
         let mut first_start = vec!["99-first-start-done.sh"];
         if copied {
             config.extend([
+                ("admin.sh", include_str!("database/admin.sh").to_owned()),
                 ("backup.sh", include_str!("database/backup.sh").to_owned()),
                 ("backup.sql", include_str!("database/backup.sql").to_owned()),
                 ("rows.sql", include_str!("database/rows.sql").to_owned()),
@@ -151,8 +156,8 @@ impl Database for KubernetesDatabase {
         let mut volumes = vec![
             config_volume("config", &config_name(&name), &settings),
             config_volume("first-start", &config_name(&name), &first_start),
-            secret_volume("admin", &internal, &[("admin-password", "admin-password")]),
-            secret_volume("exporter", &internal, &[("exporter-password", "exporter-password")]),
+            own_volume("admin", &own_login(&name, "admin")),
+            own_volume("exporter", &own_login(&name, "exporter")),
             secret_volume("tls", &format!("{name}-tls"), &[]),
             secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
             scratch_volume("run", Size::mib(16), true),
@@ -279,6 +284,7 @@ impl KubernetesDatabase {
             ("POSTGRES_PASSWORD_FILE", "/etc/postgres/secret/admin-password"),
             ("POSTGRES_USER", ADMIN),
             ("SCRIPTS", CONFIG),
+            ("SECRETS", SECRETS),
             ("SOCKETS", "/var/run/postgresql"),
             ("VOLUME", volume),
         ];
@@ -307,16 +313,17 @@ impl KubernetesDatabase {
 
     fn exporter(&self) -> Result<Container> {
         let env = [
-            ("DATA_SOURCE_PASS_FILE", "/etc/postgres/secret/exporter-password"),
             (
                 "DATA_SOURCE_URI",
                 "localhost:5432/postgres?sslmode=verify-full&sslrootcert=/etc/postgres/tls/ca.crt",
             ),
-            ("DATA_SOURCE_USER", "postgres_exporter"),
+            ("FIRST_USER", EXPORTER),
+            ("SECRETS", SECRETS),
         ];
         let alive = json!({ "httpGet": { "path": "/", "port": "metrics", "scheme": "HTTP" } });
         let image = self.0.options.images.image("postgres-exporter", None)?;
         Ok(Container::new("exporter", image, Resources::small())
+            .command(["/bin/sh", "/etc/postgres/conf/exporter.sh", "/bin/postgres_exporter"])
             .args([
                 "--collector.long_running_transactions",
                 "--collector.stat_statements",
@@ -325,6 +332,7 @@ impl KubernetesDatabase {
             .env(env)
             .ports(&BTreeMap::from([("metrics".to_owned(), METRICS)]))
             .probes(&alive, &alive, 60)
+            .mount_read_only("config", CONFIG)
             .mount_read_only("exporter", SECRETS)
             .mount_read_only("ca", TLS))
     }
@@ -350,16 +358,18 @@ impl KubernetesDatabase {
             ROLES,
             ROLES,
             json!({ "data": {
+                "admin.sh": include_str!("database/admin.sh"),
                 "roles.sh": include_str!("database/roles.sh"),
                 "roles.sql": include_str!("database/roles.sql"),
             }}),
         )?;
-        let key = |secret: &str, key: &str, path: &str| json!({ "secret": { "name": secret, "items": [{ "key": key, "path": path }] } });
-        let passwords = json!({ "name": "secret", "projected": { "defaultMode": 0o440, "sources": [
-            key(&internal(name), "admin-password", "admin-password"),
-            key(&internal(name), "exporter-password", "exporter-password"),
-            key(&made_in, made_as, "app-password"),
-        ]}});
+        let mut passwords = own_login(name, "admin").to_vec();
+        passwords.extend(own_login(name, "exporter"));
+        if !login.is_first() {
+            let next = INSIDE.map(|(_, next)| (next, next));
+            passwords.push(source(&internal(name), &next));
+        }
+        passwords.push(source(&made_in, &[(made_as, "app-password")]));
         let image = self.0.options.images.image(NAME, Some(&spec.version))?;
         Ok(Job {
             name: ROLES,
@@ -375,7 +385,7 @@ impl KubernetesDatabase {
             volumes: vec![
                 scratch_volume("tmp", Size::mib(16), true),
                 config_volume("scripts", ROLES, &[]),
-                passwords,
+                own_volume("secret", &passwords),
                 secret_volume("ca", &format!("{name}-tls"), &[("ca.crt", "ca.crt")]),
             ],
             inputs: vec![scripts],
@@ -398,9 +408,14 @@ fn paths(version: &str) -> (&'static str, String) {
 
 /// Who applications log in as: the role that owns the database, or after a rotation one of its own that acts as that.
 fn role(scope: &Scope<'_>) -> String {
+    rotated(scope, APP)
+}
+
+/// The role of this revision that stands for another one.
+fn rotated(scope: &Scope<'_>, role: &str) -> String {
     match scope.context().security.revisions.database {
-        0 | 1 => APP.to_owned(),
-        later => format!("{APP}_r{later}"),
+        0 | 1 => role.to_owned(),
+        later => format!("{role}_r{later}"),
     }
 }
 
@@ -412,7 +427,35 @@ fn login<'a>(scope: &'a Scope<'a>, name: &'a str, spec: &DatabaseSpec) -> Login<
         constants: BTreeMap::from([("username", role(scope)), ("database", APP.to_owned())]),
         key: "password",
         length: spec.password_length,
+        inside: &INSIDE,
+        users: BTreeMap::from([
+            ("admin-user", rotated(scope, ADMIN)),
+            ("exporter-user", rotated(scope, EXPORTER)),
+        ]),
     }
+}
+
+/// A password of the server's own Secret and, once a rotation was accepted, who came in the place of its user.
+fn own_login(name: &str, who: &str) -> [Value; 2] {
+    let (user, password) = (format!("{who}-user"), format!("{who}-password"));
+    let first = source(&internal(name), &[(&password, &password)]);
+    let (its_user, its_password) = (format!("accepted/{user}"), format!("accepted/{password}"));
+    let mut later = source(&accepted(name), &[(&user, &its_user), (&password, &its_password)]);
+    later["secret"]["optional"] = json!(true);
+    [first, later]
+}
+
+/// Keys of a Secret under their paths, as a part of a volume.
+fn source(secret: &str, keys: &[(&str, &str)]) -> Value {
+    let items: Vec<Value> = keys
+        .iter()
+        .map(|(key, path)| json!({ "key": key, "path": path }))
+        .collect();
+    json!({ "secret": { "name": secret, "items": items } })
+}
+
+fn own_volume(name: &str, sources: &[Value]) -> Value {
+    json!({ "name": name, "projected": { "defaultMode": 0o440, "sources": sources } })
 }
 
 fn subject(what: &str, limit: u64, name: &str) -> AlarmSubject {

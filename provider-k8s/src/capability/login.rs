@@ -1,12 +1,15 @@
-//! What applications log in with, and how it is rotated.
+//! What applications log in with, and how it is rotated together with the passwords that never leave a server's namespace.
 //!
 //! The password of the first revision is made in the Secret that applications read. That of a later one is made in the
 //! server's own Secret; then a Job makes the server accept it beside the one before; and only then does the Secret that
 //! applications read get it. Killed anywhere, what applications read is accepted.
+//!
+//! So it is with the passwords inside: what the Job made the server accept is promoted to a Secret of its own, which
+//! whoever logs in there, or the next rotation, goes by.
 
 use crate::capability::stateful::selector;
 use crate::object::Scope;
-use platform_core::value::{Promoted, Recipe};
+use platform_core::value::{DOMAIN, Promoted, Recipe, ResourceId};
 use platform_core::{Resource, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -25,8 +28,12 @@ pub(crate) struct Login<'a> {
     pub(crate) constants: BTreeMap<&'static str, String>,
     /// The key of the password.
     pub(crate) key: &'static str,
-    /// Characters of the password.
+    /// Characters of each password.
     pub(crate) length: u32,
+    /// Passwords that never leave the namespace: keys in the server's own Secret of the first one and of later ones.
+    pub(crate) inside: &'static [(&'static str, &'static str)],
+    /// Who later ones belong to, where that is somebody new for each: users by key.
+    pub(crate) users: BTreeMap<&'static str, String>,
 }
 
 impl Login<'_> {
@@ -49,10 +56,11 @@ impl Login<'_> {
         }
     }
 
-    /// Adds a later password to the recipes of the server's own Secret.
+    /// Adds later passwords to the recipes of the server's own Secret.
     pub(crate) fn persist(&self, own: &mut BTreeMap<&'static str, Recipe>) {
         if !self.is_first() {
-            own.insert(NEXT, self.password(None));
+            let keys = self.inside.iter().map(|(_, next)| *next).chain([NEXT]);
+            own.extend(keys.map(|key| (key, self.password(None))));
         }
     }
 
@@ -61,32 +69,52 @@ impl Login<'_> {
         self.is_first().then(|| self.handed_out(None)).transpose()
     }
 
-    /// Adds the Secret that applications read, of a later revision: behind the Jobs of this name among the resources.
+    /// Adds the Secret that applications read, of a later revision, and the one with what is accepted inside: behind the
+    /// Jobs of this name among the resources.
     pub(crate) fn promote(&self, job: &str, resources: &mut Vec<Resource>) -> Result<()> {
         if self.is_first() {
             return Ok(());
         }
-        let (secret, key) = self.source();
-        let mut promoted = self.handed_out(Some(Promoted {
-            from: self.scope.id("Secret", &secret)?.to_string(),
-            key: key.to_owned(),
-        }))?;
         let labels = json!(selector(job));
-        let jobs = resources.iter().filter(|one| {
-            one.id.kind().as_str() == "Job.batch" && one.desired["spec"]["template"]["metadata"]["labels"] == labels
-        });
-        promoted.after.extend(jobs.map(|job| job.id.clone()));
-        resources.push(promoted);
+        let jobs: Vec<ResourceId> = resources
+            .iter()
+            .filter(|one| {
+                one.id.kind().as_str() == "Job.batch" && one.desired["spec"]["template"]["metadata"]["labels"] == labels
+            })
+            .map(|job| job.id.clone())
+            .collect();
+        let mut promoted = vec![self.handed_out(Some(self.promoted(NEXT)?))?];
+        if !self.inside.is_empty() {
+            promoted.push(self.accepted()?);
+        }
+        for mut secret in promoted {
+            secret.after.extend(jobs.iter().cloned());
+            resources.push(secret);
+        }
         Ok(())
     }
 
+    fn promoted(&self, key: &str) -> Result<Promoted> {
+        Ok(Promoted {
+            from: self.scope.id("Secret", &internal(self.name))?.to_string(),
+            key: key.to_owned(),
+        })
+    }
+
     fn handed_out(&self, promoted: Option<Promoted>) -> Result<Resource> {
-        let constants = self.constants.iter().map(|(key, value)| {
-            let value = value.clone();
-            (*key, Recipe::Literal { value })
-        });
-        let recipes = constants.chain([(self.key, self.password(promoted))]).collect();
+        let recipes = literals(&self.constants)
+            .chain([(self.key, self.password(promoted))])
+            .collect();
         self.scope.kept_secret(&self.credentials(), self.name, &recipes)
+    }
+
+    /// What the server accepts inside, under the keys of the first passwords.
+    fn accepted(&self) -> Result<Resource> {
+        let mut recipes: BTreeMap<&str, Recipe> = literals(&self.users).collect();
+        for (first, next) in self.inside {
+            recipes.insert(first, self.password(Some(self.promoted(next)?)));
+        }
+        self.scope.kept_secret(&accepted(self.name), self.name, &recipes)
     }
 
     fn password(&self, promoted: Option<Promoted>) -> Recipe {
@@ -96,6 +124,23 @@ impl Login<'_> {
             promoted,
         }
     }
+}
+
+fn literals<'a>(constants: &'a BTreeMap<&'static str, String>) -> impl Iterator<Item = (&'static str, Recipe)> + 'a {
+    constants.iter().map(|(key, value)| {
+        let value = value.clone();
+        (*key, Recipe::Literal { value })
+    })
+}
+
+/// The annotation of pods that have to start anew for a rotation.
+pub(crate) fn login_revision() -> String {
+    format!("{DOMAIN}/login-revision")
+}
+
+/// The Secret with the passwords inside that a rotation has made a server accept.
+pub(crate) fn accepted(server: &str) -> String {
+    format!("{server}-accepted")
 }
 
 /// The Secret of a server that applications read.

@@ -2,7 +2,7 @@
 
 mod setup;
 
-use super::login::{Login, internal};
+use super::login::{Login, internal, login_revision};
 use super::stateful::{Server, certificate, selector};
 use crate::flavour::{CERTIFICATES, CREDENTIALS, DATA, S3Server};
 use crate::kubernetes::Shared;
@@ -49,7 +49,7 @@ pub(crate) struct ObjectStore<'a> {
     /// Name of the Job that sets it up.
     pub(crate) setup: &'static str,
     pub(crate) spec: &'a StorageSpec,
-    /// Of the key of its clients.
+    /// Of the keys of its clients and of its own.
     pub(crate) revision: u32,
     /// What backups have to know of its pods.
     pub(crate) pod_annotations: &'a BTreeMap<String, String>,
@@ -89,6 +89,8 @@ impl ObjectStore<'_> {
             constants: BTreeMap::from([("access-key", self.access_key())]),
             key: "secret-key",
             length: KEY_LENGTH,
+            inside: &[],
+            users: BTreeMap::new(),
         };
         Keys {
             server: internal(self.name),
@@ -141,7 +143,7 @@ impl ObjectStore<'_> {
         volumes.extend(
             (0..s3.scratch.len()).map(|index| scratch_volume(&format!("scratch-{index}"), Size::mib(256), false)),
         );
-        let mut secrets = vec![server_secret(self.scope, self.name, &keys, &s3)?];
+        let mut secrets = vec![self.server_secret(&keys, &s3)?];
         if let Some(application) = &keys.application {
             secrets.extend(application.first()?);
         }
@@ -151,6 +153,11 @@ impl ObjectStore<'_> {
         } else {
             Vec::new()
         };
+        let mut pod_annotations = self.pod_annotations.clone();
+        if self.revision > 1 {
+            // It takes its own key when it starts.
+            pod_annotations.insert(login_revision(), self.revision.to_string());
+        }
         let mut resources = Server {
             scope: self.scope,
             shared: self.shared,
@@ -166,7 +173,7 @@ impl ObjectStore<'_> {
             grace: 60,
             containers: vec![self.server(&s3)?],
             volumes,
-            pod_annotations: self.pod_annotations.clone(),
+            pod_annotations,
             secrets,
             jobs,
         }
@@ -175,6 +182,30 @@ impl ObjectStore<'_> {
             application.promote(self.setup, &mut resources)?;
         }
         Ok(resources)
+    }
+
+    fn server_secret(&self, keys: &Keys<'_>, s3: &S3Server) -> Result<Resource> {
+        let key = Recipe::Generate {
+            length: KEY_LENGTH,
+            revision: self.revision.max(1),
+            promoted: None,
+        };
+        let root = Recipe::Literal { value: ROOT.to_owned() };
+        let mut recipes = BTreeMap::from([("access-key", root), ("secret-key", key)]);
+        if let Some(application) = &keys.application {
+            application.persist(&mut recipes);
+        }
+        if let Some(prefix) = &s3.encryption_key_prefix {
+            // Losing it loses every object.
+            recipes.insert(
+                "encryption-key",
+                Recipe::GenerateBytes {
+                    bytes: 32,
+                    prefix: prefix.clone(),
+                },
+            );
+        }
+        self.scope.kept_secret(&keys.server, self.name, &recipes)
     }
 
     fn server(&self, s3: &S3Server) -> Result<Container> {
@@ -201,25 +232,6 @@ impl ObjectStore<'_> {
         }
         Ok(container)
     }
-}
-
-fn server_secret(scope: &Scope<'_>, name: &str, keys: &Keys<'_>, s3: &S3Server) -> Result<Resource> {
-    let root = Recipe::Literal { value: ROOT.to_owned() };
-    let mut recipes = BTreeMap::from([("access-key", root), ("secret-key", Recipe::generate(KEY_LENGTH))]);
-    if let Some(application) = &keys.application {
-        application.persist(&mut recipes);
-    }
-    if let Some(prefix) = &s3.encryption_key_prefix {
-        // Losing it loses every object.
-        recipes.insert(
-            "encryption-key",
-            Recipe::GenerateBytes {
-                bytes: 32,
-                prefix: prefix.clone(),
-            },
-        );
-    }
-    scope.kept_secret(&keys.server, name, &recipes)
 }
 
 pub(crate) fn check(spec: &StorageSpec) -> Result<()> {

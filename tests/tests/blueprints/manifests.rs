@@ -111,6 +111,7 @@ fn named_objects(spec: &Value) -> Vec<(String, String)> {
                         .or_else(|| child.get("secretName"))
                         .and_then(Value::as_str);
                     match (key.as_str(), name) {
+                        _ if child["optional"] == true => {}
                         // Kubernetes puts it into every namespace.
                         ("configMap", Some("kube-root-ca.crt")) => {}
                         ("configMap", Some(name)) => found.push(("ConfigMap".to_owned(), name.to_owned())),

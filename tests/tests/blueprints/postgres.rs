@@ -51,7 +51,7 @@ impl Postgres {
             &script("database/postgres-config", "99-first-start-done.sh"),
             0o444,
         );
-        for name in ["backup.sh", "backup.sql", "rows.sql"] {
+        for name in ["admin.sh", "backup.sh", "backup.sql", "exporter.sh", "rows.sql"] {
             folder.write(
                 &format!("conf/{name}"),
                 &script("database/postgres-config", name),
@@ -63,7 +63,7 @@ impl Postgres {
             &script("database/postgres-config", "50-restore.sh"),
             0o444,
         );
-        for name in ["roles.sh", "roles.sql"] {
+        for name in ["admin.sh", "roles.sh", "roles.sql"] {
             folder.write(
                 &format!("scripts/{name}"),
                 &script("database/database-roles", name),
@@ -108,6 +108,7 @@ impl Postgres {
             ("CONFIG", folder.text("conf/postgresql.conf")),
             ("BACKUP", folder.folder("copy")),
             ("SCRIPTS", folder.text("conf")),
+            ("SECRETS", folder.text("secret")),
             ("SOCKETS", folder.text("run")),
             ("SOCKET_PORT", port.to_string()),
             ("STEPS", folder.text("steps")),
@@ -160,7 +161,6 @@ impl Postgres {
             ("PGDATABASE", "app".to_owned()),
             ("PGSSLMODE", "verify-full".to_owned()),
             ("PGSSLROOTCERT", self.folder.text("tls/ca.crt")),
-            ("SECRETS", self.folder.text("secret")),
             ("SCRIPTS", self.folder.text("scripts")),
             ("TRIES", "5".to_owned()),
         ]);
@@ -190,6 +190,8 @@ impl Postgres {
         let cut = self.folder.folder("scripts-cut");
         let paused = format!("{begun}\n\\! touch '{cut}/reached'\nSELECT pg_sleep(4);\n");
         self.folder.write("scripts-cut/roles.sql", &paused, 0o444);
+        let login = script("database/database-roles", "admin.sh");
+        self.folder.write("scripts-cut/admin.sh", &login, 0o444);
         env.insert("SCRIPTS", cut.clone());
         let mut killed = Server::start(
             command("/bin/sh", &[&self.folder.text("scripts/roles.sh")], &env),
@@ -197,6 +199,30 @@ impl Postgres {
         );
         killed.wait("the middle", || Path::new(&cut).join("reached").exists());
         killed.kill();
+    }
+
+    /// What a rotation does once the Job has ended: who is accepted now comes to the pods, all at once.
+    fn promote(&self, login: &str) {
+        let suffix = login.strip_prefix("app").unwrap();
+        let folder = format!("secret/of{suffix}");
+        for (who, base) in [("admin", ADMIN), ("exporter", "postgres_exporter")] {
+            let next = std::fs::read_to_string(self.folder.path().join(format!("secret/{who}-next"))).unwrap();
+            if !self.folder.path().join(format!("{folder}/{who}-password")).exists() {
+                self.folder
+                    .write(&format!("{folder}/{who}-user"), &format!("{base}{suffix}"), 0o440);
+                self.folder.write(&format!("{folder}/{who}-password"), &next, 0o440);
+            }
+        }
+        let link = self.folder.path().join("secret/accepted");
+        let new = link.with_extension("new");
+        std::os::unix::fs::symlink(self.folder.text(&folder), &new).unwrap();
+        std::fs::rename(new, link).unwrap();
+    }
+
+    fn backup(&self) -> std::process::Output {
+        let mut env = self.env.clone();
+        env.insert("PGPORT", self.port.to_string());
+        run("/bin/sh", &[&self.folder.text("conf/backup.sh")], &env)
     }
 
     fn answer(&self, user: &str, password: &str, sql: &str) -> String {
@@ -292,8 +318,21 @@ fn roles_are_made_twice_and_after_a_kill() {
     server.stop("-INT");
 }
 
-/// A rotation gives applications another login while the one before works on; the next one ends it. Each of them is run
-/// twice, and one is killed in the middle.
+fn exporter_log(postgres: &Postgres) -> String {
+    std::fs::read_to_string(postgres.folder.path().join("exporter.log")).unwrap_or_default()
+}
+
+/// What the exporter does with its login, but for the metrics: it reads it once, and logs in again and again.
+const EXPORTER: &str = r#"#!/bin/sh
+export PGUSER="$DATA_SOURCE_USER" PGPASSWORD="$(cat "$DATA_SOURCE_PASS_FILE")" PGDATABASE=postgres
+while :; do
+  if psql --no-psqlrc --quiet --command 'SELECT 1' > /dev/null 2>&1; then echo "$PGUSER"; else echo refused; fi
+  sleep 0.1
+done
+"#;
+
+/// A rotation gives applications, the exporter and whoever may do everything another login while the one before works on;
+/// the next one ends it. Each of them is run twice, and one is killed in the middle. Whoever is inside goes on all the time.
 #[test]
 fn a_login_is_rotated_while_the_one_before_works() {
     let postgres = Postgres::new();
@@ -309,6 +348,10 @@ fn a_login_is_rotated_while_the_one_before_works() {
     };
     let as_login = |role: &str, password: &str| {
         postgres.folder.write("secret/app-password", password, 0o440);
+        for who in ["admin", "exporter"] {
+            let password = format!("{password}-{who}");
+            postgres.folder.write(&format!("secret/{who}-next"), &password, 0o440);
+        }
         let mut env = postgres.client_env();
         env.insert("LOGIN", role.to_owned());
         env
@@ -321,15 +364,49 @@ fn a_login_is_rotated_while_the_one_before_works() {
         )
     };
 
+    let inside = |user: &str, password: &str| {
+        let figures = [("PGDATABASE", "postgres")];
+        let output = postgres.query(user, password, "SELECT pg_ls_waldir() IS NULL LIMIT 1", &figures);
+        output.status.success()
+    };
+    let mut env = postgres.client_env();
+    env.extend([
+        ("FIRST_USER", "postgres_exporter".to_owned()),
+        ("PAUSE", "0.1".to_owned()),
+    ]);
+    let exporter = postgres.folder.write("bin/exporter", EXPORTER, 0o755);
+    let script = postgres.folder.text("conf/exporter.sh");
+    let mut exporter = Server::start(
+        command("/bin/sh", &[&script, &exporter], &env),
+        postgres.folder.path().join("exporter.log"),
+    );
+    let scraped_by = |exporter: &mut Server, user: &str| {
+        exporter.wait(user, || exporter_log(&postgres).lines().last() == Some(user));
+    };
+    scraped_by(&mut exporter, "postgres_exporter");
+
     // Killed before the new role is there for others to see: nothing of it is left.
-    postgres.roles_killed_before("ALTER ROLE :\"login\" SET role", as_login("app_r2", "s3cond'y"));
-    assert!(works("app", first));
+    postgres.roles_killed_before("SELECT format('ALTER ROLE %I SET role", as_login("app_r2", "s3cond'y"));
+    assert!(works("app", first) && inside(ADMIN, "adm1n"));
 
     for round in 0..2 {
         let output = job("app_r2", "s3cond'y");
         assert!(output.status.success(), "round {round}: {}", text(&output));
         assert!(works("app", first) && works("app_r2", "s3cond'y"), "round {round}");
+        for (user, before, next) in [
+            ("platform_admin", "adm1n", "s3cond'y-admin"),
+            ("postgres_exporter", "exp0rt", "s3cond'y-exporter"),
+        ] {
+            assert!(
+                inside(user, before) && inside(&format!("{user}_r2"), next),
+                "round {round}: {user}"
+            );
+        }
+        let copied = postgres.backup();
+        assert!(copied.status.success(), "round {round}: {}", text(&copied));
+        postgres.promote("app_r2");
     }
+    scraped_by(&mut exporter, "postgres_exporter_r2");
     postgres.answer("app_r2", "s3cond'y", "CREATE TABLE made_by_second (i int)");
     let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'made_by_second'";
     assert_eq!(postgres.answer("app", first, owner), "app");
@@ -352,6 +429,12 @@ fn a_login_is_rotated_while_the_one_before_works() {
     );
     let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND query LIKE '%pg_sleep(60)%'";
     session.wait("a session", || postgres.answer(ADMIN, "adm1n", sleeps) == "1");
+    // Who administers is another one now, and whatever they make belongs to the first.
+    let (admin, of_admin) = ("platform_admin_r2", "s3cond'y-admin");
+    assert_eq!(
+        postgres.answer(admin, of_admin, "SELECT session_user || ' ' || current_user"),
+        "platform_admin_r2 platform_admin"
+    );
     for round in 0..2 {
         let output = job("app_r3", "th1rd\"z");
         assert!(output.status.success(), "round {round}: {}", text(&output));
@@ -360,16 +443,54 @@ fn a_login_is_rotated_while_the_one_before_works() {
             works("app_r2", "s3cond'y") && works("app_r3", "th1rd\"z"),
             "round {round}"
         );
+        for (user, first) in [("platform_admin", "adm1n"), ("postgres_exporter", "exp0rt")] {
+            assert!(!inside(user, first), "round {round}: {user} goes on");
+            assert!(
+                inside(
+                    &format!("{user}_r2"),
+                    &format!("s3cond'y-{}", if user == ADMIN { "admin" } else { "exporter" })
+                ),
+                "round {round}: {user}"
+            );
+        }
+        let copied = postgres.backup();
+        assert!(copied.status.success(), "round {round}: {}", text(&copied));
     }
-    assert_eq!(postgres.answer(ADMIN, "adm1n", sleeps), "0", "its sessions go on");
-    // Numbers that are left out end nothing but what is older than the one before.
+    assert_eq!(postgres.answer(admin, of_admin, sleeps), "0", "its sessions go on");
+    // Killed here, and another number wished: numbers that are left out end nothing but what is older than the one before,
+    // and never who is inside meanwhile.
     let output = job("app_r7", "s3venth");
     assert!(output.status.success(), "{}", text(&output));
     assert!(works("app_r3", "th1rd\"z") && works("app_r7", "s3venth") && !works("app_r2", "s3cond'y"));
-    let left = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname LIKE 'app%'";
-    assert_eq!(postgres.answer(ADMIN, "adm1n", left), "app app_r3 app_r7");
+    let left =
+        "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^(app|platform|postgres)'";
+    assert_eq!(
+        postgres.answer(admin, of_admin, left),
+        "app app_r3 app_r7 platform_admin platform_admin_r2 platform_admin_r3 platform_admin_r7 postgres_exporter \
+         postgres_exporter_r2 postgres_exporter_r3 postgres_exporter_r7"
+    );
     let own = "SELECT tableowner FROM pg_tables WHERE tablename = 'own'";
-    assert_eq!(postgres.answer(ADMIN, "adm1n", own), "app");
+    assert_eq!(postgres.answer(admin, of_admin, own), "app");
+    postgres.promote("app_r7");
+    scraped_by(&mut exporter, "postgres_exporter_r7");
+    assert!(
+        !exporter_log(&postgres).contains("refused"),
+        "{}",
+        exporter_log(&postgres)
+    );
+
+    // With what is accepted lost, the Job goes on with what it made itself.
+    std::fs::remove_file(postgres.folder.path().join("secret/accepted")).unwrap();
+    let output = job("app_r7", "s3venth");
+    assert!(output.status.success(), "{}", text(&output));
+    let left = postgres.answer(
+        "platform_admin_r7",
+        "s3venth-admin",
+        "SELECT count(*) FROM pg_roles WHERE rolname ~ '^platform_admin_r'",
+    );
+    assert_eq!(left, "2");
+    postgres.promote("app_r7");
+    let (admin, of_admin) = ("platform_admin_r7", "s3venth-admin");
 
     // Back to a number that was: its password is another one, which nobody gets to see.
     let back = job("app_r3", "an0ther");
@@ -381,12 +502,14 @@ fn a_login_is_rotated_while_the_one_before_works() {
     );
     assert!(works("app_r3", "th1rd\"z"));
     let figures = [("PGDATABASE", "postgres")];
-    let kept = postgres.query(ADMIN, "adm1n", "SELECT query FROM pg_stat_statements", &figures);
+    let kept = postgres.query(admin, of_admin, "SELECT query FROM pg_stat_statements", &figures);
+    assert!(kept.status.success(), "{}", text(&kept));
     for secret in ["s3cret", "s3cond", "th1rd", "s3venth", "adm1n", "an0ther"] {
         assert!(!server.log().contains(secret), "{secret} in the log");
         assert!(!text(&kept).contains(secret), "{secret} in pg_stat_statements");
     }
     session.kill();
+    exporter.stop("-TERM");
     server.stop("-INT");
 }
 
@@ -482,11 +605,7 @@ fn a_lost_database_comes_back_from_the_copy() {
         "CREATE TABLE runs (id bigserial PRIMARY KEY, note text); INSERT INTO runs (note) SELECT 'run ' || n FROM generate_series(1, 500) n; \
          CREATE SCHEMA \"Odd Names\"; CREATE TABLE \"Odd Names\".\"Empty one\" ();",
     );
-    let backup = || {
-        let mut env = postgres.env.clone();
-        env.insert("PGPORT", postgres.port.to_string());
-        run("/bin/sh", &[&postgres.folder.text("conf/backup.sh")], &env)
-    };
+    let backup = || postgres.backup();
     for round in 0..2 {
         let copied = backup();
         assert!(copied.status.success(), "{round}: {}", text(&copied));

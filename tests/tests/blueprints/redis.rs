@@ -158,12 +158,15 @@ fn derive(template: &str, values: &[(&str, &str)]) -> String {
     })
 }
 
-/// A rotation gives applications another password while the one before works on; the next one ends it. The Job waits for
-/// the file that the servers read, may be killed while it does, and may be run again.
+/// A rotation gives applications and everybody inside another password while the one before works on; the next one ends
+/// it. The Job waits for the file that the servers read, may be killed while it does, and may be run again. The probe
+/// succeeds and the replica follows all the time.
 #[test]
-fn a_password_is_rotated_without_a_restart() {
+fn passwords_are_rotated_without_a_restart() {
+    const INSIDE: [&str; 5] = ["backup", "exporter", "probe", "reload", "replica"];
     let redis = Redis::new();
     let mut server = redis.serving();
+    let (replica, mut following) = redis.followed();
     let works = |password: &str| redis.cli("app", password, &["ping"]) == "PONG";
     assert!(works("app-pw"));
     assert_eq!(redis.cli("app", "app-pw", &["set", "kept", "1"]), "OK");
@@ -173,31 +176,59 @@ fn a_password_is_rotated_without_a_restart() {
     let job = find(&all, "ConfigMap", "cache/cache-users").desired["data"]["users.sh"].clone();
     let job = redis.folder.write("users.sh", job.as_str().unwrap(), 0o444);
     let template = &find(&all, "Secret", "cache/redis-internal").desired["data"]["users.acl"]["$secret"]["template"];
-    // What the kubelet does some time after the Secret was written.
-    let arrives = |next: &str, before: &str| {
-        let users = derive(
-            template.as_str().unwrap(),
-            &[
-                ("app-password", before),
-                ("next", next),
-                ("probe-password", "probe-pw"),
-                ("exporter-password", "exporter-pw"),
-                ("backup-password", "backup-pw"),
-                ("replica-password", "replica-pw"),
-                ("reload-password", "reload-pw"),
-            ],
-        );
-        redis.folder.write("secret/users.acl", &users, 0o440);
+    let of = |user: &str, revision: u32| match revision {
+        1 => format!("{user}-pw"),
+        later => format!("{user}-pw{later}"),
     };
-    let env = |next: &str, tries: &str| {
-        redis.folder.write("secret/app-password", next, 0o440);
-        let mut env = redis.env.clone();
+    // What the kubelet does some time after the Secret was written.
+    let arrives = |revision: u32| {
+        let mut values = vec![
+            ("app-password".to_owned(), of("app", revision - 1)),
+            ("next".to_owned(), of("app", revision)),
+        ];
+        for user in INSIDE {
+            values.extend([
+                (format!("{user}-password"), of(user, revision - 1)),
+                (format!("{user}-next"), of(user, revision)),
+            ]);
+            redis
+                .folder
+                .write(&format!("secret/{user}-password"), &of(user, revision - 1), 0o440);
+        }
+        let values: Vec<(&str, &str)> = values
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        redis
+            .folder
+            .write("secret/users.acl", &derive(template.as_str().unwrap(), &values), 0o440);
+    };
+    // What the Job has comes with its pod.
+    let env = |server: &Redis, revision: u32, tries: &str| {
+        let folder = format!("job-{revision}");
+        for user in ["reload", "replica"] {
+            redis
+                .folder
+                .write(&format!("{folder}/{user}-password"), &of(user, revision - 1), 0o440);
+        }
+        redis
+            .folder
+            .write(&format!("{folder}/app-password"), &of("app", revision), 0o440);
+        let mut env = server.env.clone();
         env.insert("HOSTS", "127.0.0.1 localhost".to_owned());
         env.insert("TRIES", tries.to_owned());
-        env.insert("REVISION", "2".to_owned());
+        env.insert("REVISION", revision.to_string());
+        env.insert("SECRETS", redis.folder.text(&folder));
         env
     };
-    let early = run("/bin/sh", &[&job], &env("second-pw", "2"));
+    let probe = redis.folder.text("conf/probe.sh");
+    let goes_on = |what: &str| {
+        for server in [&redis, &replica] {
+            let probed = run("/bin/sh", &[&probe], &server.env);
+            assert!(probed.status.success(), "{what}: {}", text(&probed));
+        }
+    };
+    let early = run("/bin/sh", &[&job], &env(&redis, 2, "2"));
     assert!(!early.status.success());
     assert!(
         text(&early).contains("does not accept the next password"),
@@ -205,7 +236,7 @@ fn a_password_is_rotated_without_a_restart() {
         text(&early)
     );
     for round in 0..2 {
-        let waiting = command("/bin/sh", &[&job], &env("second-pw", "30"));
+        let waiting = command("/bin/sh", &[&job], &env(&redis, 2, "30"));
         let mut waiting = Server::start(waiting, redis.folder.path().join(format!("job-{round}.log")));
         std::thread::sleep(std::time::Duration::from_millis(300));
         assert!(works("app-pw"), "round {round}");
@@ -213,39 +244,64 @@ fn a_password_is_rotated_without_a_restart() {
             waiting.kill();
             continue;
         }
-        arrives("second-pw", "app-pw");
-        waiting.wait("end", || works("second-pw"));
+        arrives(2);
+        goes_on("before the first server has read");
+        waiting.wait("end", || works("app-pw2"));
     }
-    for round in 0..2 {
-        let again = run("/bin/sh", &[&job], &env("second-pw", "5"));
-        assert!(again.status.success(), "round {round}: {}", text(&again));
-        assert!(
-            text(&again).contains("localhost accepts the password of revision 2"),
-            "{}",
-            text(&again)
-        );
+    let mut said = String::new();
+    for revision in 2..=4 {
+        if revision > 2 {
+            arrives(revision);
+            goes_on("before anybody has read");
+        }
+        // Killed in the middle, the replica has another password, and nobody has read the users.
+        for host in [&replica, &redis] {
+            let mut cut = env(host, revision, "1");
+            cut.insert("HOSTS", "127.0.0.1 nowhere.invalid".to_owned());
+            let killed = run("/bin/sh", &[&job], &cut);
+            assert!(!killed.status.success());
+            goes_on("after a kill");
+        }
+        for server in [&replica, &redis] {
+            for round in 0..2 {
+                let again = run("/bin/sh", &[&job], &env(server, revision, "5"));
+                assert!(again.status.success(), "round {round}: {}", text(&again));
+                let accepts = format!("localhost accepts the password of revision {revision}");
+                assert!(text(&again).contains(&accepts), "{}", text(&again));
+                said.push_str(&text(&again));
+            }
+            goes_on("after the Job");
+        }
+        for user in INSIDE.iter().chain(&["app"]) {
+            let knows = |number: u32| redis.cli(user, &of(user, number), &["ping"]) == "PONG";
+            assert!(knows(revision) && knows(revision - 1), "{user} of {revision}");
+            assert!(revision == 2 || !knows(revision - 2), "{user} of {revision}");
+        }
+        let (key, password) = (format!("of-{revision}"), of("app", revision));
+        assert_eq!(redis.cli("app", &password, &["set", &key, "1"]), "OK");
+        following.wait("follow", || replica.cli("app", &password, &["get", &key]) == "1");
     }
-    assert!(works("app-pw") && works("second-pw"));
-    arrives("third-pw", "second-pw");
-    let output = run("/bin/sh", &[&job], &env("third-pw", "5"));
-    assert!(output.status.success(), "{}", text(&output));
-    assert!(works("second-pw") && works("third-pw") && !works("app-pw"));
-    assert_eq!(redis.cli("app", "third-pw", &["get", "kept"]), "1");
-    assert!(redis.probe().status.success());
-    // Who reads the users again can do nothing else.
+    assert_eq!(redis.cli("app", "app-pw4", &["get", "kept"]), "1");
+    let copied = run("/bin/sh", &[&redis.folder.text("conf/backup.sh")], &redis.env);
+    assert!(copied.status.success(), "{}", text(&copied));
+    // Who reads the users again can do nothing else that harms them.
     for words in [
         &["get", "kept"][..],
         &["acl", "list"],
         &["acl", "setuser", "reload", "+@all"],
+        &["config", "get", "*"],
+        &["replicaof", "no", "one"],
     ] {
         assert!(
-            redis.cli("reload", "reload-pw", words).starts_with("NOPERM"),
+            redis.cli("reload", "reload-pw4", words).starts_with("NOPERM"),
             "{words:?}"
         );
     }
-    for secret in ["second-pw", "third-pw", "reload-pw"] {
-        assert!(!server.log().contains(secret) && !text(&output).contains(secret));
+    for secret in ["app-pw2", "app-pw3", "reload-pw", "replica-pw"] {
+        let logs = [server.log(), following.log(), said.clone()];
+        assert!(logs.iter().all(|log| !log.contains(secret)), "{secret}");
     }
+    following.stop("-TERM");
     server.stop("-TERM");
 }
 

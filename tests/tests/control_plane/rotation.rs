@@ -22,6 +22,17 @@ const LOGINS: [(&str, &str, &str); 5] = [
     ("monitoring", "prometheus-grafana-credentials", "password"),
 ];
 
+/// What never leaves a namespace: its server, and the user that it is of.
+const INSIDE: [(&str, &str, &str); 7] = [
+    ("database", "postgres", "admin"),
+    ("database", "postgres", "exporter"),
+    ("cache", "redis", "backup"),
+    ("cache", "redis", "exporter"),
+    ("cache", "redis", "probe"),
+    ("cache", "redis", "reload"),
+    ("cache", "redis", "replica"),
+];
+
 struct Site {
     prefix: String,
     kubeconfig: PathBuf,
@@ -52,15 +63,32 @@ impl Site {
         LOGINS.iter().map(|one| self.value(*one)).collect()
     }
 
-    /// The servers' pods, without what a new Job or another password of Grafana brings.
+    /// The passwords inside that this Secret of each server holds under this end of a key.
+    fn inside(&self, secret: &str, end: &str) -> Vec<String> {
+        INSIDE
+            .iter()
+            .map(|(space, server, who)| self.value((space, &format!("{server}-{secret}"), &format!("{who}-{end}"))))
+            .collect()
+    }
+
+    fn kept(&self) -> Vec<String> {
+        [
+            ("storage", "minio-internal", "secret-key"),
+            ("monitoring", "prometheus-grafana-credentials", "secret-key"),
+        ]
+        .map(|one| self.value(one))
+        .into()
+    }
+
+    /// The servers' pods, without what a new Job or another key of Grafana or of the store brings.
     fn servers(&self) -> BTreeMap<String, String> {
         let mut pods = uids(&self.prefix, "pods");
         pods.retain(|name, _| {
-            ["postgres-0", "redis-0", "redis-1", "minio-0"]
+            ["postgres-0", "redis-0", "redis-1"]
                 .iter()
                 .any(|one| name.ends_with(one))
         });
-        assert_eq!(pods.len(), 4, "{pods:?}");
+        assert_eq!(pods.len(), 3, "{pods:?}");
         pods
     }
 }
@@ -75,6 +103,7 @@ async fn logins_are_replaced_and_handed_out_last() {
     let platform = site.platform(1).await;
     apply(&platform, &platform.plan().await.unwrap()).await;
     let first = site.logins();
+    let (inside_first, kept_first) = (site.inside("internal", "password"), site.kept());
     let (servers, claims) = (site.servers(), uids(&site.prefix, "persistentvolumeclaims"));
 
     // The process gets no further than the Secrets that applications read.
@@ -85,8 +114,12 @@ async fn logins_are_replaced_and_handed_out_last() {
         .iter()
         .map(|one| format!("{:?} {}", one.risk, one.resource.label()))
         .collect();
-    let grafana = format!("Downtime Deployment {}monitoring/prometheus-grafana", site.prefix);
-    assert_eq!(demands, [grafana], "data is never at risk");
+    let restarts = [
+        "Deployment {}monitoring/prometheus-grafana",
+        "StatefulSet {}storage/minio",
+    ]
+    .map(|one| format!("Downtime {}", one.replace("{}", &site.prefix)));
+    assert_eq!(demands, restarts, "data is never at risk");
     proxy.set_rules([Rule::new(Fault::refusal(403, "Forbidden", "no"))
         .writes()
         .path("-credentials")]);
@@ -116,7 +149,21 @@ async fn logins_are_replaced_and_handed_out_last() {
     assert_eq!(site.value(("apps", "database-client", "username")), "app_r2");
     assert_eq!(site.value(("storage", "minio-credentials", "access-key")), "app-r2");
     assert_eq!(site.value(("cache", "redis-internal", "app-password")), first[2]);
-    assert_eq!(site.servers(), servers, "no server restarts");
+    assert_eq!(site.servers(), servers, "no server restarts but the store");
+    let (inside_of_first, inside_of_second) = (site.inside("internal", "password"), site.inside("internal", "next"));
+    assert_eq!(inside_of_first, inside_first, "whoever is inside goes on");
+    assert_eq!(site.inside("accepted", "password"), inside_of_second);
+    assert_eq!(
+        site.value(("database", "postgres-accepted", "admin-user")),
+        "platform_admin_r2"
+    );
+    let kept_of_second = site.kept();
+    assert!(
+        kept_first
+            .iter()
+            .zip(&kept_of_second)
+            .all(|(first, second)| first != second)
+    );
 
     // The next round leaves nothing of the first, and loses nothing.
     let platform = site.platform(3).await;
@@ -129,6 +176,17 @@ async fn logins_are_replaced_and_handed_out_last() {
     assert!(second.iter().zip(&third).all(|(second, third)| second != third));
     assert_eq!(site.value(("cache", "redis-internal", "app-password")), second[2]);
     assert_eq!(uids(&site.prefix, "persistentvolumeclaims"), claims);
+    let inside_of_third = site.inside("accepted", "password");
+    assert!(
+        inside_of_third
+            .iter()
+            .zip(&inside_of_second)
+            .all(|(third, second)| third != second)
+    );
+    // In the cache they are one rotation behind what its servers accept; in the database the first one is kept.
+    let behind = site.inside("internal", "password");
+    assert_eq!(behind[..2], inside_of_first[..2]);
+    assert_eq!(behind[2..], inside_of_second[2..]);
 
     let said = [
         plan.display().to_string(),
@@ -137,7 +195,9 @@ async fn logins_are_replaced_and_handed_out_last() {
         report.display().to_string(),
         format!("{report_of_third:?}"),
     ];
-    for value in first.iter().chain(&second).chain(&third) {
+    let outside = first.iter().chain(&second).chain(&third);
+    let inside = inside_of_first.iter().chain(&inside_of_second).chain(&inside_of_third);
+    for value in outside.chain(inside).chain(&kept_first).chain(&kept_of_second) {
         assert!(said.iter().all(|text| !text.contains(value)), "a password is told");
     }
 }

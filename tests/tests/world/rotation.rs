@@ -6,6 +6,7 @@ use crate::stage::{LAG, Stage, nothing};
 use libtest_mimic::Trial;
 use platform_core::engine::{Event, PlanRequest};
 use platform_core::value::ResourceId;
+use std::collections::BTreeMap;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -50,6 +51,17 @@ fn handed_out_last() {
     let stage = standing(1);
     let first = value(&stage, "database/postgres-credentials", "password");
     let first_of_cache = value(&stage, "cache/redis-credentials", "password");
+    let firsts: BTreeMap<String, String> = [
+        ("database/postgres", "admin"),
+        ("database/postgres", "exporter"),
+        ("cache/redis", "probe"),
+        ("cache/redis", "replica"),
+    ]
+    .map(|(server, who)| {
+        let first = value(&stage, &format!("{server}-internal"), &format!("{who}-password"));
+        (format!("{server} {who}"), first)
+    })
+    .into();
     let plan = stage.plan(&wished(2)).unwrap();
     let restarts = plan
         .changes()
@@ -98,6 +110,25 @@ fn handed_out_last() {
     assert_ne!(second, first);
     assert_eq!(value(&stage, "database/postgres-internal", "next"), second);
     assert_eq!(value(&stage, "training/database-client", "password"), second);
+    // Whoever is inside has another one as soon as the server accepts it, and in the cache one rotation later.
+    let inside = |server: &str, kind: &str, key: &str| value(&stage, &format!("{server}-{kind}"), key);
+    assert!(at("Job.batch/database/database-roles-") < at("Secret/database/postgres-accepted"));
+    assert!(at("Job.batch/cache/cache-users-") < at("Secret/cache/redis-accepted"));
+    for (server, who) in [
+        ("database/postgres", "admin"),
+        ("database/postgres", "exporter"),
+        ("cache/redis", "probe"),
+        ("cache/redis", "replica"),
+    ] {
+        let (password, next) = (format!("{who}-password"), format!("{who}-next"));
+        let first = inside(server, "internal", &password);
+        assert_eq!(first, firsts[&format!("{server} {who}")], "{who} is locked out");
+        let second = inside(server, "accepted", &password);
+        assert_eq!(second, inside(server, "internal", &next));
+        assert_ne!(first, second);
+    }
+    let second_of_probe = inside("cache/redis", "accepted", "probe-password");
+    let first_of_probe = inside("cache/redis", "internal", "probe-password");
     // The servers of the cache know both.
     assert_eq!(value(&stage, "cache/redis-internal", "app-password"), first_of_cache);
     let second_of_cache = value(&stage, "cache/redis-credentials", "password");
@@ -108,12 +139,21 @@ fn handed_out_last() {
     stage.settle(&wished(3), &nothing).unwrap();
     assert_eq!(value(&stage, "cache/redis-internal", "app-password"), second_of_cache);
     assert_ne!(value(&stage, "training/database-client", "password"), second);
+    assert_eq!(value(&stage, "cache/redis-internal", "probe-password"), second_of_probe);
+    let third_of_probe = value(&stage, "cache/redis-accepted", "probe-password");
+    assert!(third_of_probe != second_of_probe && third_of_probe != first_of_probe);
+    assert_eq!(
+        value(&stage, "database/postgres-internal", "admin-password"),
+        firsts["database/postgres admin"],
+        "a restored database begins with it"
+    );
 }
 
 /// What applications log in with, and what the cache goes on to accept.
 fn is_of_a_login(key: &str) -> bool {
     [
         ".data.password",
+        ".data.secret-key",
         ".data.app-password",
         ".data.username",
         ".data.users.acl",
@@ -132,7 +172,10 @@ fn scenario(revision: u32) -> Scenario {
         changes: if revision == 2 {
             |(_, key)| is_of_a_login(key)
         } else {
-            |(_, key)| is_of_a_login(key) || key == ".data.next"
+            |(id, key)| {
+                let inside = id.to_string().ends_with("-accepted") || id.to_string().contains("/redis-internal");
+                is_of_a_login(key) || key == ".data.next" || key.ends_with("-next") || inside
+            }
         },
     }
 }

@@ -249,7 +249,7 @@ impl World {
         let (old_secrets, old_wanted) = (object.secrets.clone(), Arc::clone(&object.wanted));
         let certificates = object.certificates_after(&resource.desired, facts, renews, now);
         if certificates == object.made() {
-            keep_secrets(&mut secrets, &old_secrets, &old_wanted, &resource.desired);
+            keep_secrets(&state, &mut secrets, &old_secrets, &old_wanted, &resource.desired);
         }
         let ready_at = if impact.restarts {
             now.plus(self.delay(facts))
@@ -416,18 +416,7 @@ fn make_secrets(
             | Recipe::Generate {
                 promoted: Some(Promoted { from, key }),
                 ..
-            } => from
-                .parse::<ResourceId>()
-                .ok()
-                .and_then(|id| {
-                    let secrets = &state.object(&id)?.secrets;
-                    let suffix = format!(".{key}");
-                    secrets
-                        .iter()
-                        .find(|(path, _)| path.ends_with(&suffix) || path.ends_with(".*"))
-                        .map(|(_, value)| value.clone())
-                })
-                .unwrap_or_else(fresh),
+            } => value_of(state, &from, &key).cloned().unwrap_or_else(fresh),
             Recipe::Supplied(supplied) => Digest::of(&supplied).short(16).to_owned(),
             Recipe::Literal { value } => format!("literal {value}"),
             Recipe::Derive { template } => format!("derived {template}"),
@@ -458,9 +447,25 @@ fn make_secrets(
     }
 }
 
+/// What a key of another object stands for.
+fn value_of<'a>(state: &'a WorldState, from: &str, key: &str) -> Option<&'a String> {
+    let secrets = &state.object(&from.parse().ok()?)?.secrets;
+    let suffix = format!(".{key}");
+    let mut found = secrets
+        .iter()
+        .filter(|(path, _)| path.ends_with(&suffix) || path.ends_with(".*"));
+    found.next().map(|(_, value)| value)
+}
+
 /// An update keeps every value whose recipe did not change, and generated ones in any case. Copies are made again
 /// with any change of their object.
-fn keep_secrets(fresh: &mut BTreeMap<String, String>, old: &BTreeMap<String, String>, before: &Value, after: &Value) {
+fn keep_secrets(
+    state: &WorldState,
+    fresh: &mut BTreeMap<String, String>,
+    old: &BTreeMap<String, String>,
+    before: &Value,
+    after: &Value,
+) {
     let (mut were, mut are) = (BTreeMap::new(), BTreeMap::new());
     find_recipes(before, "", &mut were);
     find_recipes(after, "", &mut are);
@@ -472,7 +477,8 @@ fn keep_secrets(fresh: &mut BTreeMap<String, String>, old: &BTreeMap<String, Str
             made_once && !recipe.replaces(was)
         });
         let copied = matches!(is, Some(Recipe::Copy { .. })) && before != after;
-        if (was == is && !copied) || generated {
+        let none_before = matches!(is, Some(Recipe::Before { from, key, .. }) if value_of(state, from, key).is_none());
+        if (was == is && !copied) || generated || none_before {
             value.clone_from(kept);
         }
     }

@@ -4,10 +4,8 @@
 set -eu
 umask 077
 export PGHOST="$SOCKETS" PGUSER="$POSTGRES_USER" PGDATABASE="$POSTGRES_DB"
-PGPASSFILE="$(mktemp)"
-trap 'rm -f "$PGPASSFILE"' EXIT
-printf '*:*:*:*:%s\n' "$(cat "$POSTGRES_PASSWORD_FILE")" > "$PGPASSFILE"
-export PGPASSFILE
+. "$SCRIPTS/admin.sh"
+be_admin
 
 COPY="$BACKUP/new"
 export COPY SCRIPTS

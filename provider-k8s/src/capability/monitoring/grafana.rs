@@ -3,8 +3,9 @@
 use super::servers::{Site, get};
 use super::stateless::Stateless;
 use super::{Watched, dashboards, document};
+use crate::capability::login::login_revision;
 use crate::pod::{Container, Resources, config_volume, scratch_volume, secret_volume};
-use platform_core::value::{DOMAIN, Recipe, Size};
+use platform_core::value::{Recipe, Size};
 use platform_core::{Resource, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -93,17 +94,15 @@ pub(super) fn resources(
     let shown = format!("{name}-dashboards");
     let secret = credentials(name);
     let revision = scope.context().security.revisions.monitoring;
+    let generated = |length| Recipe::Generate {
+        length,
+        revision,
+        promoted: None,
+    };
     let recipes = BTreeMap::from([
         ("username", Recipe::Literal { value: USER.to_owned() }),
-        (
-            PASSWORD,
-            Recipe::Generate {
-                length: 24,
-                revision,
-                promoted: None,
-            },
-        ),
-        ("secret-key", Recipe::generate(32)),
+        (PASSWORD, generated(24)),
+        ("secret-key", generated(32)),
     ]);
     let settings = json!({ "data": {
         "grafana.ini": SETTINGS,
@@ -117,7 +116,7 @@ pub(super) fn resources(
         inputs: vec![
             scope.object("ConfigMap", &config, name, settings)?,
             scope.object("ConfigMap", &shown, name, json!({ "data": dashboards::files(watched) }))?,
-            // Grafana starts with an empty database every time, so no password opens anything that outlives this Secret.
+            // Grafana starts with an empty database every time, so neither opens anything that outlives this Secret.
             scope.remade_secret(&secret, name, &recipes)?,
         ],
         containers: vec![container],
@@ -139,9 +138,9 @@ pub(super) fn resources(
     }
     .into_deployment()?;
     if let (true, Some(deployment)) = (revision > 1, resources.last_mut()) {
-        // It takes the password into its database when it starts.
+        // It takes both when it starts.
         let annotations = &mut deployment.desired_mut()["spec"]["template"]["metadata"]["annotations"];
-        annotations[format!("{DOMAIN}/login-revision")] = json!(revision.to_string());
+        annotations[login_revision()] = json!(revision.to_string());
     }
     Ok(resources)
 }
