@@ -451,10 +451,12 @@ fn provider_of(stack: &dyn Stack) -> Result<ProviderName> {
 fn located(config: &PlatformConfig, error: Error) -> Error {
     match error.context().iter().find(|(name, _)| *name == "config") {
         Some((_, key)) => {
-            let rule = if key.starts_with("backup.") {
-                Rule::RestoreFrom
-            } else {
-                Rule::Quota
+            let rule = match key.split('.').next() {
+                Some("backup") => Rule::RestoreFrom,
+                Some("aws") if error.kind() == ErrorKind::Unsupported => Rule::NotAvailable,
+                Some("aws") => Rule::Network,
+                _ if error.kind() == ErrorKind::Unsupported => Rule::NotAvailable,
+                _ => Rule::Quota,
             };
             config
                 .problem(rule, key, error.message(), error.help().unwrap_or_default())

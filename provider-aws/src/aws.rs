@@ -1,6 +1,6 @@
 //! The platform in one account and region.
 
-use crate::capability::AwsStorage;
+use crate::capability::{AwsSecurity, AwsStorage};
 use crate::foundation;
 use crate::network::Network;
 use crate::provider::AwsProvider;
@@ -184,7 +184,7 @@ impl Stack for Aws {
         None
     }
     fn security(&self) -> Option<Arc<dyn Security>> {
-        None
+        Some(Arc::new(AwsSecurity(Arc::clone(&self.shared))))
     }
     fn backup(&self) -> Option<Arc<dyn Backup>> {
         None

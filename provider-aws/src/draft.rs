@@ -97,11 +97,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn private_subnets(&self) -> Result<Vec<Value>> {
         match &self.shared.options.network {
             Network::Existing(there) => Ok(there.private_subnets.iter().map(|id| json!(id)).collect()),
-            Network::Create(wanted) => wanted
-                .zones
-                .iter()
-                .map(|zone| self.made("ec2.Subnet", &format!("private-{zone}")))
-                .collect(),
+            Network::Create(_) => Err(not_made()),
         }
     }
 
@@ -116,14 +112,16 @@ impl<'a> Draft<'a> {
                         .with_help(format!("add `{capability}: sg-...`, or let the network be made")),
                 ),
             },
-            Network::Create(_) => self.made("ec2.SecurityGroup", capability.as_str()),
+            Network::Create(_) => Err(not_made()),
         }
     }
+}
 
-    /// The id, given by EC2, of a part of a network that is made.
-    fn made(&self, kind: &str, part: &str) -> Result<Value> {
-        Ok(Reference::new(self.id(kind, &self.name(part, 255))?, "id").to_value())
-    }
+/// What servers are refused with where their network would have to be made.
+fn not_made() -> Error {
+    Error::new(ErrorKind::Unsupported, "networks are not made in this version")
+        .with_context("config", "aws.network")
+        .with_help("name one that is there: `existing: { vpc, private_subnets, security_groups }`")
 }
 
 /// The key that encrypts the platform's data.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod certificates;
+mod cloud;
 mod configs;
 mod conformance;
 mod crash;
@@ -28,6 +29,7 @@ fn main() {
     trials.extend(crash::trials());
     trials.extend(later::trials());
     trials.extend(platform::trials());
+    trials.extend(cloud::trials());
     trials.extend(many::trials());
     trials.extend(starting::trials());
     trials.extend(stories::trials());

@@ -18,13 +18,14 @@ block! {
         region: Option<String>;
         /// ARN of the policy that bounds every role made here. Default: none.
         permissions_boundary: Option<String>;
-        /// Where servers lie. Default: a VPC made for the platform.
+        /// Where servers lie. Default: a VPC made for the platform, which is not available in this version; storage and
+        /// security need none.
         network: NetworkConfig = NetworkConfig::default();
     }
 
     /// Where servers lie: `create` or `existing`, not both.
     NetworkConfig {
-        /// A VPC made for the platform, and gone with it.
+        /// A VPC made for the platform, and gone with it. Not available in this version: what needs a network is refused.
         create: Option<NewNetworkConfig>;
         /// Somebody else's, which is only used.
         existing: Option<ExistingNetworkConfig>;

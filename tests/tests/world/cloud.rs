@@ -1,0 +1,119 @@
+//! The environments of the examples on AWS, planned from their files, on the world: brought up, changed, destroyed, and killed
+//! before and after every call.
+
+use crate::crash::{Scenario, exhaust};
+use crate::stage::{LAG, Stage, nothing};
+use composition::Platform;
+use composition::aws::Aws;
+use composition::config::PlatformConfig;
+use libtest_mimic::Trial;
+use platform_core::Owner;
+use platform_core::engine::{Action, PlanRequest};
+use platform_core::value::{Place, SetId};
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        crate::trial("cloud::environments_come_and_go", environments_come_and_go),
+        crate::trial("cloud::names_fit_at_their_longest", names_fit_at_their_longest),
+        crate::trial("cloud::dev_apply_killed_anywhere", || {
+            let start = stage().world.snapshot().unwrap();
+            exhaust(&scenario("apply of dev", start, request(&example("dev"))), None).unwrap();
+        }),
+    ]
+}
+
+const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
+
+fn example(environment: &str) -> PlatformConfig {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/config/cloud/{environment}.yaml"));
+    PlatformConfig::load(file).unwrap()
+}
+
+fn place() -> Place {
+    Place::aws("eu-west-1").unwrap()
+}
+
+fn set(environment: &str) -> SetId {
+    SetId::of("ml-platform", environment, "")
+}
+
+fn stage() -> Stage {
+    Stage::of(place(), provider_aws::facts, set("dev"))
+}
+
+fn platform(config: &PlatformConfig) -> Platform {
+    let stage = stage();
+    let stack = Aws::on(Arc::new(stage.world.clone()), Arc::new(stage.clock.clone()));
+    Platform::builder(config.clone()).provider(stack).build().unwrap()
+}
+
+fn request(config: &PlatformConfig) -> PlanRequest {
+    platform(config).request().unwrap()
+}
+
+fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest) -> Scenario {
+    Scenario {
+        name,
+        stage,
+        start,
+        request,
+        consent: nothing,
+        changes: |_| false,
+    }
+}
+
+/// One after the other in one account: none touches what is another's.
+fn environments_come_and_go() {
+    let stage = stage();
+    for environment in ENVIRONMENTS {
+        let wanted = request(&example(environment));
+        assert_eq!(wanted.set, set(environment));
+        stage.settle(&wanted, &nothing).unwrap();
+        stage.clock.advance(LAG.window);
+        let again = stage.plan(&wanted).unwrap();
+        assert!(again.is_empty(), "{}", again.display());
+    }
+    let others = stage.plan(&request(&example("dev"))).unwrap();
+    assert!(others.is_empty(), "{}", others.display());
+
+    let gone = PlanRequest::destroy(set("prod"));
+    let plan = stage.plan(&gone).unwrap();
+    let released = plan.steps.iter().filter(|step| step.action == Action::Release).count();
+    assert!(released > 2, "what holds data stays: {}", plan.display());
+    let report = stage.settle(&gone, &nothing).unwrap();
+    assert!(report.left.iter().all(|live| live.owner == Owner::Retained));
+    stage.clock.advance(LAG.window);
+    let others = stage.plan(&request(&example("staging"))).unwrap();
+    assert!(others.is_empty(), "{}", others.display());
+    // What was kept is taken over again without being asked about.
+    let back = stage.plan(&request(&example("prod"))).unwrap();
+    let adopted = back.steps.iter().filter(|step| step.action == Action::Adopt).count();
+    assert_eq!(adopted, released, "{}", back.display());
+}
+
+/// Every name is legal at the longest name of a platform, its longest bucket and the longest region.
+fn names_fit_at_their_longest() {
+    for environment in ENVIRONMENTS {
+        let mut text = example(environment).to_json();
+        let name = "n".repeat(39 - environment.len());
+        text["name"] = name.clone().into();
+        let longest = "b".repeat(63 - 2 - environment.len() - name.len());
+        text["storage"]["buckets"] =
+            serde_json::json!([{ "name": longest }, { "name": format!("{}c", &longest[1..]) }]);
+        let config = PlatformConfig::parse(&text.to_string(), "longest.yaml").unwrap();
+        let wanted = request(&config);
+        let plan = stage().plan(&wanted).unwrap();
+        let blocked: Vec<_> = plan.steps.iter().filter_map(|step| step.blocked.as_ref()).collect();
+        assert!(blocked.is_empty(), "{blocked:?}");
+        assert_eq!(plan.steps.len(), wanted.resources.len());
+        for resource in &wanted.resources {
+            provider_aws::facts(resource.id.kind())
+                .unwrap()
+                .name
+                .check(&resource.id)
+                .unwrap();
+        }
+    }
+}
