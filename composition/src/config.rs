@@ -20,6 +20,7 @@
 //! Every problem is reported at once, with its file, line, column, key and the fix; see [`ConfigErrors`].
 
 mod block;
+mod compare;
 mod explain;
 mod load;
 mod merge;
@@ -33,6 +34,7 @@ mod validate;
 mod words;
 mod yaml;
 
+pub use compare::Difference;
 pub use load::Layers;
 pub use model::{
     AlertsConfig, AllowConfig, ApplicationConfig, AwsConfig, BackupConfig, BackupStoreConfig, BucketConfig,

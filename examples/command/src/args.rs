@@ -43,6 +43,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: BackupVerb,
     },
+    /// Shows where another config means something else. Exit code: 0 nowhere, 2 somewhere, 1 error
+    Diff {
+        /// The other config file, or its name beside this one: `prod`
+        #[arg(value_name = "FILE")]
+        other: PathBuf,
+    },
     /// Shows the effective config
     Config {
         /// With the layer, line and column that each value came from

@@ -10,7 +10,7 @@ use crate::screen::{Screen, print};
 use crate::site::{Connection, Site, Target};
 use crate::world_file::write_private;
 use anyhow::{Context as _, Result, bail};
-use composition::config::PlatformConfig;
+use composition::config::{Difference, PlatformConfig};
 use composition::{PlanOptions, Platform};
 use platform_core::engine::{Action, ApplyOptions, Approvals, Engine, Plan, Report, Step, Stop};
 use platform_core::value::ResourceId;
@@ -22,6 +22,7 @@ pub(crate) async fn run<S: Site>(cli: &Cli<S>, stop: &Stop) -> Result<Exit> {
     let options = &cli.options;
     match &cli.command {
         Some(Command::Config { explain }) => config(options, *explain),
+        Some(Command::Diff { other }) => diff(options, other),
         Some(Command::Apply { file: Some(file) }) => apply_file(file, options, stop).await,
         Some(Command::Plan { out, destroy }) => Session::open(options).await?.plan(out.as_deref(), *destroy).await,
         Some(Command::Drift) => Session::open(options).await?.drift().await,
@@ -51,13 +52,16 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-fn load<S: Site>(options: &Options<S>) -> Result<PlatformConfig> {
-    let path = match &options.config {
+fn config_file<S: Site>(options: &Options<S>) -> PathBuf {
+    match &options.config {
         Some(path) => path.clone(),
         None if Path::new(S::CONFIG).exists() => PathBuf::from(S::CONFIG),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(S::CONFIG),
-    };
-    let layers = PlatformConfig::layers().file(path);
+    }
+}
+
+fn load<S: Site>(options: &Options<S>) -> Result<PlatformConfig> {
+    let layers = PlatformConfig::layers().file(config_file(options));
     Ok(options
         .set
         .iter()
@@ -83,6 +87,60 @@ fn config<S: Site>(options: &Options<S>, explain: bool) -> Result<Exit> {
         print(shown)?;
     }
     Ok(Exit::Done)
+}
+
+/// What another config says differently, key by key.
+fn diff<S: Site>(options: &Options<S>, other: &Path) -> Result<Exit> {
+    let beside = config_file(options).with_file_name(format!("{}.yaml", other.display()));
+    let file = if other.components().count() == 1 && other.extension().is_none() && beside.exists() {
+        &beside
+    } else {
+        other
+    };
+    let (here, there) = (load(options)?, PlatformConfig::load(file)?);
+    let differences = here.differences(&there);
+    if options.output == Output::Json {
+        let side = |side: &Option<(String, String)>| {
+            side.as_ref()
+                .map(|(value, from)| serde_json::json!({ "value": value, "from": from }))
+        };
+        for one in &differences {
+            let line = serde_json::json!({ "key": one.key, "here": side(&one.here), "there": side(&one.there) });
+            print(&line.to_string())?;
+        }
+    } else if differences.is_empty() {
+        print("No difference: both mean the same.")?;
+    } else {
+        print(&table(&differences))?;
+    }
+    Ok(if differences.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Changes
+    })
+}
+
+fn table(differences: &[Difference]) -> String {
+    let value = |side: &Option<(String, String)>| side.as_ref().map_or("-".to_owned(), |(value, _)| value.clone());
+    let from = |side: &Option<(String, String)>| side.as_ref().map_or("-".to_owned(), |(_, from)| from.clone());
+    let rows: Vec<[String; 3]> = differences
+        .iter()
+        .map(|one| {
+            let values = format!("{} -> {}", value(&one.here), value(&one.there));
+            [
+                one.key.clone(),
+                values,
+                format!("{} -> {}", from(&one.here), from(&one.there)),
+            ]
+        })
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (keys, values) = (width(0), width(1));
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|[key, value, from]| format!("{key:keys$}  {value:values$}  # {from}"))
+        .collect();
+    lines.join("\n")
 }
 
 /// A config, connected.
