@@ -124,6 +124,13 @@ const QUOTA: &[&str] = &[
     "LimitExceeded",
     "TooManyBuckets",
     "ServiceQuotaExceededException",
+    "InstanceQuotaExceeded",
+    "StorageQuotaExceeded",
+    "SnapshotQuotaExceeded",
+    "DBInstanceAutomatedBackupQuotaExceeded",
+    "DBParameterGroupQuotaExceeded",
+    "DBSubnetGroupQuotaExceeded",
+    "DBSubnetQuotaExceededFault",
 ];
 const ABSENT: &[&str] = &[
     "NotFoundException",
@@ -132,6 +139,11 @@ const ABSENT: &[&str] = &[
     "NoSuchKey",
     "NotFound",
     "ResourceNotFoundException",
+    "DBInstanceNotFound",
+    "DBInstanceAutomatedBackupNotFound",
+    "DBSnapshotNotFound",
+    "DBSubnetGroupNotFoundFault",
+    "DBParameterGroupNotFound",
     "404",
 ];
 const RACE: &[&str] = &[
@@ -141,6 +153,10 @@ const RACE: &[&str] = &[
     "AlreadyExistsException",
     "ResourceExistsException",
     "BucketAlreadyOwnedByYou",
+    "DBInstanceAlreadyExists",
+    "DBSnapshotAlreadyExists",
+    "DBSubnetGroupAlreadyExists",
+    "DBParameterGroupAlreadyExists",
     "ConcurrentModificationException",
     "ConcurrentModification",
     "EntityAlreadyExists",
@@ -148,6 +164,80 @@ const RACE: &[&str] = &[
 
 /// How long to leave alone what is busy.
 const BUSY: Duration = Duration::from_secs(15);
+
+/// What RDS answers beside all that, and what to do.
+const DATABASES: &[(&str, ErrorKind, &str)] = &[
+    (
+        "InvalidDBInstanceState",
+        ErrorKind::Unavailable,
+        "the instance is busy with another change, a backup or a restart: run again when it is available",
+    ),
+    (
+        "InvalidDBParameterGroupState",
+        ErrorKind::Unavailable,
+        "an instance still uses the parameter group: give it another one, or wait until it is gone",
+    ),
+    (
+        "InvalidDBSubnetGroupStateFault",
+        ErrorKind::Unavailable,
+        "an instance still lies in the subnet group: wait until it is gone",
+    ),
+    (
+        "InvalidDBSnapshotState",
+        ErrorKind::Failed,
+        "the snapshot is not complete: run again when it is available",
+    ),
+    (
+        "InsufficientDBInstanceCapacity",
+        ErrorKind::Failed,
+        "AWS has no such server left in these zones: choose another `instance_class`, or run again later",
+    ),
+    (
+        "DBSubnetGroupDoesNotCoverEnoughAZs",
+        ErrorKind::Invalid,
+        "name private subnets in two zones at least under `aws.network`",
+    ),
+    (
+        "InvalidSubnet",
+        ErrorKind::Invalid,
+        "name subnets of one VPC of this account and region under `aws.network`",
+    ),
+    (
+        "InvalidVPCNetworkStateFault",
+        ErrorKind::Invalid,
+        "the subnets lack free addresses, or do not belong to the VPC of the security group",
+    ),
+    (
+        "KMSKeyNotAccessibleFault",
+        ErrorKind::Failed,
+        "RDS cannot use the KMS key: enable it, and allow the caller kms:CreateGrant and kms:DescribeKey on it",
+    ),
+    (
+        "CertificateNotFound",
+        ErrorKind::Invalid,
+        "aws rds describe-certificates lists the authorities of this region",
+    ),
+    (
+        "StorageTypeNotSupported",
+        ErrorKind::Invalid,
+        "this class or region does not take that storage type: choose another",
+    ),
+    (
+        "PointInTimeRestoreNotEnabled",
+        ErrorKind::Invalid,
+        "the source keeps no automated backups: restore a snapshot of it",
+    ),
+    (
+        "InvalidRestoreFault",
+        ErrorKind::Invalid,
+        "that moment cannot be restored: choose one between the source's earliest and latest restorable time",
+    ),
+    (
+        "DBUpgradeDependencyFailure",
+        ErrorKind::Failed,
+        "the upgrade waits for something else of the instance: its events say what",
+    ),
+];
 
 /// What an error answer means.
 fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
@@ -249,6 +339,16 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
     if code.starts_with("KMSInvalidState") || code == "DisabledException" {
         return error(ErrorKind::Failed).with_help("enable the KMS key, or cancel its deletion");
     }
+    if let Some((_, kind, help)) = DATABASES.iter().find(|(known, _, _)| *known == code) {
+        let error = error(*kind).with_help(*help);
+        return match code {
+            // What is under way ends by itself.
+            "InvalidDBInstanceState" | "InvalidDBParameterGroupState" | "InvalidDBSubnetGroupStateFault" => {
+                error.with_retry(Retry::After(Duration::from_secs(15)))
+            }
+            _ => error,
+        };
+    }
     match status {
         500..=599 => {
             error(ErrorKind::Unavailable).with_help("AWS has a fault of its own: see its health page, run again later")
@@ -267,7 +367,18 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::explain;
-    use platform_core::ErrorKind;
+    use platform_core::{ErrorKind, Retry};
+
+    #[test]
+    fn what_rds_answers_says_what_to_do() {
+        for (code, kind, _) in super::DATABASES {
+            let error = explain("rds:ModifyDBInstance", code, 400, "why.");
+            assert_eq!(error.kind(), *kind, "{code}");
+            assert!(error.to_string().contains("why") && error.help().is_some(), "{code}");
+            let passes = code.contains("DBInstanceState") || code.contains("GroupState");
+            assert_eq!(matches!(error.retry(), Retry::After(_)), passes, "{code}");
+        }
+    }
 
     #[test]
     fn each_answer_says_what_to_do() {
@@ -343,6 +454,16 @@ mod tests {
                 "another type",
             ),
             ("DeleteConflict", 409, "", ErrorKind::Failed, "hang on it"),
+            ("DBInstanceNotFound", 404, "", ErrorKind::NotFound, ""),
+            ("DBInstanceAlreadyExists", 400, "", ErrorKind::Conflict, "plan again"),
+            ("DBSnapshotAlreadyExists", 400, "", ErrorKind::Conflict, "plan again"),
+            (
+                "InstanceQuotaExceeded",
+                400,
+                "",
+                ErrorKind::QuotaExceeded,
+                "Service Quotas",
+            ),
             ("InternalError", 500, "", ErrorKind::Unavailable, "run again later"),
         ] {
             let error = explain("op:Call", code, status, message);

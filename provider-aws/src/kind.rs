@@ -10,6 +10,10 @@ pub(crate) mod elasticache_user;
 pub(crate) mod elasticache_user_group;
 pub(crate) mod iam_role;
 pub(crate) mod kms_key;
+pub(crate) mod rds;
+pub(crate) mod rds_db_instance;
+pub(crate) mod rds_db_parameter_group;
+pub(crate) mod rds_db_subnet_group;
 pub(crate) mod s3_bucket;
 pub(crate) mod secretsmanager_secret;
 
@@ -35,6 +39,9 @@ pub(crate) static KINDS: &[&dyn AnyKind] = &[
     &Adaptor::<elasticache_user_group::UserGroup>(PhantomData),
     &Adaptor::<iam_role::Role>(PhantomData),
     &Adaptor::<kms_key::KmsKey>(PhantomData),
+    &Adaptor::<rds_db_instance::DbInstance>(PhantomData),
+    &Adaptor::<rds_db_parameter_group::DbParameterGroup>(PhantomData),
+    &Adaptor::<rds_db_subnet_group::DbSubnetGroup>(PhantomData),
     &Adaptor::<s3_bucket::Bucket>(PhantomData),
     &Adaptor::<secretsmanager_secret::Secret>(PhantomData),
 ];
@@ -54,6 +61,8 @@ pub fn facts(kind: &Kind) -> Option<&'static KindFacts> {
 pub(crate) trait AwsKind: Debug + Send + Sync + 'static {
     /// What the engine has to know.
     const FACTS: &'static KindFacts;
+    /// Fields that say what an object is made from: a wish that leaves them out takes those of what is there.
+    const MADE_BY: &'static [&'static str] = &[];
     /// The settings, without tags. Serialises to what `read` shows for the same settings, whatever was left out or
     /// written in another order; refuses unknown keys.
     type Desired: Serialize + DeserializeOwned + Send + Sync;
@@ -63,6 +72,12 @@ pub(crate) trait AwsKind: Debug + Send + Sync + 'static {
 
     /// The object of this name, also while it is scheduled for deletion; `None` when there is none.
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Self::Desired>>>;
+
+    /// What is left of an earlier object of this name, in words for people; asked where none is there and the wish does not
+    /// say what to make it from. Default: nothing.
+    async fn traces(_scope: &Scope<'_>, _name: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// Names of everything that may belong to the set: by the native list. Candidates only, each is proved by `read`.
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>>;
@@ -138,6 +153,8 @@ pub(crate) trait AnyKind: Debug + Send + Sync {
     fn facts(&self) -> &'static KindFacts;
     fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish>;
     async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>>;
+    fn made_by(&self) -> &'static [&'static str];
+    async fn traces(&self, scope: &Scope<'_>, name: &str) -> Result<Option<String>>;
     async fn list(&self, scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>>;
     async fn create(&self, scope: &Scope<'_>, name: &str, wanted: &Value, tags: &Tags, token: &str) -> Result<()>;
     async fn revive(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()>;
@@ -232,6 +249,14 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
             Some(found) => found.map(|settings| Self::untyped(&settings)).map(Some),
             None => Ok(None),
         }
+    }
+
+    fn made_by(&self) -> &'static [&'static str] {
+        K::MADE_BY
+    }
+
+    async fn traces(&self, scope: &Scope<'_>, name: &str) -> Result<Option<String>> {
+        K::traces(scope, name).await
     }
 
     async fn list(&self, scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {

@@ -135,7 +135,7 @@ mod tests {
             charset: Charset::AwsPath,
         };
         let identifier = NameRule {
-            max: 40,
+            max: 63,
             charset: Charset::AwsIdentifier,
         };
         let longest = "a".repeat(63);
@@ -149,6 +149,13 @@ mod tests {
             ("s3.Bucket", "a.b", &bucket, false),
             ("s3.Bucket", "ab", &bucket, false),
             ("s3.Bucket", "x-s3alias", &bucket, false),
+            ("rds.DbInstance", "ml-platform-prod", &identifier, true),
+            ("rds.DbInstance", longest.as_str(), &identifier, true),
+            ("rds.DbInstance", too_long.as_str(), &identifier, false),
+            ("rds.DbInstance", "Prod", &identifier, false),
+            ("rds.DbInstance", "7-prod", &identifier, false),
+            ("rds.DbInstance", "ml--prod", &identifier, false),
+            ("rds.DbInstance", "ml-prod-", &identifier, false),
             ("kms.Key", "ml-platform-prod/data", &path, true),
             ("kms.Key", "a.b", &path, false),
             ("kms.Key", "aws/s3", &path, false),

@@ -15,9 +15,9 @@ use std::sync::Arc;
 /// Reads in flight at most.
 const READS: usize = 16;
 
-/// What `preview` has to know beyond the observation: objects whose deletion is scheduled.
+/// What `preview` has to know beyond the observation: objects whose deletion is scheduled, and what is left of earlier ones.
 #[derive(Debug, Default)]
-struct Doomed(BTreeMap<ResourceId, String>);
+struct Past(BTreeMap<ResourceId, String>);
 
 pub(crate) async fn observe(
     connection: &Connection,
@@ -28,7 +28,7 @@ pub(crate) async fn observe(
     let scope = connection.scope(set).await?;
     let mut seen = Observation::new(set.clone(), connection.place.clone(), connection.clock.now());
     let mut unreadable: BTreeMap<Kind, Error> = BTreeMap::new();
-    let mut doomed = Doomed::default();
+    let mut past = Past::default();
 
     for resource in wanted {
         known(&resource.id)?;
@@ -39,22 +39,34 @@ pub(crate) async fn observe(
     seen.recorded = open.is_some();
     seen.open = open.unwrap_or_default();
 
+    let mut gone = Vec::new();
     let mut known_ids = BTreeSet::new();
     let desired: BTreeMap<&ResourceId, &Value> = wanted.iter().map(|r| (&r.id, &*r.desired)).collect();
     for (id, outcome) in named {
         known_ids.insert(id.clone());
         match outcome {
-            Ok(None) => {}
+            Ok(None) => gone.push(id),
             Ok(Some(found)) => {
                 // Nobody has used it yet: the next create finishes it, without asking about each field.
                 if tags::unfinished(&found.tags) && tags::owner(&found.tags, set) == Owner::ThisSet {
                     continue;
                 }
-                seen.warnings.extend(doomed.note(&id, &found));
+                seen.warnings.extend(past.note(&id, &found));
                 let tags = desired.get(&id).map(|desired| callers(desired)).unwrap_or_default();
                 seen.live.insert(id.clone(), live(&id, set, &found, &tags));
             }
             Err(error) => blind(&mut unreadable, id.kind(), error)?,
+        }
+    }
+
+    for id in gone {
+        let kind = known(&id)?;
+        let said = |field: &str| desired.get(&id).is_some_and(|desired| desired.get(field).is_some());
+        if !kind.made_by().iter().any(|field| said(field)) {
+            match kind.traces(&scope, id.name().as_str()).await {
+                Ok(text) => past.0.extend(text.map(|text| (id, text))),
+                Err(error) => blind(&mut unreadable, id.kind(), error)?,
+            }
         }
     }
 
@@ -89,7 +101,7 @@ pub(crate) async fn observe(
 
     seen.warnings.extend(scope.take_warnings());
     seen.unreadable = unreadable.into_iter().collect();
-    seen.notes = Notes::new(doomed);
+    seen.notes = Notes::new(past);
     Ok(seen)
 }
 
@@ -124,7 +136,7 @@ async fn list(scope: &Scope<'_>) -> Vec<Listed> {
     futures::future::join_all(lists).await
 }
 
-impl Doomed {
+impl Past {
     fn note(&mut self, id: &ResourceId, found: &Found<Value>) -> Option<String> {
         let when = found.doomed.as_ref()?;
         let text = format!(
@@ -203,14 +215,17 @@ pub(crate) fn preview(wanted: &Resource, seen: &Observation) -> Result<Preview> 
         Ok(wish) => wish,
         Err(why) => return Ok(Preview::Refused { why }),
     };
-    let after = wish.view();
-    if seen.get(&wanted.id).is_some_and(|live| *live.view == after) {
-        return Ok(Preview::Unchanged);
+    let mut after = wish.view();
+    if let Some(live) = seen.get(&wanted.id) {
+        take_over(&mut after, &live.view, kind.made_by());
+        if *live.view == after {
+            return Ok(Preview::Unchanged);
+        }
     }
     let warnings = seen
         .notes
-        .get::<Doomed>()
-        .and_then(|doomed| doomed.0.get(&wanted.id))
+        .get::<Past>()
+        .and_then(|past| past.0.get(&wanted.id))
         .cloned();
     Ok(Preview::Change {
         after: after.into(),
@@ -218,6 +233,17 @@ pub(crate) fn preview(wanted: &Resource, seen: &Observation) -> Result<Preview> 
         warnings: warnings.into_iter().collect(),
         found: None,
     })
+}
+
+/// What a wish does not say of how an object is made is as it was made.
+fn take_over(after: &mut Value, live: &Value, fields: &[&str]) {
+    if let Value::Object(after) = after {
+        for field in fields {
+            if let (None, Some(value)) = (after.get(*field), live.get(*field)) {
+                after.insert((*field).to_owned(), value.clone());
+            }
+        }
+    }
 }
 
 /// The object of an id as it is now; `None` also when its deletion is scheduled.

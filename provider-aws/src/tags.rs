@@ -6,6 +6,7 @@
 //! | `mlplat:id` | `<kind>/<name>` |
 //! | `mlplat:retained-from` | the set that let go of it and keeps its data here |
 //! | `mlplat:making` | there while its create is not finished: the object counts as absent, the next create finishes it |
+//! | `mlplat:restored-from` | what it was made from, if from a copy |
 //! | `mlplat:holds`, `mlplat:on-removal`, `mlplat:component` | as the resource says |
 //! | `mlplat:desired-hash` | digest of the desired value it was last written from: a label, nothing is decided by it alone |
 //! | `mlplat:tag-keys` | short hashes of the caller's tag keys, so that a tag that is no longer wanted can be told from a stranger's |
@@ -31,6 +32,8 @@ const HASH: &str = "desired-hash";
 const KEYS: &str = "tag-keys";
 /// The incarnation of an object that has no id of its own.
 pub(crate) const UID: &str = "uid";
+/// What the object was made from.
+pub(crate) const RESTORED: &str = "restored-from";
 
 /// The whole key of one of our tags.
 pub(crate) fn key(name: &str) -> String {
@@ -62,6 +65,11 @@ pub(crate) fn owner(tags: &Tags, set: &SetId) -> Owner {
         Some(stack) => Owner::Other(format!("CloudFormation stack {stack}")),
         None => Owner::Nobody,
     }
+}
+
+/// Whether the set owns an object with these tags, or let go of it.
+pub(crate) fn concerns(tags: &Tags, set: &SetId) -> bool {
+    matches!(owner(tags, set), Owner::ThisSet | Owner::Retained)
 }
 
 /// The `mlplat:id` of an object.
@@ -108,7 +116,7 @@ pub(crate) fn difference(have: &Tags, want: &Tags) -> (Tags, Vec<String>) {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let recorded = recorded(have);
-    let kept = [key(UID)];
+    let kept = [key(UID), key(RESTORED)];
     let remove = have
         .keys()
         .filter(|key| !want.contains_key(*key) && !kept.contains(key))

@@ -87,7 +87,7 @@ async fn act(connection: &Connection, write: Write<'_>, permit: Permit<'_>) -> R
             };
             whose(&scope, &seen.id, &found, &[Owner::ThisSet, Owner::Retained])?;
             kind.delete(&scope, &found, snapshot).await?;
-            // Servers take a while to go.
+            // Some take minutes to go: what they stand on waits for that.
             look(&scope, &seen.id, &callers(&seen.view)).await
         }
     }

@@ -22,10 +22,8 @@ struct Emulators {
 
 impl Emulators {
     fn sample(&self, check: &str, kind: &str, desired: &Value, changed: &Value) -> Sample {
-        let check = check.replace('_', "-");
         let id = |name: String| -> ResourceId { format!("aws/eu-west-1:{kind}/{name}").parse().unwrap() };
-        let short = Digest::of_text(&check);
-        let start = format!("c{}-{}", self.account.id, short.short(8));
+        let start = format!("c{}-{}", self.account.id, short(check));
         let max = self.account.provider().facts(&kind.parse().unwrap()).unwrap().name.max;
         let longest = id(format!("{start}-{}z", "x".repeat(max - start.len() - 2)));
         let resource = Resource::new(id(start), "storage", Value::Null);
@@ -112,7 +110,8 @@ impl Harness for Emulators {
     }
 
     fn set(&self, check: &str) -> SetId {
-        SetId::of(&format!("c{}", self.account.id), check, "")
+        // Names start as the set does: what the tagging API of the emulators does not know is found by that.
+        SetId::of(&format!("c{}", self.account.id), &short(check), "")
     }
 
     fn samples(&self, check: &str) -> Vec<Sample> {
@@ -144,7 +143,35 @@ impl Harness for Emulators {
             &json!({"data": {"smtp": supplied(1), "password": password}}),
             &json!({"data": {"smtp": supplied(2), "password": password}}),
         );
+        let subnets = self.sample(
+            check,
+            "rds.DbSubnetGroup",
+            &json!({"subnets": self.account.subnets()}),
+            &json!({"subnets": self.account.subnets(), "description": "other", "tags": {"team": "ai"}}),
+        );
+        let parameters = self.sample(
+            check,
+            "rds.DbParameterGroup",
+            &json!({"family": "postgres17", "parameters": {"log_statement": "ddl"}, "tags": {"team": "ml"}}),
+            &json!({"family": "postgres17", "parameters": {"work_mem": "8192"}, "tags": {"team": "ai"}}),
+        );
+        // Without what ministack drops.
+        let server = |storage: u32, team: &str| {
+            json!({"engine_version": "17", "class": "db.t4g.medium", "storage_gib": storage, "username": "platform",
+                "database": "app", "kms_key": "arn:aws:kms:eu-west-1:123456789012:key/data",
+                "subnet_group": "g", "security_groups": ["sg-1"], "parameter_group": "default.postgres17", "deletion_protection": false,
+                "log_exports": [], "backup_window": "03:00-04:00", "maintenance_window": "sun:05:00-sun:06:00",
+                "tags": {"team": team}})
+        };
+        let server = self.sample(check, "rds.DbInstance", &server(20, "ml"), &server(40, "ai"));
+        let mut upgraded = Value::clone(&server.resource.desired);
+        upgraded["engine_version"] = json!("18");
+        let mut other = Value::clone(&parameters.resource.desired);
+        other["family"] = json!("postgres18");
+        let server = server.with_refused(upgraded);
+        let parameters = parameters.with_refused(other);
         let mut more = self.table(check);
+        more.extend([server, parameters, subnets]);
         match check {
             // A key and a secret stay, scheduled for deletion, and are offered as the same incarnation.
             "deleted_is_gone" => more.push(bucket),
@@ -180,6 +207,7 @@ impl Harness for Emulators {
         match kind.as_str() {
             "kms.Key" => self.account.ministack.set_rules([Rule::new(denied_json())]),
             "secretsmanager.Secret" => self.account.moto.set_rules([Rule::new(denied_json())]),
+            kind if kind.starts_with("rds.") => self.account.rds.set_rules([Rule::new(denied_query())]),
             // Not the lease's own objects.
             "s3.Bucket" => self
                 .account
@@ -213,6 +241,10 @@ impl Harness for Emulators {
         // Each check has names of its own, and the emulators forget everything when they end.
         Ok(())
     }
+}
+
+fn short(check: &str) -> String {
+    Digest::of_text(check).short(8).to_owned()
 }
 
 fn denied_json() -> Fault {

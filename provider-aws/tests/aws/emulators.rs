@@ -12,6 +12,7 @@ use platform_core::engine::Engine;
 use platform_core::value::{Clock, SecretSource, SystemClock, Timestamp};
 use provider_aws::{AwsProvider, SdkConfig};
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -117,6 +118,7 @@ struct Routes {
     query: String,
     s3: String,
     tagging: String,
+    rds: String,
 }
 
 impl LoadServiceConfig for Routes {
@@ -126,6 +128,7 @@ impl LoadServiceConfig for Routes {
             "S3" => self.s3.clone(),
             "IAM" | "ElastiCache" => self.query.clone(),
             "Resource Groups Tagging API" => self.tagging.clone(),
+            "RDS" => self.rds.clone(),
             _ => self.ministack.clone(),
         })
     }
@@ -146,6 +149,8 @@ pub(crate) struct Account {
     /// What ElastiCache knows beside what ministack does.
     pub(crate) cache: Memory,
     pub(crate) tagging: Proxy,
+    pub(crate) rds: Proxy,
+    rds_on_moto: bool,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -166,6 +171,8 @@ impl Account {
             s3: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             cache: Memory::default(),
             tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
+            rds: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
+            rds_on_moto: false,
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
         }
     }
@@ -176,6 +183,37 @@ impl Account {
         self
     }
 
+    /// Lets moto answer for RDS: it keeps more of what an instance is made with, ministack changes it more like AWS does.
+    pub(crate) fn with_rds_on_moto(mut self) -> Self {
+        self.rds = Proxy::start(Upstream::Http(servers().0.url.clone())).unwrap();
+        self.rds_on_moto = true;
+        self
+    }
+
+    /// Subnets of two zones that whoever answers for RDS knows.
+    pub(crate) fn subnets(&self) -> Vec<String> {
+        let (moto, ministack) = servers();
+        let url = if self.rds_on_moto { &moto.url } else { &ministack.url };
+        let host = url.strip_prefix("http://").unwrap();
+        let body = "Action=DescribeSubnets&Version=2016-11-15";
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(
+            stream,
+            "POST / HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential={}/20261128/{}/ec2/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n{body}",
+            body.len(),
+            self.id,
+            self.region,
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let ids = answer.split("<subnetId>").skip(1);
+        ids.map(|rest| rest.split('<').next().unwrap().to_owned())
+            .take(2)
+            .collect()
+    }
+
     /// What the library is given: through the proxies.
     pub(crate) fn config(&self) -> SdkConfig {
         self.sdk(Routes {
@@ -184,6 +222,7 @@ impl Account {
             query: self.query.url().to_owned(),
             s3: self.s3.url().to_owned(),
             tagging: self.tagging.url().to_owned(),
+            rds: self.rds.url().to_owned(),
         })
     }
 
@@ -196,6 +235,11 @@ impl Account {
             query: ministack.url.clone(),
             s3: ministack.url.clone(),
             tagging: ministack.url.clone(),
+            rds: if self.rds_on_moto {
+                moto.url.clone()
+            } else {
+                ministack.url.clone()
+            },
         })
     }
 
@@ -233,6 +277,10 @@ impl Account {
         aws_sdk_secretsmanager::Client::new(&self.behind())
     }
 
+    pub(crate) fn rds_client(&self) -> aws_sdk_rds::Client {
+        aws_sdk_rds::Client::new(&self.behind())
+    }
+
     pub(crate) fn provider(&self) -> AwsProvider {
         AwsProvider::from_config(&self.config(), Arc::clone(&self.clock)).unwrap()
     }
@@ -264,8 +312,15 @@ impl Account {
         }
     }
 
-    pub(crate) fn proxies(&self) -> [&Proxy; 5] {
-        [&self.moto, &self.ministack, &self.query, &self.s3, &self.tagging]
+    pub(crate) fn proxies(&self) -> [&Proxy; 6] {
+        [
+            &self.moto,
+            &self.ministack,
+            &self.query,
+            &self.s3,
+            &self.tagging,
+            &self.rds,
+        ]
     }
 }
 

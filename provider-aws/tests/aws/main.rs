@@ -9,6 +9,7 @@
 mod busy;
 mod caches;
 mod conformance;
+mod databases;
 mod emulators;
 mod errors;
 mod kills;

@@ -12,8 +12,8 @@ use xtask::peer::Python;
 const ASK: &str = r#"
 import json, botocore.loaders
 load = botocore.loaders.Loader().load_service_model
-names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "tag": "resourcegroupstaggingapi",
-    "iam": "iam", "elasticache": "elasticache"}
+names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "rds": "rds",
+    "tag": "resourcegroupstaggingapi", "iam": "iam", "elasticache": "elasticache"}
 models = {short: load(name, "service-2") for short, name in names.items()}
 shape = lambda service, name: models[service]["shapes"][name]
 print(json.dumps({
@@ -101,6 +101,9 @@ async fn limits_are_awss() {
         "kms.Key",
         "s3.Bucket",
         "secretsmanager.Secret",
+        "rds.DbInstance",
+        "rds.DbParameterGroup",
+        "rds.DbSubnetGroup",
     ] {
         // The id tag holds kind and name.
         assert!(kind.len() + 1 + facts(kind).name.max <= length("tag"), "{kind}");

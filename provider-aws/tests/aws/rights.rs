@@ -154,11 +154,40 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
             json!({"data": {"a": recipe(20), "b": recipe(20)}}),
         ),
     ];
-    let cases = cases.into_iter().chain(
-        crate::kinds::cases(&format!("k{}", account.id), set)
-            .into_iter()
-            .map(|case| (case.id, case.first, case.second)),
-    );
+    let database = |kind: &str| -> platform_core::value::ResourceId {
+        format!("aws/eu-west-1:{kind}/p{}-dev", account.id).parse().unwrap()
+    };
+    let server = json!({"engine_version": "17", "class": "db.t4g.medium", "storage_gib": 20, "username": "platform", "database": "app",
+        "kms_key": "arn:aws:kms:eu-west-1:1:key/k",
+        "subnet_group": "g", "security_groups": ["sg-1"], "parameter_group": "default.postgres17", "deletion_protection": false, "log_exports": [],
+        "backup_window": "03:00-04:00", "maintenance_window": "sun:05:00-sun:06:00", "tags": {"team": "ml"}});
+    let mut larger = server.clone();
+    larger["storage_gib"] = json!(40);
+    let mut smaller = larger.clone();
+    smaller["tags"] = json!({});
+    let cases = cases
+        .map(|(id, first, second)| (id, first.clone(), second, first))
+        .into_iter()
+        .chain([
+            (
+                database("rds.DbSubnetGroup"),
+                json!({"subnets": account.subnets(), "tags": {"team": "ml"}}),
+                json!({"subnets": account.subnets(), "description": "other"}),
+                json!({"subnets": account.subnets()}),
+            ),
+            (
+                database("rds.DbParameterGroup"),
+                json!({"family": "postgres17", "parameters": {"log_statement": "ddl"}, "tags": {"team": "ml"}}),
+                json!({"family": "postgres17", "parameters": {"work_mem": "8192"}}),
+                json!({"family": "postgres17"}),
+            ),
+            (database("rds.DbInstance"), server, larger, smaller),
+        ])
+        .chain(
+            crate::kinds::cases(&format!("k{}", account.id), set)
+                .into_iter()
+                .map(|case| (case.id, case.first.clone(), case.second, case.first)),
+        );
     let (mut named, mut used) = (BTreeSet::new(), BTreeSet::new());
     let mut check = |id: &platform_core::value::ResourceId, verb: &str, allowed: &[&[&str]]| {
         let allowed: BTreeSet<String> = allowed
@@ -173,7 +202,7 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
         used.extend(called);
     };
     let mut standing = Vec::new();
-    for (id, first, second) in cases {
+    for (id, first, second, third) in cases {
         let calls = provider.facts(id.kind()).unwrap().calls;
         let resource = |desired: &serde_json::Value| Resource::new(id.clone(), "rights", desired.clone());
         let resolved = |resource: &Resource| Resolved::new(resource, &|_| None).unwrap();
@@ -196,7 +225,7 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
         };
         let live = write(&provider, update, Action::Update).await.unwrap();
         check(&id, "update", &[calls.read, calls.update]);
-        let back = resolved(&resource(&first));
+        let back = resolved(&resource(&third));
         let update = Write::Update {
             set,
             resource: &back,
@@ -239,6 +268,12 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
             "kms:Decrypt",
             "kms:GenerateDataKey",
             "kms:ListAliases",
+            "rds:CreateDBSnapshot",
+            "rds:DescribeDBInstanceAutomatedBackups",
+            "rds:DescribeDBSnapshots",
+            "rds:RebootDBInstance",
+            "rds:RestoreDBInstanceFromDBSnapshot",
+            "rds:RestoreDBInstanceToPointInTime",
             "s3:ListAllMyBuckets",
             "s3:PutBucketObjectLockConfiguration",
             "s3:PutReplicationConfiguration",

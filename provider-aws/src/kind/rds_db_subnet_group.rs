@@ -1,0 +1,198 @@
+//! `rds.DbSubnetGroup`: the subnets that a database's servers lie in.
+
+use super::rds::{candidates, sdk_tags, tag, tags_at, uid, with_uid};
+use super::{AwsKind, Found};
+use crate::error::Outcome;
+use crate::provider::Scope;
+use crate::tags::Tags;
+use async_trait::async_trait;
+use platform_core::value::{SetId, Uid};
+use platform_core::{
+    Calls, Charset, Creation, Equal, Error, ErrorKind, Field, Holds, KindFacts, NameRule, Result, State, Updating,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const ABSENT: &[&str] = &["DBSubnetGroupNotFoundFault"];
+/// RDS takes 255; the id tag holds the kind too.
+const MAX_NAME: usize = 200;
+
+#[derive(Debug)]
+pub(crate) struct DbSubnetGroup;
+
+static FACTS: KindFacts = KindFacts {
+    kind: "rds.DbSubnetGroup",
+    holds: Holds::Nothing,
+    // After the instances in it, before the subnets.
+    rank: 25,
+    name: NameRule {
+        max: MAX_NAME,
+        charset: Charset::AwsIdentifier,
+    },
+    create: Creation::Exclusive,
+    update: Updating::WhenSettled,
+    patience: Duration::from_mins(5),
+    usually: Duration::from_secs(2),
+    taken: "",
+    removal: None,
+    outputs: &["arn", "name"],
+    fields: &[Field::new("subnets").equal(Equal::Set)],
+    calls: Calls {
+        read: &[
+            "rds:DescribeDBSubnetGroups",
+            "rds:ListTagsForResource",
+            "tag:GetResources",
+        ],
+        create: &[
+            "rds:CreateDBSubnetGroup",
+            "rds:ModifyDBSubnetGroup",
+            "rds:AddTagsToResource",
+            "rds:RemoveTagsFromResource",
+        ],
+        update: &[
+            "rds:ModifyDBSubnetGroup",
+            "rds:AddTagsToResource",
+            "rds:RemoveTagsFromResource",
+        ],
+        delete: &["rds:DeleteDBSubnetGroup"],
+    },
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Desired {
+    #[serde(default = "description")]
+    description: String,
+    /// Two or more, in two zones at least.
+    subnets: Vec<String>,
+}
+
+fn description() -> String {
+    "subnets of databases".to_owned()
+}
+
+#[async_trait]
+impl AwsKind for DbSubnetGroup {
+    const FACTS: &'static KindFacts = &FACTS;
+    type Desired = Desired;
+
+    fn normal(mut wanted: Desired) -> Result<Desired> {
+        wanted.subnets.sort();
+        wanted.subnets.dedup();
+        if wanted.subnets.len() < 2 {
+            return Err(
+                Error::new(ErrorKind::Invalid, "a subnet group of fewer than two subnets")
+                    .with_help("RDS takes subnets in two zones at least"),
+            );
+        }
+        if wanted.description.is_empty() {
+            return Err(
+                Error::new(ErrorKind::Invalid, "a subnet group without a description").with_help("RDS wants one")
+            );
+        }
+        Ok(wanted)
+    }
+
+    async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
+        let answer = scope
+            .clients
+            .rds
+            .describe_db_subnet_groups()
+            .db_subnet_group_name(name)
+            .send()
+            .await
+            .absent("rds:DescribeDBSubnetGroups", ABSENT)?;
+        let Some(group) = answer.as_ref().and_then(|answer| answer.db_subnet_groups().first()) else {
+            return Ok(None);
+        };
+        let arn = group.db_subnet_group_arn().unwrap_or(name).to_owned();
+        let tags = tags_at(scope, &arn).await?;
+        let mut subnets: Vec<String> = group
+            .subnets()
+            .iter()
+            .filter_map(|subnet| subnet.subnet_identifier().map(str::to_owned))
+            .collect();
+        subnets.sort();
+        Ok(Some(Found {
+            uid: Uid::new(uid(&tags, &arn)),
+            settings: Desired {
+                description: group.db_subnet_group_description().unwrap_or_default().to_owned(),
+                subnets,
+            },
+            outputs: BTreeMap::from([("arn".to_owned(), json!(arn)), ("name".to_owned(), json!(name))]),
+            handle: arn,
+            tags,
+            state: State::Ready,
+            doomed: None,
+            stranger: None,
+            version: None,
+        }))
+    }
+
+    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+        let mut pages = scope.clients.rds.describe_db_subnet_groups().into_paginator().send();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.during("rds:DescribeDBSubnetGroups")?;
+            let names = page
+                .db_subnet_groups()
+                .iter()
+                .filter_map(|group| group.db_subnet_group_name());
+            all.extend(names.map(str::to_owned));
+        }
+        candidates(scope, set, all, MAX_NAME, FACTS.kind, "rds:subgrp").await
+    }
+
+    async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {
+        scope
+            .clients
+            .rds
+            .create_db_subnet_group()
+            .db_subnet_group_name(name)
+            .db_subnet_group_description(&wanted.description)
+            .set_subnet_ids(Some(wanted.subnets.clone()))
+            .set_tags(Some(sdk_tags(&with_uid(tags))))
+            .send()
+            .await
+            .during("rds:CreateDBSubnetGroup")?;
+        Ok(())
+    }
+
+    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn update(scope: &Scope<'_>, name: &str, _found: &Found<Desired>, wanted: &Desired) -> Result<()> {
+        scope
+            .clients
+            .rds
+            .modify_db_subnet_group()
+            .db_subnet_group_name(name)
+            .db_subnet_group_description(&wanted.description)
+            .set_subnet_ids(Some(wanted.subnets.clone()))
+            .send()
+            .await
+            .during("rds:ModifyDBSubnetGroup")?;
+        Ok(())
+    }
+
+    async fn tag(scope: &Scope<'_>, found: &Found<Desired>, put: &Tags, remove: &[String]) -> Result<()> {
+        tag(scope, &found.handle, put, remove).await
+    }
+
+    #[allow(clippy::disallowed_methods)] // the home of this call
+    async fn delete(scope: &Scope<'_>, found: &Found<Desired>) -> Result<()> {
+        let name = found.handle.rsplit(':').next().unwrap_or(&found.handle);
+        scope
+            .clients
+            .rds
+            .delete_db_subnet_group()
+            .db_subnet_group_name(name)
+            .send()
+            .await
+            .absent("rds:DeleteDBSubnetGroup", ABSENT)?;
+        Ok(())
+    }
+}
