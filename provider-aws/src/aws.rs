@@ -1,6 +1,6 @@
 //! The platform in one account and region.
 
-use crate::capability::{AwsSecurity, AwsStorage};
+use crate::capability::{AwsDatabase, AwsSecurity, AwsStorage};
 use crate::foundation;
 use crate::network::Network;
 use crate::provider::AwsProvider;
@@ -172,7 +172,7 @@ impl Stack for Aws {
         foundation::resources(&self.shared, wanted, context)
     }
     fn database(&self) -> Option<Arc<dyn Database>> {
-        None
+        Some(Arc::new(AwsDatabase(Arc::clone(&self.shared))))
     }
     fn cache(&self) -> Option<Arc<dyn Cache>> {
         None

@@ -6,6 +6,7 @@
     clippy::disallowed_methods // a test starts servers and plays the one who changes things behind our back
 )]
 
+mod blueprints;
 mod busy;
 mod caches;
 mod conformance;
