@@ -1,6 +1,6 @@
 //! The platform in one account and region.
 
-use crate::capability::{AwsDatabase, AwsSecurity, AwsStorage};
+use crate::capability::{AwsCache, AwsDatabase, AwsSecurity, AwsStorage};
 use crate::foundation;
 use crate::network::Network;
 use crate::provider::AwsProvider;
@@ -175,7 +175,7 @@ impl Stack for Aws {
         Some(Arc::new(AwsDatabase(Arc::clone(&self.shared))))
     }
     fn cache(&self) -> Option<Arc<dyn Cache>> {
-        None
+        Some(Arc::new(AwsCache(Arc::clone(&self.shared))))
     }
     fn storage(&self) -> Option<Arc<dyn Storage>> {
         Some(Arc::new(AwsStorage(Arc::clone(&self.shared))))

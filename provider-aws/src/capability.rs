@@ -1,9 +1,11 @@
 //! Which resources a capability needs on AWS.
 
+mod cache;
 mod database;
 mod security;
 mod storage;
 
+pub(crate) use cache::AwsCache;
 pub(crate) use database::AwsDatabase;
 pub(crate) use security::AwsSecurity;
 pub(crate) use storage::AwsStorage;

@@ -1,0 +1,310 @@
+//! The platform's cache: a replication group of ElastiCache. Applications log in by IAM; there is no password anywhere.
+
+use crate::aws::Shared;
+use crate::draft::Draft;
+use async_trait::async_trait;
+use platform_core::engine::Engine;
+use platform_core::value::Reference;
+use platform_core::{
+    AlarmSubject, Blueprint, Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec, Capability, Context,
+    DataAsset, Endpoint, Environment, Error, ErrorKind, Holds, Resource, Result, Surface,
+};
+use serde_json::json;
+use std::sync::Arc;
+
+const PORT: u16 = 6379;
+const MAX_REPLICAS: u32 = 5;
+/// The longest id of a replication group, a user, a user group.
+const MAX_NAME: usize = 40;
+/// Clients that a server takes.
+const MAX_CLIENTS: u64 = 65_000;
+/// What applications may do: every key, and no command that harms other users or the server; as in a pod.
+const APP_RULES: &str =
+    "on ~* &* +@all -@admin -@dangerous +info +client -client|kill -client|pause -client|unpause -client|no-evict";
+/// The user that whoever names none is: nobody.
+const NOBODY: &str = "off ~* -@all";
+
+/// Valkey or Redis OSS by ElastiCache.
+#[derive(Debug)]
+pub(crate) struct AwsCache(pub(crate) Arc<Shared>);
+
+impl AwsCache {
+    fn draft<'a>(&'a self, context: &'a Context) -> Draft<'a> {
+        Draft::new(&self.0, context, Capability::Cache.as_str())
+    }
+}
+
+#[async_trait]
+impl Cache for AwsCache {
+    fn features(&self) -> CacheFeatures {
+        let mut features = CacheFeatures::default();
+        features.engines = vec![CacheEngine::Valkey, CacheEngine::Redis];
+        features.max_replicas = MAX_REPLICAS;
+        features
+    }
+
+    fn surface(&self, spec: &CacheSpec, context: &Context) -> Result<Surface> {
+        check(spec)?;
+        let draft = self.draft(context);
+        let name = draft.name("", MAX_NAME);
+        let id = draft.id(GROUP, &name)?;
+        let subject = |what: &str, limit, subject: String| AlarmSubject {
+            what: what.to_owned(),
+            capability: Capability::Cache,
+            limit,
+            subject,
+        };
+        let mut subjects = Vec::new();
+        for server in 1..=spec.replicas + 1 {
+            let server = format!("{name}-{server:03}");
+            subjects.push(subject("utilisation", None, server.clone()));
+            subjects.push(subject("connections", Some(MAX_CLIENTS), server));
+        }
+        if spec.replicas > 0 {
+            subjects.push(subject("replicas", Some(u64::from(spec.replicas)), name));
+        }
+        Ok(Surface {
+            endpoints: vec![Endpoint {
+                name: "redis".to_owned(),
+                // ElastiCache makes it.
+                host: Reference::new(id.clone(), "endpoint").to_string(),
+                port: PORT,
+                tls: true,
+                workload: None,
+            }],
+            data: if spec.persistence {
+                vec![DataAsset {
+                    id,
+                    holds: Holds::Rebuildable,
+                    workload: None,
+                }]
+            } else {
+                Vec::new()
+            },
+            subjects,
+            ..Surface::default()
+        })
+    }
+
+    fn blueprint(&self, spec: &CacheSpec, context: &Context) -> Result<Blueprint<CacheOutputs>> {
+        check(spec)?;
+        let draft = self.draft(context);
+        let name = draft.name("", MAX_NAME);
+        let id = draft.id(GROUP, &name)?;
+        let mut resources = self.0.own_foundation(Capability::Cache, context)?;
+        resources.extend(around(&draft, spec)?);
+        resources.push(group(&draft, spec, &name)?);
+        let mut outputs = json!({
+            "host": Reference::new(id.clone(), "endpoint").to_value(),
+            "port": PORT,
+            "credentials": {
+                "location": "IAM",
+                "username": draft.name(APP, MAX_NAME),
+                "password_key": "a token signed for elasticache:Connect",
+                "ca": "the system's trust store",
+            },
+        });
+        if spec.replicas > 0 {
+            outputs["read_host"] = Reference::new(id, "reader").to_value();
+        }
+        Ok(Blueprint::with_references(resources, outputs))
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+}
+
+const GROUP: &str = "elasticache.ReplicationGroup";
+const USER: &str = "elasticache.User";
+const APP: &str = "app";
+
+fn check(spec: &CacheSpec) -> Result<()> {
+    if spec.replicas > MAX_REPLICAS {
+        return Err(
+            Error::new(ErrorKind::Invalid, "a cache has at most 5 read replicas").with_help("lower its replicas")
+        );
+    }
+    if spec.storage_class.is_some() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a StorageClass cannot be had for a cache on AWS",
+        )
+        .with_help("leave it out, or place the cache on Kubernetes"));
+    }
+    Ok(())
+}
+
+fn engine(spec: &CacheSpec) -> &'static str {
+    match spec.engine {
+        CacheEngine::Valkey => "valkey",
+        CacheEngine::Redis => "redis",
+    }
+}
+
+fn version(spec: &CacheSpec) -> &str {
+    spec.version.as_deref().unwrap_or(match spec.engine {
+        CacheEngine::Valkey => "8",
+        CacheEngine::Redis => "7",
+    })
+}
+
+/// The family of parameters that a version has.
+fn family(spec: &CacheSpec) -> String {
+    match (spec.engine, version(spec)) {
+        (CacheEngine::Redis, "6") => "redis6.x".to_owned(),
+        (_, version) => format!("{}{version}", engine(spec)),
+    }
+}
+
+/// A new family needs a group of another name.
+fn parameters(draft: &Draft<'_>, spec: &CacheSpec) -> String {
+    draft.name(&format!("cache-{}", family(spec).replace('.', "-")), 200)
+}
+
+/// What the servers need around them: subnets, parameters, users.
+fn around(draft: &Draft<'_>, spec: &CacheSpec) -> Result<Vec<Resource>> {
+    let (app, nobody) = (draft.name(APP, MAX_NAME), draft.name("default", MAX_NAME));
+    let user = |name: &str, desired| -> Result<Resource> { Ok(draft.resource(draft.id(USER, name)?, desired)) };
+    let users = draft
+        .resource(
+            draft.id("elasticache.UserGroup", &draft.name("users", MAX_NAME))?,
+            json!({ "users": [app, nobody] }),
+        )
+        .with_after(draft.id(USER, &app)?)
+        .with_after(draft.id(USER, &nobody)?);
+    Ok(vec![
+        draft.resource(
+            draft.id("elasticache.SubnetGroup", &draft.name("cache", 200))?,
+            json!({ "subnets": draft.private_subnets()? }),
+        ),
+        draft.resource(
+            draft.id("elasticache.ParameterGroup", &parameters(draft, spec))?,
+            json!({ "family": family(spec) }),
+        ),
+        user(&app, json!({ "user_name": app, "access": APP_RULES }))?,
+        user(
+            &nobody,
+            json!({ "user_name": "default", "access": NOBODY, "authentication": "none" }),
+        )?,
+        users,
+    ])
+}
+
+fn group(draft: &Draft<'_>, spec: &CacheSpec, name: &str) -> Result<Resource> {
+    let usual = match draft.context.environment {
+        Environment::Local | Environment::Dev => "cache.t4g.small",
+        Environment::Staging | Environment::Prod => "cache.m7g.large",
+    };
+    let (subnets, users) = (draft.name("cache", 200), draft.name("users", MAX_NAME));
+    let parameters = parameters(draft, spec);
+    let desired = json!({
+        "description": format!("cache of {}", draft.context.set),
+        "engine": engine(spec),
+        "version": version(spec),
+        "node_type": spec.node_type.as_deref().unwrap_or(usual),
+        "replicas": spec.replicas,
+        "subnet_group": subnets,
+        "security_groups": [draft.security_group(Capability::Cache)?],
+        "parameter_group": parameters,
+        "user_group": users,
+        "kms_key": draft.data_key()?,
+        "snapshot_retention": if spec.persistence { 7 } else { 0 },
+    });
+    Ok(draft
+        .resource(draft.id(GROUP, name)?, desired)
+        .with_after(draft.id("elasticache.SubnetGroup", &subnets)?)
+        .with_after(draft.id("elasticache.ParameterGroup", &parameters)?)
+        .with_after(draft.id("elasticache.UserGroup", &users)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::network::{ExistingNetwork, Network};
+    use crate::{Aws, AwsOptions};
+    use platform_core::engine::Approvals;
+    use platform_core::testing::{ManualClock, World};
+    use platform_core::value::{Clock, Place};
+    use platform_core::{Cache, CacheEngine, CacheSpec, Capability, Context, Environment, ErrorKind, Provider, Stack};
+    use std::sync::Arc;
+
+    fn stage() -> (ManualClock, World, Arc<dyn Cache>) {
+        let clock = ManualClock::new();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let world = World::new(Place::aws("eu-west-1").unwrap(), crate::facts, Arc::clone(&shared));
+        let subnets = ["subnet-a", "subnet-b"].map(str::to_owned);
+        let network = ExistingNetwork::new("vpc-1", subnets).with_security_group(Capability::Cache, "sg-1");
+        let options = AwsOptions::new("123456789012").with_network(Network::Existing(network));
+        let provider: Arc<dyn Provider> = Arc::new(world.clone());
+        let aws = Aws::on(provider, shared).with_options(options).unwrap();
+        (clock, world, aws.cache().unwrap())
+    }
+
+    fn spec() -> CacheSpec {
+        CacheSpec::new("ml-platform").with_replicas(1)
+    }
+
+    #[test]
+    fn a_cache_comes_up_and_a_second_plan_is_empty() {
+        let (clock, world, cache) = stage();
+        let outputs = clock
+            .drive(cache.provision(&spec(), &Approvals::none()))
+            .done()
+            .unwrap()
+            .unwrap();
+        assert_eq!(outputs.credentials.location, "IAM");
+        assert_eq!(outputs.credentials.username, "ml-platform-cache-app");
+        assert_eq!(outputs.port, 6379);
+        assert!(!outputs.host.is_empty() && outputs.read_host.is_some());
+        let second = clock.drive(cache.plan(&spec())).done().unwrap().unwrap();
+        assert!(second.is_empty(), "{:#?}", second.changes().collect::<Vec<_>>());
+        assert_eq!(
+            world.ids().len(),
+            7,
+            "a key, subnets, parameters, two users, their group, the cache"
+        );
+    }
+
+    #[test]
+    fn every_value_passes_the_kinds_and_every_name_fits() {
+        let (_, _, cache) = stage();
+        for (name, environment, node) in [
+            ("ml-platform", Environment::Dev, "cache.t4g.small"),
+            (&"n".repeat(40), Environment::Staging, "cache.m7g.large"),
+            ("ml-platform", Environment::Prod, "cache.m7g.large"),
+        ] {
+            for engine in [CacheEngine::Valkey, CacheEngine::Redis] {
+                let context = Context::new(name, environment, "");
+                let blueprint = cache.blueprint(&spec().with_engine(engine), &context).unwrap();
+                for resource in &blueprint.resources {
+                    let kind = crate::kind::find(resource.id.kind()).unwrap();
+                    kind.facts().name.check(&resource.id).unwrap();
+                    kind.normalise(&resource.id, &resource.desired).unwrap();
+                }
+                let group = blueprint.resources.last().unwrap();
+                assert_eq!(group.desired["node_type"], node);
+                let surface = cache.surface(&spec(), &context).unwrap();
+                assert!(
+                    surface
+                        .subjects
+                        .iter()
+                        .all(|subject| subject.subject.starts_with(group.id.name().as_str()))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_elasticache_has_not_is_refused() {
+        let (_, _, cache) = stage();
+        let context = Context::new("ml-platform", Environment::Dev, "");
+        let mut class = spec();
+        class.storage_class = Some("gp3".to_owned());
+        for (spec, kind) in [
+            (spec().with_replicas(6), ErrorKind::Invalid),
+            (class, ErrorKind::Unsupported),
+        ] {
+            assert_eq!(cache.blueprint(&spec, &context).unwrap_err().kind(), kind);
+        }
+    }
+}
