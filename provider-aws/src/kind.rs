@@ -2,20 +2,27 @@
 //!
 //! To add a kind: one file below `kind/` that implements [`AwsKind`], and one line in [`KINDS`].
 
+pub(crate) mod cloudwatch;
+pub(crate) mod cloudwatch_alarm;
+pub(crate) mod cloudwatch_composite_alarm;
+pub(crate) mod cloudwatch_dashboard;
 mod elasticache;
 pub(crate) mod elasticache_parameter_group;
 pub(crate) mod elasticache_replication_group;
 pub(crate) mod elasticache_subnet_group;
 pub(crate) mod elasticache_user;
 pub(crate) mod elasticache_user_group;
+pub(crate) mod events_rule;
 pub(crate) mod iam_role;
 pub(crate) mod kms_key;
+pub(crate) mod logs_log_group;
 pub(crate) mod rds;
 pub(crate) mod rds_db_instance;
 pub(crate) mod rds_db_parameter_group;
 pub(crate) mod rds_db_subnet_group;
 pub(crate) mod s3_bucket;
 pub(crate) mod secretsmanager_secret;
+pub(crate) mod sns_topic;
 
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -44,6 +51,12 @@ pub(crate) static KINDS: &[&dyn AnyKind] = &[
     &Adaptor::<rds_db_subnet_group::DbSubnetGroup>(PhantomData),
     &Adaptor::<s3_bucket::Bucket>(PhantomData),
     &Adaptor::<secretsmanager_secret::Secret>(PhantomData),
+    &Adaptor::<sns_topic::Topic>(PhantomData),
+    &Adaptor::<logs_log_group::LogGroup>(PhantomData),
+    &Adaptor::<cloudwatch_alarm::Alarm>(PhantomData),
+    &Adaptor::<cloudwatch_composite_alarm::CompositeAlarm>(PhantomData),
+    &Adaptor::<cloudwatch_dashboard::Dashboard>(PhantomData),
+    &Adaptor::<events_rule::Rule>(PhantomData),
 ];
 
 /// A kind by its name.

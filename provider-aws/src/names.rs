@@ -72,7 +72,7 @@ pub(crate) fn check(kind: &str, name: &str, rule: &NameRule) -> Result<()> {
         if !name.chars().all(legal) {
             return refuse("letters, digits and /_+=.- only".to_owned());
         }
-        if name.starts_with("aws/") {
+        if name.starts_with("aws/") && kind != "logs.LogGroup" {
             return refuse("`aws/` is reserved by AWS".to_owned());
         }
         // Secrets Manager appends a hyphen and six characters to an ARN: such a name would match another secret's ARN.
@@ -81,6 +81,17 @@ pub(crate) fn check(kind: &str, name: &str, rule: &NameRule) -> Result<()> {
         }
         if kind == "iam.Role" && name.contains('/') {
             return refuse("letters, digits and _+=.- only; the path is a setting of its own".to_owned());
+        }
+        let narrow = match kind {
+            "sns.Topic" | "cloudwatch.Dashboard" => Some("_-"),
+            "events.Rule" => Some("._-"),
+            "logs.LogGroup" => Some("/._-"),
+            _ => None,
+        };
+        if let Some(marks) = narrow
+            && name.chars().any(|c| !c.is_ascii_alphanumeric() && !marks.contains(c))
+        {
+            return refuse(format!("letters, digits and {marks} only"));
         }
         if kind == "kms.Key" && name.chars().any(|c| "+=.".contains(c)) {
             return refuse("letters, digits and /_- only".to_owned());
@@ -169,6 +180,14 @@ mod tests {
             ("elasticache.User", "ml-", &identifier, false),
             ("iam.Role", "ml-platform-prod-backup", &path, true),
             ("iam.Role", "ml-platform-prod/backup", &path, false),
+            ("sns.Topic", "ml-platform-prod-critical", &path, true),
+            ("sns.Topic", "ml/critical", &path, false),
+            ("cloudwatch.Alarm", "ml-platform-prod/a+b", &path, true),
+            ("cloudwatch.Dashboard", "ml.platform", &path, false),
+            ("events.Rule", "ml.platform-prod", &path, true),
+            ("events.Rule", "ml/platform", &path, false),
+            ("logs.LogGroup", "aws/rds/instance/a/postgresql", &path, true),
+            ("logs.LogGroup", "a+b", &path, false),
         ] {
             assert_eq!(check(kind, name, rule).is_ok(), legal, "{kind} {name}");
         }

@@ -3,7 +3,7 @@
 use crate::error::Outcome;
 use crate::provider::Scope;
 use base64::Engine as _;
-use platform_core::value::{Digest, Recipe, ResourceId};
+use platform_core::value::{Digest, Recipe, ResourceId, SecretText};
 use platform_core::{Error, ErrorKind, Result};
 use rand::distr::{Alphanumeric, SampleString};
 use std::collections::BTreeMap;
@@ -114,16 +114,7 @@ pub(crate) async fn render(
                 }
                 Recipe::Literal { value } => Zeroizing::new(value.clone()),
                 Recipe::Copy { from, key, .. } => copy(scope, from, key).await?,
-                Recipe::Supplied(supplied) => {
-                    let source = scope.secrets.ok_or_else(|| {
-                        Error::new(
-                            ErrorKind::Invalid,
-                            format!("nothing supplies the secret {:?}", supplied.supplied),
-                        )
-                        .with_help("give the provider a SecretSource")
-                    })?;
-                    Zeroizing::new(source.get(&supplied.supplied).await?.expose().to_owned())
-                }
+                Recipe::Supplied(of) => Zeroizing::new(supplied(scope, &of.supplied).await?.expose().to_owned()),
                 // Below, when all others are there.
                 _ => continue,
             },
@@ -131,6 +122,15 @@ pub(crate) async fn render(
         values.0.insert(key.clone(), value);
     }
     derive(recipes, values)
+}
+
+/// The value of a supplied secret.
+pub(crate) async fn supplied(scope: &Scope<'_>, name: &str) -> Result<SecretText> {
+    let source = scope.secrets.ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, format!("nothing supplies the secret {name:?}"))
+            .with_help("give the provider a SecretSource")
+    })?;
+    source.get(name).await
 }
 
 async fn copy(scope: &Scope<'_>, from: &str, key: &str) -> Result<Zeroizing<String>> {

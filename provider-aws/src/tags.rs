@@ -9,9 +9,11 @@
 //! | `mlplat:restored-from` | what it was made from, if from a copy |
 //! | `mlplat:holds`, `mlplat:on-removal`, `mlplat:component` | as the resource says |
 //! | `mlplat:desired-hash` | digest of the desired value it was last written from: a label, nothing is decided by it alone |
+//! | `mlplat:uid` | the incarnation of an object to which AWS gives no id |
+//! | `mlplat:subscription.<id>` | what a topic's subscription was made of, which cannot carry a tag |
 //! | `mlplat:tag-keys` | short hashes of the caller's tag keys, so that a tag that is no longer wanted can be told from a stranger's |
 
-use platform_core::value::{Digest, ResourceId, SetId, TAG_PREFIX};
+use platform_core::value::{Digest, ResourceId, SetId, TAG_PREFIX, Uid};
 use platform_core::{Error, ErrorKind, Holds, OnRemoval, Owner, Resource, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +36,8 @@ const KEYS: &str = "tag-keys";
 pub(crate) const UID: &str = "uid";
 /// What the object was made from.
 pub(crate) const RESTORED: &str = "restored-from";
+/// Start of the tags in which a topic remembers its subscriptions.
+pub(crate) const SUBSCRIPTION: &str = "subscription.";
 
 /// The whole key of one of our tags.
 pub(crate) fn key(name: &str) -> String {
@@ -103,6 +107,18 @@ pub(crate) fn making(tags: &Tags) -> Tags {
     tags
 }
 
+/// The same with a new incarnation's mark, for an object to which AWS gives no id.
+pub(crate) fn born(tags: &Tags) -> Tags {
+    let mut tags = tags.clone();
+    tags.insert(key(UID), format!("{:032x}", rand::random::<u128>()));
+    tags
+}
+
+/// The incarnation that is marked; of an object that somebody else made, its name.
+pub(crate) fn incarnation(tags: &Tags, name: &str) -> Uid {
+    Uid::new(ours(tags, UID).unwrap_or(name))
+}
+
 /// Whether the create of this object was cut short.
 pub(crate) fn unfinished(tags: &Tags) -> bool {
     tags.contains_key(&key(MAKING))
@@ -116,10 +132,11 @@ pub(crate) fn difference(have: &Tags, want: &Tags) -> (Tags, Vec<String>) {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let recorded = recorded(have);
-    let kept = [key(UID), key(RESTORED)];
+    let (exact, subscription) = ([key(UID), key(RESTORED)], key(SUBSCRIPTION));
+    let kept = |key: &String| exact.contains(key) || key.starts_with(&subscription);
     let remove = have
         .keys()
-        .filter(|key| !want.contains_key(*key) && !kept.contains(key))
+        .filter(|key| !want.contains_key(*key) && !kept(key))
         .filter(|key| key.starts_with(TAG_PREFIX) || recorded.contains(&short(key)))
         .cloned()
         .collect();

@@ -284,9 +284,7 @@ impl AwsKind for Bucket {
         if found.stranger.is_none() {
             let read = settings::Reader { scope, name };
             (found.settings, found.tags) = futures::try_join!(read.all(), read.tags())?;
-            if let Some(uid) = tags::ours(&found.tags, tags::UID) {
-                found.uid = Uid::new(uid);
-            }
+            found.uid = tags::incarnation(&found.tags, found.uid.as_str());
         }
         Ok(Some(found))
     }
@@ -321,10 +319,8 @@ impl AwsKind for Bucket {
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {
-        let mut tags = tags.clone();
         // A bucket has no id of its own, and its creation date moves when its policy is edited.
-        let uid = format!("{:032x}", rand::random::<u128>());
-        tags.insert(tags::key(tags::UID), uid);
+        let tags = tags::born(tags);
         let mut configuration = CreateBucketConfiguration::builder().set_tags(Some(sdk_tags(&tags)?));
         if scope.region != "us-east-1" {
             configuration = configuration.location_constraint(BucketLocationConstraint::from(scope.region));

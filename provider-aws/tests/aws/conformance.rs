@@ -23,8 +23,12 @@ struct Emulators {
 impl Emulators {
     fn sample(&self, check: &str, kind: &str, desired: &Value, changed: &Value) -> Sample {
         let id = |name: String| -> ResourceId { format!("aws/eu-west-1:{kind}/{name}").parse().unwrap() };
-        let start = format!("c{}-{}", self.account.id, short(check));
+        let check = check.replace('_', "-");
+        let short = Digest::of_text(&check);
         let max = self.account.provider().facts(&kind.parse().unwrap()).unwrap().name.max;
+        // As names of a set start: what lists are cut by.
+        let stem: String = format!("c{}-{check}", self.account.id).chars().take(max - 7).collect();
+        let start = format!("{}-{}", stem.trim_end_matches('-'), short.short(4));
         let longest = id(format!("{start}-{}z", "x".repeat(max - start.len() - 2)));
         let resource = Resource::new(id(start), "storage", Value::Null);
         let full = |wish: &Value| {
@@ -110,8 +114,7 @@ impl Harness for Emulators {
     }
 
     fn set(&self, check: &str) -> SetId {
-        // Names start as the set does: what the tagging API of the emulators does not know is found by that.
-        SetId::of(&format!("c{}", self.account.id), &short(check), "")
+        SetId::of(&format!("c{}", self.account.id), &check.replace('_', "-"), "")
     }
 
     fn samples(&self, check: &str) -> Vec<Sample> {
@@ -205,7 +208,7 @@ impl Harness for Emulators {
         // STS goes through the same proxy as KMS.
         provider.observe(&"x".parse()?, &[]).await?;
         match kind.as_str() {
-            "kms.Key" => self.account.ministack.set_rules([Rule::new(denied_json())]),
+            "kms.Key" | "events.Rule" | "logs.LogGroup" => self.account.ministack.set_rules([Rule::new(denied_json())]),
             "secretsmanager.Secret" => self.account.moto.set_rules([Rule::new(denied_json())]),
             kind if kind.starts_with("rds.") => self.account.rds.set_rules([Rule::new(denied_query())]),
             // Not the lease's own objects.
@@ -216,6 +219,7 @@ impl Harness for Emulators {
                     let path = if method == http::Method::GET { "prefix=c" } else { "/c" };
                     Rule::new(denied_xml()).method(method).path(path)
                 })),
+            kind if kind.starts_with("cloudwatch.") => self.account.cloudwatch.set_rules([Rule::new(denied_query())]),
             _ => self.account.query.set_rules([Rule::new(denied_query())]),
         }
         Ok(provider)

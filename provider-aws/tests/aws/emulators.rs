@@ -108,7 +108,7 @@ fn servers() -> &'static (Server, Server) {
 
 /// Which emulator answers for a service.
 ///
-/// Secrets Manager: moto, because ministack lets a reused ClientRequestToken overwrite a value. All else: ministack,
+/// CloudWatch: moto, unless alarms are to be judged. Secrets Manager: moto, because ministack lets a reused ClientRequestToken overwrite a value. All else: ministack,
 /// because moto drops the tags of a CreateBucket call and the rotation period of a key, and denies every S3 call over
 /// plain HTTP once a bucket is TLS-only (it ignores the policy's Condition).
 #[derive(Clone, Debug)]
@@ -116,6 +116,7 @@ struct Routes {
     moto: String,
     ministack: String,
     query: String,
+    cloudwatch: String,
     s3: String,
     tagging: String,
     rds: String,
@@ -126,7 +127,8 @@ impl LoadServiceConfig for Routes {
         (key.env() == "AWS_ENDPOINT_URL").then(|| match key.service_id() {
             "Secrets Manager" => self.moto.clone(),
             "S3" => self.s3.clone(),
-            "IAM" | "ElastiCache" => self.query.clone(),
+            "CloudWatch" => self.cloudwatch.clone(),
+            "IAM" | "ElastiCache" | "SNS" => self.query.clone(),
             "Resource Groups Tagging API" => self.tagging.clone(),
             "RDS" => self.rds.clone(),
             _ => self.ministack.clone(),
@@ -145,6 +147,8 @@ pub(crate) struct Account {
     pub(crate) ministack: Proxy,
     /// Services that take forms and answer in XML.
     pub(crate) query: Proxy,
+    /// On moto, since ministack leaves half of an alarm out of its XML.
+    pub(crate) cloudwatch: Proxy,
     pub(crate) s3: Proxy,
     /// What ElastiCache knows beside what ministack does.
     pub(crate) cache: Memory,
@@ -152,6 +156,7 @@ pub(crate) struct Account {
     pub(crate) rds: Proxy,
     rds_on_moto: bool,
     pub(crate) clock: Arc<dyn Clock>,
+    alarms_are_judged: bool,
 }
 
 impl Account {
@@ -168,12 +173,14 @@ impl Account {
             moto: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             ministack: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             query: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
+            cloudwatch: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             s3: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             cache: Memory::default(),
             tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             rds: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             rds_on_moto: false,
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
+            alarms_are_judged: false,
         }
     }
 
@@ -214,12 +221,20 @@ impl Account {
             .collect()
     }
 
+    /// Lets ministack answer for CloudWatch, which judges alarms and knows composite ones.
+    pub(crate) fn with_judged_alarms(mut self) -> Self {
+        self.alarms_are_judged = true;
+        self.cloudwatch = Proxy::start(Upstream::Http(servers().1.url.clone())).unwrap();
+        self
+    }
+
     /// What the library is given: through the proxies.
     pub(crate) fn config(&self) -> SdkConfig {
         self.sdk(Routes {
             moto: self.moto.url().to_owned(),
             ministack: self.ministack.url().to_owned(),
             query: self.query.url().to_owned(),
+            cloudwatch: self.cloudwatch.url().to_owned(),
             s3: self.s3.url().to_owned(),
             tagging: self.tagging.url().to_owned(),
             rds: self.rds.url().to_owned(),
@@ -233,6 +248,12 @@ impl Account {
             moto: moto.url.clone(),
             ministack: ministack.url.clone(),
             query: ministack.url.clone(),
+            cloudwatch: if self.alarms_are_judged {
+                &ministack.url
+            } else {
+                &moto.url
+            }
+            .clone(),
             s3: ministack.url.clone(),
             tagging: ministack.url.clone(),
             rds: if self.rds_on_moto {
@@ -281,6 +302,14 @@ impl Account {
         aws_sdk_rds::Client::new(&self.behind())
     }
 
+    pub(crate) fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        aws_sdk_cloudwatch::Client::new(&self.behind())
+    }
+
+    pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&self.behind())
+    }
+
     pub(crate) fn provider(&self) -> AwsProvider {
         AwsProvider::from_config(&self.config(), Arc::clone(&self.clock)).unwrap()
     }
@@ -317,6 +346,7 @@ impl Account {
             &self.moto,
             &self.ministack,
             &self.query,
+            &self.cloudwatch,
             &self.s3,
             &self.tagging,
             &self.rds,

@@ -181,6 +181,8 @@ async fn an_apply_killed_at_any_call_is_finished_by_the_next() {
     kill_everywhere(Run::Apply, small, |account| &account.ministack, 10).await;
     kill_everywhere(Run::Apply, small, |account| &account.moto, 6).await;
     kill_everywhere(Run::Apply, kinds::request, |account| &account.query, 12).await;
+    kill_everywhere(Run::Apply, kinds::request, |account| &account.ministack, 12).await;
+    kill_everywhere(Run::Apply, kinds::request, |account| &account.cloudwatch, 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -189,6 +191,8 @@ async fn a_destroy_killed_at_any_call_is_finished_by_the_next() {
     kill_everywhere(Run::Destroy, small, |account| &account.ministack, 8).await;
     kill_everywhere(Run::Destroy, small, |account| &account.moto, 6).await;
     kill_everywhere(Run::Destroy, kinds::request, |account| &account.query, 12).await;
+    kill_everywhere(Run::Destroy, kinds::request, |account| &account.ministack, 12).await;
+    kill_everywhere(Run::Destroy, kinds::request, |account| &account.cloudwatch, 8).await;
 }
 
 /// A half-made bucket that nobody wants any more is let go like a whole one, and taken back.

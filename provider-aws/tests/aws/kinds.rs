@@ -73,9 +73,108 @@ pub(crate) fn cases(prefix: &str, set: &SetId) -> Vec<Case> {
         ],
         risks: &[Risk::LowersProtection, Risk::Exposes],
     };
-    let mut cases = vec![role];
+    let mut cases = watching(prefix, set);
+    cases.push(role);
     cases.extend(caches(&id, prefix));
     cases
+}
+
+/// Topics, alarms, rules, dashboards and logs.
+fn watching(prefix: &str, set: &SetId) -> Vec<Case> {
+    // As names of the set start, by which their lists are cut.
+    let (stem, _) = set.as_str().rsplit_once('-').unwrap();
+    let name = |part: &str| format!("{stem}-{}-{part}", &prefix[prefix.len().saturating_sub(4)..]);
+    let id = |kind: &str, part: &str| -> ResourceId { format!("aws/eu-west-1:{kind}/{}", name(part)).parse().unwrap() };
+    let topic = |part: &str| format!("arn:aws:sns:eu-west-1:123456789012:{}", name(part));
+    let key = |part: &str| format!("arn:aws:kms:eu-west-1:123456789012:key/{part}");
+    let publisher = |service: &str| {
+        json!([{"Sid": "Publish", "Effect": "Allow", "Principal": {"Service": service}, "Action": "sns:Publish",
+            "Resource": topic("topic"), "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}}}])
+    };
+    let metric = |stat: &str| json!({"namespace": "AWS/RDS", "name": "CPUUtilization", "stat": stat, "dimensions": {"DBInstanceIdentifier": "d"}});
+    let filter = |pattern: &str| json!({"pattern": pattern, "namespace": "mlplat", "metric": "denied"});
+    vec![
+        Case {
+            id: id("sns.Topic", "topic"),
+            after: Vec::new(),
+            first: json!({"kms_key": key("a"), "statements": publisher("cloudwatch.amazonaws.com"),
+                "emails": ["a@example.com", "b@example.com"], "tags": {"team": "ml"}}),
+            second: json!({"kms_key": key("b"), "statements": publisher("events.amazonaws.com"), "tls_only": false,
+                "emails": ["b@example.com", "c@example.com"], "tags": {"team": "ai"}}),
+            changes: &["emails", "kms_key", "statements", "tags.team", "tls_only"],
+            risks: &[Risk::LowersProtection, Risk::Exposes],
+        },
+        Case {
+            id: id("logs.LogGroup", "group"),
+            after: Vec::new(),
+            first: json!({"kms_key": key("a"), "retention_days": "90", "metric_filters": {"kept": filter("a"), "goes": filter("b")},
+                "tags": {"team": "ml"}}),
+            second: json!({"kms_key": key("a"), "retention_days": "30", "metric_filters": {"kept": filter("c"), "new": filter("d")},
+                "tags": {"team": "ai"}}),
+            changes: &[
+                "metric_filters.goes",
+                "metric_filters.kept.pattern",
+                "metric_filters.new",
+                "retention_days",
+                "tags.team",
+            ],
+            risks: &[Risk::DestroysData, Risk::LowersProtection],
+        },
+        Case {
+            id: id("cloudwatch.Alarm", "alarm"),
+            after: Vec::new(),
+            first: json!({"description": "a", "metric": metric("Average"), "comparison": ">", "threshold": 85, "periods": 5,
+                "alarm_actions": [topic("a")], "ok_actions": [topic("a")], "tags": {"team": "ml"}}),
+            second: json!({"description": "b", "metric": metric("p99"), "comparison": "<=", "threshold": 0.5, "periods": 3,
+                "datapoints": 2, "missing_data": "breaching", "actions_enabled": false, "alarm_actions": [topic("b")],
+                "tags": {"team": "ai"}}),
+            changes: &[
+                "actions_enabled",
+                "alarm_actions",
+                "comparison",
+                "datapoints",
+                "description",
+                "metric.stat",
+                "missing_data",
+                "ok_actions",
+                "periods",
+                "tags.team",
+                "threshold",
+            ],
+            risks: &[Risk::LowersProtection],
+        },
+        Case {
+            id: id("cloudwatch.Dashboard", "board"),
+            after: Vec::new(),
+            first: json!({"widgets": [{"type": "text", "x": 0, "y": 0, "width": 6, "height": 2, "properties": {"markdown": "a"}}],
+                "tags": {"team": "ml"}}),
+            second: json!({"widgets": [{"type": "text", "x": 0, "y": 0, "width": 6, "height": 4, "properties": {"markdown": "b"}}],
+                "start": "-PT6H", "tags": {"team": "ai"}}),
+            changes: &["start", "tags.team", "widgets"],
+            risks: &[],
+        },
+        Case {
+            id: id("events.Rule", "rule"),
+            after: Vec::new(),
+            first: json!({"description": "a", "pattern": {"source": ["aws.backup"], "detail": {"state": ["FAILED"]}},
+                "targets": {"kept": {"arn": topic("a")}, "goes": {"arn": topic("b")}}, "tags": {"team": "ml"}}),
+            second: json!({"description": "b", "schedule": "rate(1 hour)", "enabled": false, "targets": {
+                "kept": {"arn": topic("a"), "parts": {"when": "$.time"}, "template": "\"at <when>\""}, "new": {"arn": topic("b")}},
+                "tags": {"team": "ai"}}),
+            changes: &[
+                "description",
+                "enabled",
+                "pattern",
+                "schedule",
+                "tags.team",
+                "targets.goes",
+                "targets.kept.parts",
+                "targets.kept.template",
+                "targets.new",
+            ],
+            risks: &[Risk::LowersProtection],
+        },
+    ]
 }
 
 /// The kinds of a cache.

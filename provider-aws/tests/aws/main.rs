@@ -22,3 +22,4 @@ mod ownership;
 mod platform;
 mod rights;
 mod values;
+mod watching;

@@ -13,7 +13,8 @@ const ASK: &str = r#"
 import json, botocore.loaders
 load = botocore.loaders.Loader().load_service_model
 names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "rds": "rds",
-    "tag": "resourcegroupstaggingapi", "iam": "iam", "elasticache": "elasticache"}
+    "tag": "resourcegroupstaggingapi", "iam": "iam", "elasticache": "elasticache", "sns": "sns", "cloudwatch": "cloudwatch",
+    "events": "events", "logs": "logs"}
 models = {short: load(name, "service-2") for short, name in names.items()}
 shape = lambda service, name: models[service]["shapes"][name]
 print(json.dumps({
@@ -25,6 +26,10 @@ print(json.dumps({
     "name": shape("secretsmanager", "NameType"),
     "token": shape("secretsmanager", "ClientRequestTokenType"),
     "tag": shape("secretsmanager", "TagValueType"),
+    "alarm": shape("cloudwatch", "AlarmName"),
+    "alarm_rule": shape("cloudwatch", "AlarmRule"),
+    "event_rule": shape("events", "RuleName"),
+    "log_group": shape("logs", "LogGroupName"),
     "role": shape("iam", "roleNameType"),
     "session": shape("iam", "roleMaxSessionDurationType"),
 }))
@@ -87,23 +92,32 @@ async fn limits_are_awss() {
     assert!(facts("kms.Key").name.max + "alias/".len() <= length("alias"));
     assert!(facts("secretsmanager.Secret").name.max <= length("name"));
     assert!(facts("iam.Role").name.max <= length("role"));
+    assert!(facts("cloudwatch.Alarm").name.max <= length("alarm"));
+    assert!(facts("events.Rule").name.max <= length("event_rule"));
+    assert!(facts("logs.LogGroup").name.max < length("log_group"));
+    assert_eq!(length("alarm_rule"), 10_240);
     assert_eq!(
         (models["session"]["min"].as_u64(), models["session"]["max"].as_u64()),
         (Some(3600), Some(43200))
     );
     for kind in [
+        "cloudwatch.Alarm",
+        "cloudwatch.CompositeAlarm",
         "elasticache.ParameterGroup",
         "elasticache.ReplicationGroup",
         "elasticache.SubnetGroup",
         "elasticache.User",
         "elasticache.UserGroup",
+        "events.Rule",
         "iam.Role",
         "kms.Key",
+        "logs.LogGroup",
         "s3.Bucket",
         "secretsmanager.Secret",
         "rds.DbInstance",
         "rds.DbParameterGroup",
         "rds.DbSubnetGroup",
+        "sns.Topic",
     ] {
         // The id tag holds kind and name.
         assert!(kind.len() + 1 + facts(kind).name.max <= length("tag"), "{kind}");

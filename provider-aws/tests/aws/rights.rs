@@ -28,6 +28,8 @@ impl Seen {
         let action = match service {
             "TrentService" => format!("kms:{operation}"),
             "secretsmanager" => format!("secretsmanager:{operation}"),
+            "AWSEvents" => format!("events:{operation}"),
+            "Logs_20140328" => format!("logs:{operation}"),
             "ResourceGroupsTaggingAPI_20170126" => format!("tag:{operation}"),
             _ => match query_action(request).or_else(|| s3_action(request).map(str::to_owned)) {
                 Some(action) => action,
@@ -51,7 +53,12 @@ fn query_action(request: &HttpRequest) -> Option<String> {
     let body = std::str::from_utf8(request.body().bytes()?).ok()?;
     let operation = body.strip_prefix("Action=")?.split('&').next()?;
     let service = request.headers().get("authorization")?.split('/').nth(3)?;
-    (service != "sts").then(|| format!("{service}:{operation}"))
+    let service = match service {
+        "sts" => return None,
+        "monitoring" => "cloudwatch",
+        service => service,
+    };
+    Some(format!("{service}:{operation}"))
 }
 
 /// The action of a call on a bucket; `None` for STS and the lease object.
@@ -256,10 +263,12 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
     assert_eq!(
         rest,
         [
+            "cloudwatch:ListDashboards",
             "ec2:DescribeSecurityGroups",
             "ec2:DescribeSubnets",
             "ec2:DescribeVpcs",
             "elasticache:CreateSnapshot",
+            "events:ListRules",
             "iam:CreateServiceLinkedRole",
             "iam:ListRoles",
             "iam:PassRole",
@@ -268,6 +277,9 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
             "kms:Decrypt",
             "kms:GenerateDataKey",
             "kms:ListAliases",
+            "logs:AssociateKmsKey",
+            "logs:DeleteRetentionPolicy",
+            "logs:DisassociateKmsKey",
             "rds:CreateDBSnapshot",
             "rds:DescribeDBInstanceAutomatedBackups",
             "rds:DescribeDBSnapshots",
@@ -280,6 +292,8 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
             "s3:TagResource",
             "secretsmanager:ListSecrets",
             "secretsmanager:RestoreSecret",
+            "sns:GetSubscriptionAttributes",
+            "sns:ListTopics",
         ]
     );
 }
