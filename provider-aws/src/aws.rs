@@ -1,6 +1,6 @@
 //! The platform in one account and region.
 
-use crate::capability::{AwsCache, AwsDatabase, AwsSecurity, AwsStorage};
+use crate::capability::{AwsCache, AwsDatabase, AwsMonitoring, AwsSecurity, AwsStorage};
 use crate::foundation;
 use crate::network::Network;
 use crate::provider::AwsProvider;
@@ -181,7 +181,7 @@ impl Stack for Aws {
         Some(Arc::new(AwsStorage(Arc::clone(&self.shared))))
     }
     fn monitoring(&self) -> Option<Arc<dyn Monitoring>> {
-        None
+        Some(Arc::new(AwsMonitoring(Arc::clone(&self.shared))))
     }
     fn security(&self) -> Option<Arc<dyn Security>> {
         Some(Arc::new(AwsSecurity(Arc::clone(&self.shared))))

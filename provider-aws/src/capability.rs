@@ -2,10 +2,12 @@
 
 mod cache;
 mod database;
+mod monitoring;
 mod security;
 mod storage;
 
 pub(crate) use cache::AwsCache;
 pub(crate) use database::AwsDatabase;
+pub(crate) use monitoring::AwsMonitoring;
 pub(crate) use security::AwsSecurity;
 pub(crate) use storage::AwsStorage;

@@ -88,6 +88,14 @@ impl<'a> Draft<'a> {
         names::partition(self.shared.region())
     }
 
+    /// What the names of the partition's hosts and regional services end in.
+    pub(crate) fn suffix(&self) -> &'static str {
+        match self.partition() {
+            "aws-cn" => "amazonaws.com.cn",
+            _ => "amazonaws.com",
+        }
+    }
+
     /// The ARN of the key that encrypts the platform's data.
     pub(crate) fn data_key(&self) -> Result<Value> {
         Ok(Reference::new(self.id("kms.Key", &self.path(DATA_KEY))?, "arn").to_value())

@@ -3,7 +3,7 @@
 use crate::aws::Shared;
 use crate::draft::{DATA_KEY, Draft};
 use platform_core::{Capability, Context, Resource, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const COMPONENT: &str = "foundation";
@@ -15,8 +15,49 @@ pub(crate) fn resources(shared: &Shared, wanted: &BTreeSet<Capability>, context:
     if !wanted.is_empty() {
         resources.push(draft.resource(
             draft.id("kms.Key", &draft.path(DATA_KEY))?,
-            json!({ "description": format!("data of {}", context.set) }),
+            json!({ "description": format!("data of {}", context.set), "statements": key_users(&draft, wanted) }),
         ));
     }
     Ok(resources)
+}
+
+/// Services that use the data's key in their own name, beside whom the account's IAM policies allow.
+fn key_users(draft: &Draft<'_>, wanted: &BTreeSet<Capability>) -> Vec<Value> {
+    if wanted.contains(&Capability::Monitoring) {
+        of_monitoring(draft)
+    } else {
+        Vec::new()
+    }
+}
+
+/// Log groups, and services that publish to topics.
+fn of_monitoring(draft: &Draft<'_>) -> Vec<Value> {
+    let region = draft.shared.region();
+    let publisher = |sid: &str, service: &str| {
+        json!({
+            "Sid": sid,
+            "Effect": "Allow",
+            "Principal": { "Service": service },
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+            "Resource": "*",
+        })
+    };
+    let ours = |mut statement: Value| {
+        statement["Condition"] = json!({ "StringEquals": { "aws:SourceAccount": draft.shared.options.account } });
+        statement
+    };
+    vec![
+        json!({
+            "Sid": "Logs",
+            "Effect": "Allow",
+            "Principal": { "Service": format!("logs.{region}.{}", draft.suffix()) },
+            "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+            "Resource": "*",
+            "Condition": { "ArnLike": { "kms:EncryptionContext:aws:logs:arn": draft.arn("logs", "log-group:*") } },
+        }),
+        ours(publisher("Alarms", "cloudwatch.amazonaws.com")),
+        ours(publisher("Backups", "backup.amazonaws.com")),
+        // EventBridge names no account when it publishes to an encrypted topic: a condition would drop its events.
+        publisher("Events", "events.amazonaws.com"),
+    ]
 }

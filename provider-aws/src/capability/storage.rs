@@ -24,14 +24,10 @@ impl AwsStorage {
     fn draft<'a>(&'a self, context: &'a Context) -> Draft<'a> {
         Draft::new(&self.0, context, Capability::Storage.as_str())
     }
+}
 
-    fn endpoint(&self) -> String {
-        let suffix = match self.0.region() {
-            region if region.starts_with("cn-") => "amazonaws.com.cn",
-            _ => "amazonaws.com",
-        };
-        format!("s3.{}.{suffix}", self.0.region())
-    }
+fn endpoint(draft: &Draft<'_>) -> String {
+    format!("s3.{}.{}", draft.shared.region(), draft.suffix())
 }
 
 #[async_trait]
@@ -48,7 +44,7 @@ impl Storage for AwsStorage {
         let mut surface = Surface {
             endpoints: vec![Endpoint {
                 name: "s3".to_owned(),
-                host: self.endpoint(),
+                host: endpoint(&draft),
                 port: 443,
                 tls: true,
                 workload: None,
@@ -84,7 +80,7 @@ impl Storage for AwsStorage {
         Blueprint::new(
             resources,
             &StorageOutputs {
-                endpoint: format!("https://{}", self.endpoint()),
+                endpoint: format!("https://{}", endpoint(&draft)),
                 console: None,
                 buckets: spec.buckets.iter().map(|bucket| draft.bucket(&bucket.name)).collect(),
                 credentials: None,

@@ -18,6 +18,7 @@ mod kinds;
 mod lease;
 mod life;
 mod models;
+mod monitoring;
 mod ownership;
 mod platform;
 mod rights;
