@@ -48,20 +48,16 @@ impl Cache for AwsCache {
         let draft = self.draft(context);
         let name = draft.name("", MAX_NAME);
         let id = draft.id(GROUP, &name)?;
-        let subject = |what: &str, limit, subject: String| AlarmSubject {
+        // The group; its servers are `<group>-001` and on.
+        let subject = |what: &str, limit| AlarmSubject {
             what: what.to_owned(),
             capability: Capability::Cache,
             limit,
-            subject,
+            subject: name.clone(),
         };
-        let mut subjects = Vec::new();
-        for server in 1..=spec.replicas + 1 {
-            let server = format!("{name}-{server:03}");
-            subjects.push(subject("utilisation", None, server.clone()));
-            subjects.push(subject("connections", Some(MAX_CLIENTS), server));
-        }
+        let mut subjects = vec![subject("utilisation", None), subject("connections", Some(MAX_CLIENTS))];
         if spec.replicas > 0 {
-            subjects.push(subject("replicas", Some(u64::from(spec.replicas)), name));
+            subjects.push(subject("replicas", Some(u64::from(spec.replicas))));
         }
         Ok(Surface {
             endpoints: vec![Endpoint {
@@ -288,7 +284,7 @@ mod tests {
                     surface
                         .subjects
                         .iter()
-                        .all(|subject| subject.subject.starts_with(group.id.name().as_str()))
+                        .all(|subject| subject.subject == group.id.name().as_str())
                 );
             }
         }

@@ -247,10 +247,6 @@ impl Harness for Emulators {
     }
 }
 
-fn short(check: &str) -> String {
-    Digest::of_text(check).short(8).to_owned()
-}
-
 fn denied_json() -> Fault {
     Fault::answer(400, r#"{"__type":"AccessDeniedException","message":"User: arn:aws:iam::1:user/ci is not authorized to perform: x:Y on resource: z"}"#)
         .with_header("content-type", "application/x-amz-json-1.1")

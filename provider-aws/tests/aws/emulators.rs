@@ -341,7 +341,7 @@ impl Account {
         }
     }
 
-    pub(crate) fn proxies(&self) -> [&Proxy; 6] {
+    pub(crate) fn proxies(&self) -> [&Proxy; 7] {
         [
             &self.moto,
             &self.ministack,

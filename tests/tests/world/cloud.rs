@@ -2,7 +2,7 @@
 //! before and after every call.
 
 use crate::crash::{Scenario, exhaust};
-use crate::stage::{LAG, Stage, nothing};
+use crate::stage::{LAG, Stage, everything, nothing};
 use composition::Platform;
 use composition::aws::Aws;
 use composition::config::PlatformConfig;
@@ -10,16 +10,30 @@ use libtest_mimic::Trial;
 use platform_core::Owner;
 use platform_core::engine::{Action, PlanRequest};
 use platform_core::value::{Place, SetId};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         crate::trial("cloud::environments_come_and_go", environments_come_and_go),
+        crate::trial("cloud::alarms_are_about_what_is_there", alarms_are_about_what_is_there),
         crate::trial("cloud::names_fit_at_their_longest", names_fit_at_their_longest),
         crate::trial("cloud::dev_apply_killed_anywhere", || {
             let start = stage().world.snapshot().unwrap();
             exhaust(&scenario("apply of dev", start, request(&example("dev"))), None).unwrap();
+        }),
+        crate::trial("cloud::dev_destroy_killed_anywhere", || {
+            let stage = stage();
+            stage.settle(&request(&example("dev")), &nothing).unwrap();
+            stage.clock.advance(LAG.window);
+            let start = stage.world.snapshot().unwrap();
+            exhaust(
+                &scenario("destroy of dev", start, PlanRequest::destroy(set("dev"))),
+                None,
+            )
+            .unwrap();
         }),
     ]
 }
@@ -91,6 +105,62 @@ fn environments_come_and_go() {
     let back = stage.plan(&request(&example("prod"))).unwrap();
     let adopted = back.steps.iter().filter(|step| step.action == Action::Adopt).count();
     assert_eq!(adopted, released, "{}", back.display());
+}
+
+/// Every dimension of every alarm names an object of the platform, and every server and bucket has an alarm.
+fn alarms_are_about_what_is_there() {
+    let mut config = example("prod").to_json();
+    config["cache"]["replicas"] = 1.into();
+    let wanted = request(&PlatformConfig::parse(&config.to_string(), "prod.yaml").unwrap());
+    let names = |kind: &str| -> BTreeSet<String> {
+        let all = wanted
+            .resources
+            .iter()
+            .filter(|resource| resource.id.kind().as_str() == kind);
+        all.map(|resource| resource.id.name().to_string()).collect()
+    };
+    let mut buckets = names("s3.Bucket");
+    buckets.retain(|name| !name.contains("access-logs"));
+    let groups = names("elasticache.ReplicationGroup");
+    let nodes = groups
+        .iter()
+        .flat_map(|group| [1, 2].map(|n| format!("{group}-00{n}")))
+        .collect();
+    let there = BTreeMap::from([
+        ("DBInstanceIdentifier", names("rds.DbInstance")),
+        ("CacheClusterId", nodes),
+        ("BucketName", buckets),
+    ]);
+    let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for resource in wanted
+        .resources
+        .iter()
+        .filter(|one| one.id.kind().as_str() == "cloudwatch.Alarm")
+    {
+        dimensions(&resource.desired, &mut |key, value| {
+            if let Some((key, _)) = there.get_key_value(key) {
+                named.entry(key).or_default().insert(value.to_owned());
+            }
+        });
+    }
+    assert_eq!(named, there);
+}
+
+fn dimensions(value: &Value, on: &mut dyn FnMut(&str, &str)) {
+    match value {
+        Value::Object(map) => {
+            for (key, child) in map {
+                match child.as_object().filter(|_| key == "dimensions") {
+                    Some(dimensions) => dimensions
+                        .iter()
+                        .for_each(|(key, name)| on(key, name.as_str().unwrap())),
+                    None => dimensions(child, on),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| dimensions(item, on)),
+        _ => {}
+    }
 }
 
 /// Every name is legal at the longest name of a platform, its longest bucket and the longest region.
