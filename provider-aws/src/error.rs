@@ -244,6 +244,10 @@ const DATABASES: &[(&str, ErrorKind, &str)] = &[
 
 /// What an error answer means.
 fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
+    if (200..300).contains(&status) && code.is_empty() {
+        return Error::new(ErrorKind::Internal, "the answer cannot be read")
+            .with_help("the call may have been done: plan again; what answers is not AWS, or newer than this version");
+    }
     let text = if message.is_empty() {
         format!("{code} (HTTP {status})")
     } else {
@@ -258,6 +262,16 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
             "PriorRequestNotComplete",
         ]
         .contains(&code);
+    if let Some((_, kind, help)) = DATABASES.iter().find(|(known, _, _)| *known == code) {
+        let error = error(*kind).with_help(*help);
+        return match code {
+            // What is under way ends by itself.
+            "InvalidDBInstanceState" | "InvalidDBParameterGroupState" | "InvalidDBSubnetGroupStateFault" => {
+                error.with_retry(Retry::After(Duration::from_secs(15)))
+            }
+            _ => error,
+        };
+    }
     if EXPIRED.contains(&code) {
         return error(ErrorKind::Unauthenticated)
             .with_help("the session ran out: sign in again (`aws sso login`) and run the same command; finished steps are not repeated");
@@ -342,16 +356,6 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
     if code.starts_with("KMSInvalidState") || code == "DisabledException" {
         return error(ErrorKind::Failed).with_help("enable the KMS key, or cancel its deletion");
     }
-    if let Some((_, kind, help)) = DATABASES.iter().find(|(known, _, _)| *known == code) {
-        let error = error(*kind).with_help(*help);
-        return match code {
-            // What is under way ends by itself.
-            "InvalidDBInstanceState" | "InvalidDBParameterGroupState" | "InvalidDBSubnetGroupStateFault" => {
-                error.with_retry(Retry::After(Duration::from_secs(15)))
-            }
-            _ => error,
-        };
-    }
     match status {
         500..=599 => {
             error(ErrorKind::Unavailable).with_help("AWS has a fault of its own: see its health page, run again later")
@@ -388,6 +392,7 @@ mod tests {
         let denied = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action";
         let forbidden_above = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: s3:CreateBucket with an explicit deny in a service control policy";
         for (code, status, message, kind, help) in [
+            ("", 200, "", ErrorKind::Internal, "is not AWS"),
             (
                 "ExpiredTokenException",
                 400,

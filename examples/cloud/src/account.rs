@@ -106,7 +106,8 @@ impl Account {
                 wiring: Box::new(OneAccount(stack)),
             });
         }
-        let sdk = self.sdk(region.as_deref()).await;
+        let account = config.and_then(|config| Some(config.aws.as_ref()?.account.as_str()));
+        let sdk = self.sdk(region.as_deref(), account).await;
         if let Some(profile) = &self.profile {
             target.flags.push(("--profile", profile.clone()));
         }
@@ -139,7 +140,7 @@ impl Account {
         })
     }
 
-    async fn sdk(&self, region: Option<&str>) -> SdkConfig {
+    async fn sdk(&self, region: Option<&str>, account: Option<&str>) -> SdkConfig {
         let client = aws_smithy_http_client::Builder::new()
             .tls_provider(Tls::Rustls(CryptoMode::Ring))
             .build_https();
@@ -150,8 +151,11 @@ impl Account {
         match self.profile.as_deref() {
             Some("-") => {}
             Some(profile) => loader = loader.profile_name(profile),
-            // No account behind it: whatever credentials the machine has stay here.
-            None => loader = loader.credentials_provider(Credentials::new("test", "test", None, None, "endpoint-url")),
+            // No account behind it: whatever credentials the machine has stay here. Emulators take the key for the account.
+            None => {
+                let key = account.unwrap_or("test");
+                loader = loader.credentials_provider(Credentials::new(key, "test", None, None, "endpoint-url"));
+            }
         }
         if let Some(all) = self.endpoint_url.iter().find(|endpoint| endpoint.service.is_none()) {
             loader = loader.endpoint_url(&all.url);

@@ -98,7 +98,13 @@ fn commands_of_the_readme_exist() {
         .filter(|target| target["kind"][0] == "bin")
         .map(|target| target["name"].as_str().unwrap().to_owned())
         .collect();
-    let help = read("examples/command/src/args.rs") + &read("examples/local/src/connect.rs");
+    let help = [
+        "examples/command/src/args.rs",
+        "examples/local/src/connect.rs",
+        "examples/cloud/src/account.rs",
+    ]
+    .map(read)
+    .concat();
     let mut seen = 0;
     for command in fenced(&text, "console")
         .iter()

@@ -2,7 +2,7 @@
 //! before and after every call.
 
 use crate::crash::{Scenario, exhaust};
-use crate::stage::{LAG, Stage, everything, nothing};
+use crate::stage::{LAG, Stage, nothing};
 use composition::Platform;
 use composition::aws::Aws;
 use composition::config::PlatformConfig;
@@ -131,7 +131,7 @@ fn alarms_are_about_what_is_there() {
         ("CacheClusterId", nodes),
         ("BucketName", buckets),
     ]);
-    let mut named: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut told: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for resource in wanted
         .resources
         .iter()
@@ -139,11 +139,11 @@ fn alarms_are_about_what_is_there() {
     {
         dimensions(&resource.desired, &mut |key, value| {
             if let Some((key, _)) = there.get_key_value(key) {
-                named.entry(key).or_default().insert(value.to_owned());
+                told.entry(key).or_default().insert(value.to_owned());
             }
         });
     }
-    assert_eq!(named, there);
+    assert_eq!(told, there);
 }
 
 fn dimensions(value: &Value, on: &mut dyn FnMut(&str, &str)) {

@@ -299,7 +299,7 @@ fn check(shared: &Shared, scope: &Scope<'_>, subject: &Subject<'_>) -> Result<(J
             _ => (
                 images.image("mc", None)?,
                 BTreeMap::from([("check.sh", include_str!("../storage/check.sh"))]),
-                // The server's own key, which no rotation since the backup has changed.
+                // The server's own key, as the backup has it.
                 vec![("ACCESS_KEY", object_store::ROOT), ("ENDPOINT", &endpoint)],
                 secret(&internal, "secret-key"),
                 "storage: every bucket and object can be listed",
