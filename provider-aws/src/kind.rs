@@ -144,6 +144,24 @@ pub(crate) struct Found<D> {
 }
 
 impl<D> Found<D> {
+    /// An object that its ARN leads to, as read. Its incarnation is the mark of ours; somebody else's has none: its ARN must do.
+    pub(crate) fn of_arn(name: &str, arn: &str, settings: D, tags: Tags, state: State) -> Self {
+        Self {
+            uid: tags::incarnation(&tags, arn),
+            handle: arn.to_owned(),
+            settings,
+            tags,
+            outputs: BTreeMap::from([
+                ("arn".to_owned(), Value::String(arn.to_owned())),
+                ("name".to_owned(), Value::String(name.to_owned())),
+            ]),
+            state,
+            doomed: None,
+            stranger: None,
+            version: None,
+        }
+    }
+
     /// The same object with its settings in another form.
     pub(crate) fn map<E>(self, change: impl FnOnce(D) -> Result<E>) -> Result<Found<E>> {
         Ok(Found {

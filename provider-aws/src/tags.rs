@@ -114,9 +114,9 @@ pub(crate) fn born(tags: &Tags) -> Tags {
     tags
 }
 
-/// The incarnation that is marked; of an object that somebody else made, its name.
-pub(crate) fn incarnation(tags: &Tags, name: &str) -> Uid {
-    Uid::new(ours(tags, UID).unwrap_or(name))
+/// The incarnation that is marked; of an object that somebody else made, what it is called.
+pub(crate) fn incarnation(tags: &Tags, called: &str) -> Uid {
+    Uid::new(ours(tags, UID).unwrap_or(called))
 }
 
 /// Whether the create of this object was cut short.

@@ -1,21 +1,15 @@
 //! What the kinds of ElastiCache have in common. None of its objects has an id of its own, so each is made with one as a tag.
 
-use super::Found;
 use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use aws_sdk_elasticache::types::Tag;
-use platform_core::value::Uid;
 use platform_core::{Result, State};
-use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// Tags of a create, with the incarnation.
 pub(super) fn create_tags(tags: &Tags) -> Vec<Tag> {
-    let mut tags = tags.clone();
-    tags.insert(tags::key(tags::UID), format!("{:032x}", rand::random::<u128>()));
-    sdk_tags(&tags)
+    sdk_tags(&tags::born(tags))
 }
 
 fn sdk_tags(tags: &Tags) -> Vec<Tag> {
@@ -60,24 +54,6 @@ pub(super) async fn retag(scope: &Scope<'_>, arn: &str, put: &Tags, remove: &[St
             .during("elasticache:RemoveTagsFromResource")?;
     }
     Ok(())
-}
-
-/// An object as read. Others' objects have no incarnation of ours: their ARN must do.
-pub(super) fn found<D>(name: &str, arn: &str, settings: D, tags: Tags, state: State) -> Found<D> {
-    Found {
-        uid: Uid::new(tags::ours(&tags, tags::UID).unwrap_or(arn)),
-        handle: arn.to_owned(),
-        settings,
-        tags,
-        outputs: BTreeMap::from([
-            ("arn".to_owned(), Value::String(arn.to_owned())),
-            ("name".to_owned(), Value::String(name.to_owned())),
-        ]),
-        state,
-        doomed: None,
-        stranger: None,
-        version: None,
-    }
 }
 
 /// Of all names of a kind those that start as the set's do, and what the tagging API says is the set's: candidates.

@@ -134,7 +134,7 @@ impl AwsKind for ParameterGroup {
             parameters,
         };
         let tags = common::tags_of(scope, arn).await?;
-        Ok(Some(common::found(name, arn, settings, tags, State::Ready)))
+        Ok(Some(Found::of_arn(name, arn, settings, tags, State::Ready)))
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {

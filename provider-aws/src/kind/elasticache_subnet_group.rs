@@ -108,7 +108,7 @@ impl AwsKind for SubnetGroup {
             subnets,
         };
         let tags = common::tags_of(scope, arn).await?;
-        Ok(Some(common::found(name, arn, settings, tags, State::Ready)))
+        Ok(Some(Found::of_arn(name, arn, settings, tags, State::Ready)))
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {

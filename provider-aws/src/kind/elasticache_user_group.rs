@@ -113,7 +113,7 @@ impl AwsKind for UserGroup {
         };
         let tags = common::tags_of(scope, arn).await?;
         let state = common::state(group.status().unwrap_or_default(), "active");
-        Ok(Some(common::found(name, arn, settings, tags, state)))
+        Ok(Some(Found::of_arn(name, arn, settings, tags, state)))
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {

@@ -54,18 +54,6 @@ pub(crate) async fn tag(scope: &Scope<'_>, arn: &str, put: &Tags, remove: &[Stri
     Ok(())
 }
 
-/// Tags with those of one incarnation: an object without an id of its own gets one.
-pub(crate) fn with_uid(tags: &Tags) -> Tags {
-    let mut tags = tags.clone();
-    tags.insert(tags::key(tags::UID), format!("{:032x}", rand::random::<u128>()));
-    tags
-}
-
-/// The incarnation of an object without an id of its own; one that somebody else made has its ARN.
-pub(crate) fn uid<'a>(tags: &'a Tags, arn: &'a str) -> &'a str {
-    tags::ours(tags, tags::UID).unwrap_or(arn)
-}
-
 /// Which of these names may be the set's: those that start as its names do, and those that the tagging API knows.
 pub(crate) async fn candidates(
     scope: &Scope<'_>,

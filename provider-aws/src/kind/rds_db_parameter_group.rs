@@ -4,20 +4,19 @@
 //! A static parameter takes effect when an instance that uses the group restarts, which is that instance's change: it
 //! shows `parameters_applied: false` until then.
 
-use super::rds::{candidates, sdk_tags, tag, tags_at, uid, with_uid};
+use super::rds::{candidates, sdk_tags, tag, tags_at};
 use super::{AwsKind, Found, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
-use crate::tags::Tags;
+use crate::tags::{self, Tags};
 use async_trait::async_trait;
 use aws_sdk_rds::types::{ApplyMethod, Parameter};
-use platform_core::value::{SetId, Uid};
+use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk, RiskRule,
     State, Updating,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -157,22 +156,13 @@ impl AwsKind for DbParameterGroup {
             })
             .collect();
         let force_ssl = parameters.remove(FORCE_SSL).is_some_and(|value| value == "1");
-        Ok(Some(Found {
-            uid: Uid::new(uid(&tags, &arn)),
-            settings: Desired {
-                family: group.db_parameter_group_family().unwrap_or_default().to_owned(),
-                description: group.description().unwrap_or_default().to_owned(),
-                force_ssl,
-                parameters,
-            },
-            outputs: BTreeMap::from([("arn".to_owned(), json!(arn)), ("name".to_owned(), json!(name))]),
-            handle: arn,
-            tags,
-            state: State::Ready,
-            doomed: None,
-            stranger: None,
-            version: None,
-        }))
+        let settings = Desired {
+            family: group.db_parameter_group_family().unwrap_or_default().to_owned(),
+            description: group.description().unwrap_or_default().to_owned(),
+            force_ssl,
+            parameters,
+        };
+        Ok(Some(Found::of_arn(name, &arn, settings, tags, State::Ready)))
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
@@ -197,7 +187,7 @@ impl AwsKind for DbParameterGroup {
             .db_parameter_group_name(name)
             .db_parameter_group_family(&wanted.family)
             .description(&wanted.description)
-            .set_tags(Some(sdk_tags(&with_uid(tags))))
+            .set_tags(Some(sdk_tags(&tags::born(tags))))
             .send()
             .await
             .during("rds:CreateDBParameterGroup")?;

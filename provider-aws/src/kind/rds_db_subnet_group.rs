@@ -1,18 +1,16 @@
 //! `rds.DbSubnetGroup`: the subnets that a database's servers lie in.
 
-use super::rds::{candidates, sdk_tags, tag, tags_at, uid, with_uid};
+use super::rds::{candidates, sdk_tags, tag, tags_at};
 use super::{AwsKind, Found};
 use crate::error::Outcome;
 use crate::provider::Scope;
-use crate::tags::Tags;
+use crate::tags::{self, Tags};
 use async_trait::async_trait;
-use platform_core::value::{SetId, Uid};
+use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Equal, Error, ErrorKind, Field, Holds, KindFacts, NameRule, Result, State, Updating,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const ABSENT: &[&str] = &["DBSubnetGroupNotFoundFault"];
@@ -115,20 +113,11 @@ impl AwsKind for DbSubnetGroup {
             .filter_map(|subnet| subnet.subnet_identifier().map(str::to_owned))
             .collect();
         subnets.sort();
-        Ok(Some(Found {
-            uid: Uid::new(uid(&tags, &arn)),
-            settings: Desired {
-                description: group.db_subnet_group_description().unwrap_or_default().to_owned(),
-                subnets,
-            },
-            outputs: BTreeMap::from([("arn".to_owned(), json!(arn)), ("name".to_owned(), json!(name))]),
-            handle: arn,
-            tags,
-            state: State::Ready,
-            doomed: None,
-            stranger: None,
-            version: None,
-        }))
+        let settings = Desired {
+            description: group.db_subnet_group_description().unwrap_or_default().to_owned(),
+            subnets,
+        };
+        Ok(Some(Found::of_arn(name, &arn, settings, tags, State::Ready)))
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
@@ -153,7 +142,7 @@ impl AwsKind for DbSubnetGroup {
             .db_subnet_group_name(name)
             .db_subnet_group_description(&wanted.description)
             .set_subnet_ids(Some(wanted.subnets.clone()))
-            .set_tags(Some(sdk_tags(&with_uid(tags))))
+            .set_tags(Some(sdk_tags(&tags::born(tags))))
             .send()
             .await
             .during("rds:CreateDBSubnetGroup")?;

@@ -82,7 +82,7 @@ pub(super) async fn found(scope: &Scope<'_>, name: &str) -> Result<Option<Found<
     };
     let state = state(&group);
     let (server, tags) = futures::try_join!(server(scope, &group), tags_of(scope, arn, &state))?;
-    let mut found = common::found(name, arn, settings(&group, server.as_ref()), tags, state);
+    let mut found = Found::of_arn(name, arn, settings(&group, server.as_ref()), tags, state);
     let shard = group.node_groups().first();
     let primary = shard.and_then(|shard| shard.primary_endpoint());
     if let Some(address) = primary.and_then(|endpoint| endpoint.address()) {
