@@ -9,7 +9,11 @@ const ORDER: &[(&str, &[&str])] = &[
     ("platform-core", &[]),
     ("provider-k8s", &["platform-core"]),
     ("provider-aws", &["platform-core"]),
-    ("composition", &["platform-core", "provider-k8s", "provider-aws"]),
+    ("provider-aws-network", &["platform-core", "provider-aws"]),
+    (
+        "composition",
+        &["platform-core", "provider-k8s", "provider-aws", "provider-aws-network"],
+    ),
     ("platform-command", &["platform-core", "composition"]),
     (
         "local",
@@ -21,6 +25,7 @@ const ORDER: &[(&str, &[&str])] = &[
             "platform-core",
             "provider-k8s",
             "provider-aws",
+            "provider-aws-network",
             "composition",
             "platform-command",
         ],
