@@ -131,6 +131,7 @@ const QUOTA: &[&str] = &[
     "DBParameterGroupQuotaExceeded",
     "DBSubnetGroupQuotaExceeded",
     "DBSubnetQuotaExceededFault",
+    "ResourceLimitExceededException",
 ];
 const ABSENT: &[&str] = &[
     "NotFoundException",
@@ -349,6 +350,19 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
             .with_retry(Retry::After(BUSY))
             .with_help("it is busy with an earlier change or still in use: run again once that is through");
     }
+    if code == "ResourceInUseException" {
+        return if operation.contains(":Create") {
+            error(ErrorKind::Conflict).with_help("somebody else works on the same object: plan again")
+        } else {
+            error(ErrorKind::Unavailable)
+                .with_retry(Retry::After(BUSY))
+                .with_help("it is busy with an earlier change or still in use: run again once that is through")
+        };
+    }
+    if code == "UnsupportedAvailabilityZoneException" {
+        return error(ErrorKind::QuotaExceeded)
+            .with_help("a zone has no room for a control plane now: name subnets of other zones, or run again later");
+    }
     if code == "DeleteConflict" {
         return error(ErrorKind::Failed)
             .with_help("somebody else's objects hang on it, such as an instance profile: remove them, then run again");
@@ -462,6 +476,27 @@ mod tests {
                 "another type",
             ),
             ("DeleteConflict", 409, "", ErrorKind::Failed, "hang on it"),
+            (
+                "ResourceInUseException",
+                409,
+                "",
+                ErrorKind::Unavailable,
+                "still in use",
+            ),
+            (
+                "ResourceLimitExceededException",
+                400,
+                "",
+                ErrorKind::QuotaExceeded,
+                "Service Quotas",
+            ),
+            (
+                "UnsupportedAvailabilityZoneException",
+                400,
+                "",
+                ErrorKind::QuotaExceeded,
+                "other zones",
+            ),
             ("DBInstanceNotFound", 404, "", ErrorKind::NotFound, ""),
             ("DBInstanceAlreadyExists", 400, "", ErrorKind::Conflict, "plan again"),
             ("DBSnapshotAlreadyExists", 400, "", ErrorKind::Conflict, "plan again"),

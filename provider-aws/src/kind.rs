@@ -6,6 +6,12 @@ pub(crate) mod cloudwatch;
 pub(crate) mod cloudwatch_alarm;
 pub(crate) mod cloudwatch_composite_alarm;
 pub(crate) mod cloudwatch_dashboard;
+mod eks;
+pub(crate) mod eks_access_entry;
+pub(crate) mod eks_addon;
+pub(crate) mod eks_cluster;
+pub(crate) mod eks_nodegroup;
+pub(crate) mod eks_pod_identity_association;
 mod elasticache;
 pub(crate) mod elasticache_parameter_group;
 pub(crate) mod elasticache_replication_group;
@@ -39,6 +45,11 @@ use std::marker::PhantomData;
 
 /// All kinds, in the order in which a plan reads them.
 pub(crate) static KINDS: &[&dyn AnyKind] = &[
+    &Adaptor::<eks_access_entry::AccessEntry>(PhantomData),
+    &Adaptor::<eks_addon::Addon>(PhantomData),
+    &Adaptor::<eks_cluster::Cluster>(PhantomData),
+    &Adaptor::<eks_nodegroup::Nodegroup>(PhantomData),
+    &Adaptor::<eks_pod_identity_association::PodIdentityAssociation>(PhantomData),
     &Adaptor::<elasticache_parameter_group::ParameterGroup>(PhantomData),
     &Adaptor::<elasticache_replication_group::ReplicationGroup>(PhantomData),
     &Adaptor::<elasticache_subnet_group::SubnetGroup>(PhantomData),
@@ -160,6 +171,11 @@ impl<D> Found<D> {
             stranger: None,
             version: None,
         }
+    }
+
+    /// What it is called, as [`Found::of_arn`] was told.
+    pub(crate) fn name(&self) -> &str {
+        self.outputs.get("name").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The same object with its settings in another form.
@@ -320,6 +336,12 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
             K::delete(scope, &found).await
         }
     }
+}
+
+/// What a delete of an object is refused with that is protected from it.
+fn protected() -> Error {
+    Error::new(ErrorKind::Denied, "it is protected from deletion")
+        .with_help("switch the protection off first, by a plan of its own: deletion_protection: false; then remove it")
 }
 
 /// Default of settings that are on.

@@ -10,6 +10,7 @@
 //! | `mlplat:holds`, `mlplat:on-removal`, `mlplat:component` | as the resource says |
 //! | `mlplat:desired-hash` | digest of the desired value it was last written from: a label, nothing is decided by it alone |
 //! | `mlplat:uid` | the incarnation of an object to which AWS gives no id |
+//! | `mlplat:chosen-for` | the minor version of Kubernetes for which EKS chose an add-on's version |
 //! | `mlplat:subscription.<id>` | what a topic's subscription was made of, which cannot carry a tag |
 //! | `mlplat:tag-keys` | short hashes of the caller's tag keys, so that a tag that is no longer wanted can be told from a stranger's |
 
@@ -36,6 +37,8 @@ const KEYS: &str = "tag-keys";
 pub(crate) const UID: &str = "uid";
 /// What the object was made from.
 pub(crate) const RESTORED: &str = "restored-from";
+/// The minor version of Kubernetes for which EKS chose an add-on's version.
+pub(crate) const CHOSEN_FOR: &str = "chosen-for";
 /// Start of the tags in which a topic remembers its subscriptions.
 pub(crate) const SUBSCRIPTION: &str = "subscription.";
 
@@ -132,7 +135,7 @@ pub(crate) fn difference(have: &Tags, want: &Tags) -> (Tags, Vec<String>) {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let recorded = recorded(have);
-    let (exact, subscription) = ([key(UID), key(RESTORED)], key(SUBSCRIPTION));
+    let (exact, subscription) = ([key(UID), key(RESTORED), key(CHOSEN_FOR)], key(SUBSCRIPTION));
     let kept = |key: &String| exact.contains(key) || key.starts_with(&subscription);
     let remove = have
         .keys()

@@ -278,11 +278,7 @@ async fn delete(scope: &Scope<'_>, found: &Found<Desired>, snapshot: Option<Stri
         return Ok(());
     }
     if found.settings.deletion_protection {
-        return Err(
-            Error::new(ErrorKind::Denied, "it is protected from deletion").with_help(
-                "switch the protection off first, by a plan of its own: deletion_protection: false; then remove it",
-            ),
-        );
+        return Err(super::protected());
     }
     let outcome = scope
         .clients

@@ -68,7 +68,9 @@ impl Emulators {
             }
             let mut sample = Sample::new(resource.clone(), full(case, &case.second)).with_needs(needs);
             // A user that logs in by IAM has its id in its settings, too.
-            if case.id.kind().as_str() != "elasticache.User" {
+            // What belongs to a cluster has its name.
+            let bound = case.id.name().as_str().contains('/') || case.id.kind().as_str() == "elasticache.User";
+            if !bound {
                 let max = self.account.provider().facts(case.id.kind()).unwrap().name.max;
                 let name = format!("{prefix}-{}z", "x".repeat(max - prefix.len() - 2));
                 let id = ResourceId::new(case.id.place().clone(), case.id.kind().clone(), name.parse().unwrap());
@@ -210,6 +212,10 @@ impl Harness for Emulators {
         match kind.as_str() {
             "kms.Key" | "events.Rule" | "logs.LogGroup" => self.account.ministack.set_rules([Rule::new(denied_json())]),
             "secretsmanager.Secret" => self.account.moto.set_rules([Rule::new(denied_json())]),
+            kind if kind.starts_with("eks.") => {
+                let fault = denied_json().with_header("x-amzn-errortype", "AccessDeniedException");
+                self.account.eks.set_rules([Rule::new(fault)]);
+            }
             kind if kind.starts_with("rds.") => self.account.rds.set_rules([Rule::new(denied_query())]),
             // Not the lease's own objects.
             "s3.Bucket" => self

@@ -1,6 +1,7 @@
 //! moto and ministack on loopback, one pair for the whole binary, and one account a test.
 
 use crate::busy::Memory;
+use crate::eks_server::Eks;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
@@ -120,6 +121,7 @@ struct Routes {
     s3: String,
     tagging: String,
     rds: String,
+    eks: String,
 }
 
 impl LoadServiceConfig for Routes {
@@ -131,6 +133,7 @@ impl LoadServiceConfig for Routes {
             "IAM" | "ElastiCache" | "SNS" => self.query.clone(),
             "Resource Groups Tagging API" => self.tagging.clone(),
             "RDS" => self.rds.clone(),
+            "EKS" => self.eks.clone(),
             _ => self.ministack.clone(),
         })
     }
@@ -155,6 +158,8 @@ pub(crate) struct Account {
     pub(crate) tagging: Proxy,
     pub(crate) rds: Proxy,
     rds_on_moto: bool,
+    pub(crate) eks: Proxy,
+    pub(crate) eks_server: Eks,
     pub(crate) clock: Arc<dyn Clock>,
     alarms_are_judged: bool,
 }
@@ -167,8 +172,10 @@ impl Account {
     pub(crate) fn in_region(region: &'static str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(100_000_000_001);
         let (moto, ministack) = servers();
+        let id = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
+        let eks_server = Eks::start(&id);
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed).to_string(),
+            id,
             region,
             moto: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             ministack: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
@@ -179,6 +186,8 @@ impl Account {
             tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             rds: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             rds_on_moto: false,
+            eks: Proxy::start(Upstream::Http(eks_server.url().to_owned())).unwrap(),
+            eks_server,
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
             alarms_are_judged: false,
         }
@@ -238,6 +247,7 @@ impl Account {
             s3: self.s3.url().to_owned(),
             tagging: self.tagging.url().to_owned(),
             rds: self.rds.url().to_owned(),
+            eks: self.eks.url().to_owned(),
         })
     }
 
@@ -261,6 +271,7 @@ impl Account {
             } else {
                 ministack.url.clone()
             },
+            eks: self.eks_server.url().to_owned(),
         })
     }
 
@@ -341,7 +352,7 @@ impl Account {
         }
     }
 
-    pub(crate) fn proxies(&self) -> [&Proxy; 7] {
+    pub(crate) fn proxies(&self) -> [&Proxy; 8] {
         [
             &self.moto,
             &self.ministack,
@@ -350,6 +361,7 @@ impl Account {
             &self.s3,
             &self.tagging,
             &self.rds,
+            &self.eks,
         ]
     }
 }

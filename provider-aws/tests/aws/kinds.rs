@@ -75,6 +75,7 @@ pub(crate) fn cases(prefix: &str, set: &SetId) -> Vec<Case> {
     };
     let mut cases = watching(prefix, set);
     cases.push(role);
+    cases.extend(clusters(prefix, set));
     cases.extend(caches(&id, prefix));
     cases
 }
@@ -331,6 +332,96 @@ fn caches(id: &dyn Fn(&str, &str) -> ResourceId, prefix: &str) -> Vec<Case> {
                 Risk::Downtime,
                 Risk::Exposes,
             ],
+        ),
+    ]
+}
+
+/// A cluster and what belongs to it.
+fn clusters(prefix: &str, set: &SetId) -> Vec<Case> {
+    let (stem, _) = set.as_str().rsplit_once('-').unwrap();
+    let cluster = format!("{stem}-{}", &prefix[prefix.len().saturating_sub(4)..]);
+    let id =
+        |kind: &str, own: &str| -> ResourceId { format!("aws/eu-west-1:eks.{kind}/{cluster}{own}").parse().unwrap() };
+    let role = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
+    let part = |kind: &str, own: &str, first: Value, second: Value, changes, risks| Case {
+        id: id(kind, own),
+        first,
+        second,
+        after: vec![id("Cluster", "")],
+        changes,
+        risks,
+    };
+    vec![
+        Case {
+            id: id("Cluster", ""),
+            first: json!({"version": "1.34", "role": role("cluster"), "subnets": ["subnet-2", "subnet-1"], "tags": {"team": "ml"},
+                "secrets_key": "arn:aws:kms:eu-west-1:123456789012:key/k", "support": "extended"}),
+            second: json!({"version": "1.36", "role": role("cluster"), "subnets": ["subnet-1", "subnet-3"], "tags": {"team": "ai"},
+                "secrets_key": "arn:aws:kms:eu-west-1:123456789012:key/k", "security_groups": ["sg-1"], "logs": ["audit"],
+                "public_access": ["192.0.2.0/24"]}),
+            after: Vec::new(),
+            changes: &[
+                "logs",
+                "public_access",
+                "security_groups",
+                "subnets",
+                "support",
+                "tags.team",
+                "version",
+            ],
+            risks: &[Risk::Irreversible, Risk::LowersProtection, Risk::Exposes],
+        },
+        part(
+            "Nodegroup",
+            "/default",
+            json!({"version": "1.34", "role": role("nodes"), "subnets": ["subnet-1"], "instance_types": ["m7i.large"],
+                "min": 2, "max": 3, "labels": {"pool": "a", "old": "b"}, "taints": ["gpu=yes:NoSchedule"]}),
+            json!({"version": "1.35", "role": role("nodes"), "subnets": ["subnet-1"], "instance_types": ["m7i.large"],
+                "min": 1, "max": 4, "labels": {"pool": "b", "new": "c"}, "taints": ["gpu=no:NoExecute"],
+                "max_unavailable_percent": 50, "tags": {"team": "ml"}}),
+            &[
+                "labels.new",
+                "labels.old",
+                "labels.pool",
+                "max",
+                "max_unavailable_percent",
+                "min",
+                "tags",
+                "taints",
+                "version",
+            ],
+            &[Risk::Irreversible, Risk::Downtime],
+        ),
+        part(
+            "Addon",
+            "/vpc-cni",
+            json!({"kubernetes": "1.34", "configuration": "{\"enableNetworkPolicy\": \"true\"}", "tags": {"team": "ml"}}),
+            json!({"kubernetes": "1.35"}),
+            &["configuration", "kubernetes", "tags"],
+            &[],
+        ),
+        part(
+            "AccessEntry",
+            "/123456789012/role/people/Admin",
+            json!({"groups": ["b", "a"], "policies": {"AmazonEKSClusterAdminPolicy": [], "AmazonEKSViewPolicy": ["b", "a"]},
+                "tags": {"team": "ml"}}),
+            json!({"groups": ["c"], "policies": {"AmazonEKSEditPolicy": [], "AmazonEKSViewPolicy": ["a"]}}),
+            &[
+                "groups",
+                "policies.AmazonEKSClusterAdminPolicy",
+                "policies.AmazonEKSEditPolicy",
+                "policies.AmazonEKSViewPolicy",
+                "tags",
+            ],
+            &[Risk::Exposes],
+        ),
+        part(
+            "PodIdentityAssociation",
+            "/monitoring/grafana",
+            json!({"role": role("grafana"), "tags": {"team": "ml"}}),
+            json!({"role": role("other")}),
+            &["role", "tags"],
+            &[Risk::Exposes],
         ),
     ]
 }

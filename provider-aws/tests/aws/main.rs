@@ -11,6 +11,8 @@ mod busy;
 mod caches;
 mod conformance;
 mod databases;
+mod eks;
+mod eks_server;
 mod emulators;
 mod errors;
 mod kills;

@@ -14,7 +14,7 @@ import json, botocore.loaders
 load = botocore.loaders.Loader().load_service_model
 names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "rds": "rds",
     "tag": "resourcegroupstaggingapi", "iam": "iam", "elasticache": "elasticache", "sns": "sns", "cloudwatch": "cloudwatch",
-    "events": "events", "logs": "logs"}
+    "events": "events", "logs": "logs", "eks": "eks"}
 models = {short: load(name, "service-2") for short, name in names.items()}
 shape = lambda service, name: models[service]["shapes"][name]
 print(json.dumps({
@@ -32,6 +32,8 @@ print(json.dumps({
     "log_group": shape("logs", "LogGroupName"),
     "role": shape("iam", "roleNameType"),
     "session": shape("iam", "roleMaxSessionDurationType"),
+    "routes": {short: [[op["http"]["method"], op["http"]["requestUri"], name] for name, op in model["operations"].items()]
+        for short, model in models.items() if model["metadata"]["protocol"] == "rest-json"},
 }))
 "#;
 
@@ -40,6 +42,32 @@ fn models() -> Value {
     let output = Command::new(python).args(["-c", ASK]).env_clear().output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The operations of services whose calls are told apart by method and path, as botocore routes them.
+#[derive(Debug)]
+pub(crate) struct Routes(Value);
+
+impl Routes {
+    pub(crate) fn load() -> Self {
+        Self(models()["routes"].take())
+    }
+
+    /// `CreateCluster`.
+    pub(crate) fn operation(&self, service: &str, method: &str, path: &str) -> Option<String> {
+        let path: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let fits = |template: &str| {
+            let template: Vec<&str> = template.trim_matches('/').split('/').collect();
+            let same = template.len() == path.len();
+            let named = |(want, have): (&&str, &&str)| want.starts_with('{') || want == have;
+            same && template.iter().zip(&path).all(named)
+        };
+        let routes = self.0[service].as_array()?.iter();
+        let routes = routes.filter(|route| route[0] == method && fits(route[1].as_str().unwrap_or_default()));
+        // `supported-versions` is no add-on's name.
+        let exact = routes.min_by_key(|route| route[1].as_str().unwrap_or_default().matches('{').count())?;
+        Some(exact[2].as_str()?.to_owned())
+    }
 }
 
 /// Every `"service:Operation"` that an error may name.
@@ -103,6 +131,11 @@ async fn limits_are_awss() {
     for kind in [
         "cloudwatch.Alarm",
         "cloudwatch.CompositeAlarm",
+        "eks.AccessEntry",
+        "eks.Addon",
+        "eks.Cluster",
+        "eks.Nodegroup",
+        "eks.PodIdentityAssociation",
         "elasticache.ParameterGroup",
         "elasticache.ReplicationGroup",
         "elasticache.SubnetGroup",
