@@ -273,6 +273,11 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
             _ => error,
         };
     }
+    if code == "InvalidParameterValueException" && message.contains("cannot be assumed") {
+        return error(ErrorKind::Unavailable)
+            .with_retry(Retry::After(BUSY))
+            .with_help("a new role takes a moment until services may act by it; if it stays so, its trust does not name the service");
+    }
     if EXPIRED.contains(&code) {
         return error(ErrorKind::Unauthenticated)
             .with_help("the session ran out: sign in again (`aws sso login`) and run the same command; finished steps are not repeated");
@@ -496,6 +501,13 @@ mod tests {
                 "",
                 ErrorKind::QuotaExceeded,
                 "other zones",
+            ),
+            (
+                "InvalidParameterValueException",
+                400,
+                "IAM Role arn:aws:iam::1:role/a cannot be assumed by AWS Backup",
+                ErrorKind::Unavailable,
+                "takes a moment",
             ),
             ("DBInstanceNotFound", 404, "", ErrorKind::NotFound, ""),
             ("DBInstanceAlreadyExists", 400, "", ErrorKind::Conflict, "plan again"),

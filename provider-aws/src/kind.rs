@@ -2,6 +2,9 @@
 //!
 //! To add a kind: one file below `kind/` that implements [`AwsKind`], and one line in [`KINDS`].
 
+pub(crate) mod backup;
+pub(crate) mod backup_plan;
+pub(crate) mod backup_vault;
 pub(crate) mod cloudwatch;
 pub(crate) mod cloudwatch_alarm;
 pub(crate) mod cloudwatch_composite_alarm;
@@ -45,6 +48,8 @@ use std::marker::PhantomData;
 
 /// All kinds, in the order in which a plan reads them.
 pub(crate) static KINDS: &[&dyn AnyKind] = &[
+    &Adaptor::<backup_plan::Plan>(PhantomData),
+    &Adaptor::<backup_vault::Vault>(PhantomData),
     &Adaptor::<eks_access_entry::AccessEntry>(PhantomData),
     &Adaptor::<eks_addon::Addon>(PhantomData),
     &Adaptor::<eks_cluster::Cluster>(PhantomData),

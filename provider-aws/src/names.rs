@@ -83,8 +83,8 @@ pub(crate) fn check(kind: &str, name: &str, rule: &NameRule) -> Result<()> {
             return refuse("letters, digits and _+=.- only; the path is a setting of its own".to_owned());
         }
         let narrow = match kind {
-            "sns.Topic" | "cloudwatch.Dashboard" => Some("_-"),
-            "events.Rule" => Some("._-"),
+            "sns.Topic" | "cloudwatch.Dashboard" | "backup.Vault" => Some("_-"),
+            "events.Rule" | "backup.Plan" => Some("._-"),
             "logs.LogGroup" => Some("/._-"),
             _ => None,
         };
@@ -180,6 +180,10 @@ mod tests {
             ("elasticache.User", "ml-", &identifier, false),
             ("iam.Role", "ml-platform-prod-backup", &path, true),
             ("iam.Role", "ml-platform-prod/backup", &path, false),
+            ("backup.Vault", "ml-platform-prod", &path, true),
+            ("backup.Vault", "ml.platform", &path, false),
+            ("backup.Plan", "ml.platform-prod", &path, true),
+            ("backup.Plan", "ml/platform", &path, false),
             ("sns.Topic", "ml-platform-prod-critical", &path, true),
             ("sns.Topic", "ml/critical", &path, false),
             ("cloudwatch.Alarm", "ml-platform-prod/a+b", &path, true),

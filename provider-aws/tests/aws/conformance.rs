@@ -225,6 +225,7 @@ impl Harness for Emulators {
                     let path = if method == http::Method::GET { "prefix=c" } else { "/c" };
                     Rule::new(denied_xml()).method(method).path(path)
                 })),
+            kind if kind.starts_with("backup.") => self.account.ministack.set_rules([Rule::new(denied_json())]),
             kind if kind.starts_with("cloudwatch.") => self.account.cloudwatch.set_rules([Rule::new(denied_query())]),
             _ => self.account.query.set_rules([Rule::new(denied_query())]),
         }

@@ -2,6 +2,7 @@
 
 use crate::busy::Memory;
 use crate::eks_server::Eks;
+use crate::vaults::Vaults;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
@@ -155,6 +156,8 @@ pub(crate) struct Account {
     pub(crate) s3: Proxy,
     /// What ElastiCache knows beside what ministack does.
     pub(crate) cache: Memory,
+    /// What AWS Backup knows beside what ministack does.
+    pub(crate) vaults: Vaults,
     pub(crate) tagging: Proxy,
     pub(crate) rds: Proxy,
     rds_on_moto: bool,
@@ -183,6 +186,7 @@ impl Account {
             cloudwatch: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             s3: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             cache: Memory::default(),
+            vaults: Vaults::default(),
             tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             rds: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             rds_on_moto: false,
@@ -282,7 +286,10 @@ impl Account {
                 &self.id, "secret", None, None, "test",
             )))
             .service_config(routes)
-            .http_client(self.cache.around(aws_smithy_http_client::Builder::new().build_http()))
+            .http_client(
+                self.vaults
+                    .around(self.cache.around(aws_smithy_http_client::Builder::new().build_http())),
+            )
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
             .retry_config(
                 RetryConfig::standard()

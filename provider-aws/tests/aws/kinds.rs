@@ -76,8 +76,89 @@ pub(crate) fn cases(prefix: &str, set: &SetId) -> Vec<Case> {
     let mut cases = watching(prefix, set);
     cases.push(role);
     cases.extend(clusters(prefix, set));
+    cases.extend(backups(prefix, set));
     cases.extend(caches(&id, prefix));
     cases
+}
+
+/// Vaults and plans, whose names are short.
+fn backups(prefix: &str, set: &SetId) -> Vec<Case> {
+    let (stem, _) = set.as_str().rsplit_once('-').unwrap();
+    let start: String = stem.chars().take(43).collect();
+    let name = |part: &str| {
+        let tail = &prefix[prefix.len().saturating_sub(4)..];
+        format!("{}-{tail}{part}", start.trim_end_matches('-'))
+    };
+    let id = |kind: &str, part: &str| -> ResourceId { format!("aws/eu-west-1:{kind}/{}", name(part)).parse().unwrap() };
+    let arn = |region: &str, part: &str| format!("arn:aws:backup:{region}:123456789012:backup-vault:{part}");
+    let topic = |part: &str| format!("arn:aws:sns:eu-west-1:123456789012:{part}");
+    let allow = |action: &str| {
+        json!([{"Sid": "Copies", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999999999999:root"},
+            "Action": action, "Resource": "*"}])
+    };
+    let vault = id("backup.Vault", "v");
+    let rule = |schedule: &str, days: u32, copies: Value| json!({"vault": name("v"), "schedule": schedule, "delete_after_days": days, "copies": copies});
+    let selection = |resources: Value| json!({"role": "arn:aws:iam::123456789012:role/backup", "resources": resources});
+    vec![
+        Case {
+            id: vault.clone(),
+            after: Vec::new(),
+            first: json!({"kms_key": "arn:aws:kms:eu-west-1:1:key/k", "lock": {"min_days": 7, "max_days": 100},
+                "told": {"topic": topic("a"), "events": ["BACKUP_JOB_FAILED", "COPY_JOB_FAILED"]}, "tags": {"team": "ml"}}),
+            second: json!({"kms_key": "arn:aws:kms:eu-west-1:1:key/k", "lock": {"min_days": 2}, "deletion_denied": false,
+                "statements": allow("backup:CopyIntoBackupVault"),
+                "told": {"topic": topic("b"), "events": ["BACKUP_JOB_COMPLETED", "BACKUP_JOB_FAILED"]}, "tags": {"team": "ai"}}),
+            changes: &[
+                "deletion_denied",
+                "lock.max_days",
+                "lock.min_days",
+                "statements",
+                "tags.team",
+                "told.events",
+                "told.topic",
+            ],
+            risks: &[Risk::LowersProtection, Risk::Exposes],
+        },
+        Case {
+            id: id("backup.Plan", "p"),
+            after: vec![vault],
+            first: json!({
+                "rules": {
+                    "kept": rule("cron(0 2 * * ? *)", 30, json!({arn("eu-central-1", "a"): {"delete_after_days": 30}})),
+                    "goes": rule("cron(0 3 ? * 1 *)", 35, json!({})),
+                },
+                "selections": {
+                    "kept": selection(json!(["arn:aws:rds:eu-west-1:1:db:a", "arn:aws:s3:::a"])),
+                    "goes": selection(json!(["arn:aws:s3:::c"])),
+                },
+                "tags": {"team": "ml"},
+            }),
+            second: json!({
+                "rules": {"kept": {"vault": name("v"), "schedule": "cron(30 4 ? * 2-6 *)", "delete_after_days": 14,
+                    "timezone": "Europe/Berlin", "start_window": 60, "completion_window": 600, "continuous": true,
+                    "backup_tags": {"a": "b"}, "copies": {arn("eu-central-1", "b"): {}}}},
+                "selections": {"kept": selection(json!(["arn:aws:s3:::b", "arn:aws:s3:::a"])), "new": selection(json!(["arn:aws:s3:::d"]))},
+                "tags": {"team": "ai"},
+            }),
+            changes: &[
+                "rules.goes",
+                "rules.kept.backup_tags.a",
+                "rules.kept.completion_window",
+                "rules.kept.continuous",
+                "rules.kept.copies.arn:aws:backup:eu-central-1:123456789012:backup-vault:a",
+                "rules.kept.copies.arn:aws:backup:eu-central-1:123456789012:backup-vault:b",
+                "rules.kept.delete_after_days",
+                "rules.kept.schedule",
+                "rules.kept.start_window",
+                "rules.kept.timezone",
+                "selections.goes",
+                "selections.kept.resources",
+                "selections.new",
+                "tags.team",
+            ],
+            risks: &[Risk::LowersProtection],
+        },
+    ]
 }
 
 /// Topics, alarms, rules, dashboards and logs.

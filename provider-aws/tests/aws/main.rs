@@ -6,6 +6,7 @@
     clippy::disallowed_methods // a test starts servers and plays the one who changes things behind our back
 )]
 
+mod backups;
 mod blueprints;
 mod busy;
 mod caches;
@@ -25,4 +26,5 @@ mod ownership;
 mod platform;
 mod rights;
 mod values;
+mod vaults;
 mod watching;

@@ -14,7 +14,7 @@ import json, botocore.loaders
 load = botocore.loaders.Loader().load_service_model
 names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "rds": "rds",
     "tag": "resourcegroupstaggingapi", "iam": "iam", "elasticache": "elasticache", "sns": "sns", "cloudwatch": "cloudwatch",
-    "events": "events", "logs": "logs", "eks": "eks"}
+    "events": "events", "logs": "logs", "eks": "eks", "backup": "backup"}
 models = {short: load(name, "service-2") for short, name in names.items()}
 shape = lambda service, name: models[service]["shapes"][name]
 print(json.dumps({
@@ -31,6 +31,9 @@ print(json.dumps({
     "event_rule": shape("events", "RuleName"),
     "log_group": shape("logs", "LogGroupName"),
     "role": shape("iam", "roleNameType"),
+    "vault": shape("backup", "BackupVaultName")["pattern"],
+    "rule": shape("backup", "BackupRuleName")["pattern"],
+    "selection": shape("backup", "BackupSelectionName")["pattern"],
     "session": shape("iam", "roleMaxSessionDurationType"),
     "routes": {short: [[op["http"]["method"], op["http"]["requestUri"], name] for name, op in model["operations"].items()]
         for short, model in models.items() if model["metadata"]["protocol"] == "rest-json"},
@@ -129,6 +132,8 @@ async fn limits_are_awss() {
         (Some(3600), Some(43200))
     );
     for kind in [
+        "backup.Plan",
+        "backup.Vault",
         "cloudwatch.Alarm",
         "cloudwatch.CompositeAlarm",
         "eks.AccessEntry",
@@ -154,6 +159,11 @@ async fn limits_are_awss() {
     ] {
         // The id tag holds kind and name.
         assert!(kind.len() + 1 + facts(kind).name.max <= length("tag"), "{kind}");
+    }
+    let (vault, plan) = (facts("backup.Vault").name.max, facts("backup.Plan").name.max);
+    assert_eq!(models["vault"], format!(r"^[a-zA-Z0-9\-\_]{{2,{vault}}}$"));
+    for part in ["rule", "selection"] {
+        assert_eq!(models[part], format!(r"^[a-zA-Z0-9\-\_\.]{{1,{plan}}}$"), "{part}");
     }
     assert_eq!(length("description"), 2048);
     assert!((models["token"]["min"].as_u64().unwrap()..=models["token"]["max"].as_u64().unwrap()).contains(&32));

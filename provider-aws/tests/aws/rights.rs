@@ -298,6 +298,10 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
     assert_eq!(
         rest,
         [
+            "backup-storage:MountCapsule",
+            "backup:DeleteBackupVaultAccessPolicy",
+            "backup:DeleteBackupVaultLockConfiguration",
+            "backup:DeleteBackupVaultNotifications",
             "cloudwatch:ListDashboards",
             "ec2:DescribeSecurityGroups",
             "ec2:DescribeSubnets",
@@ -316,6 +320,7 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
             "kms:Decrypt",
             "kms:GenerateDataKey",
             "kms:ListAliases",
+            "kms:RetireGrant",
             "logs:AssociateKmsKey",
             "logs:DeleteRetentionPolicy",
             "logs:DisassociateKmsKey",
