@@ -28,8 +28,24 @@ impl IntoStack for Aws {
         let stack = self
             .with_options(options)
             .map_err(|error| problem(Rule::Network, "aws", error.message(), error.help().unwrap_or_default()))?;
+        let Some(region) = copies_in(config) else {
+            return Ok(Arc::new(stack));
+        };
+        let stack = stack.with_copies_in(region).map_err(|error| {
+            problem(
+                Rule::Placement,
+                "backup.copy_to",
+                error.message(),
+                error.help().unwrap_or_default(),
+            )
+        })?;
         Ok(Arc::new(stack))
     }
+}
+
+/// The region that copies of backups go to.
+fn copies_in(config: &PlatformConfig) -> Option<&str> {
+    config.backup.as_ref()?.second_region()
 }
 
 fn options(block: &AwsConfig, environment: Environment) -> AwsOptions {

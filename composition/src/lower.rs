@@ -225,7 +225,9 @@ fn backup(config: &PlatformConfig, block: &BackupConfig) -> BackupSpec {
         RestoreFrom::LATEST => RestoreFrom::latest(),
         name => RestoreFrom::backup(name),
     });
+    spec.copy_to = block.second_region().map(str::to_owned);
     spec.with_scope(scope)
+        .with_lock(block.lock.unwrap_or_default())
         .with_store(block.store.as_ref().map(backup_store).unwrap_or_default())
         .with_definitions(match block.definitions {
             Some(DefinitionsFrom::Existing) => Definitions::Existing,

@@ -415,7 +415,9 @@ impl PlatformBuilder {
         let mut engine =
             Engine::builder(clock).policy(self.policy.unwrap_or_else(|| Policy::of(self.config.environment)));
         for stack in stacks.values() {
-            engine = engine.provider(stack.provider());
+            for provider in stack.providers() {
+                engine = engine.provider(provider);
+            }
         }
         if let Some(holder) = self.holder {
             engine = engine.holder(holder);
@@ -452,7 +454,8 @@ fn located(config: &PlatformConfig, error: Error) -> Error {
     match error.context().iter().find(|(name, _)| *name == "config") {
         Some((_, key)) => {
             let rule = match key.split('.').next() {
-                Some("backup") => Rule::RestoreFrom,
+                Some("backup") if key.ends_with("restore_from") => Rule::RestoreFrom,
+                Some("backup") if key.ends_with("copy_to") => Rule::Placement,
                 Some("aws") if error.kind() == ErrorKind::Unsupported => Rule::NotAvailable,
                 Some("aws") => Rule::Network,
                 _ if error.kind() == ErrorKind::Unsupported => Rule::NotAvailable,

@@ -138,6 +138,9 @@ pub struct BackupSpec {
     pub definitions: Definitions,
     /// A second region that gets copies (AWS).
     pub copy_to: Option<String>,
+    /// Whether the vault refuses backups that go before the retention is over (AWS). Who may take the lock away can still
+    /// change that.
+    pub lock: bool,
     /// Where a new platform takes its data from, before anything else of it is made. Default: it starts empty.
     pub restore_from: Option<RestoreFrom>,
 }
@@ -153,6 +156,7 @@ impl BackupSpec {
             store: BackupStore::default(),
             definitions: Definitions::default(),
             copy_to: None,
+            lock: false,
             restore_from: None,
         }
     }
@@ -169,6 +173,16 @@ impl BackupSpec {
     /// Sets where backups are kept.
     pub fn with_store(mut self, store: BackupStore) -> Self {
         self.store = store;
+        self
+    }
+    /// Sets the region that gets copies.
+    pub fn with_copy_to(mut self, region: impl Into<String>) -> Self {
+        self.copy_to = Some(region.into());
+        self
+    }
+    /// Sets whether the vault refuses backups that go too early.
+    pub fn with_lock(mut self, lock: bool) -> Self {
+        self.lock = lock;
         self
     }
     /// Sets who makes the kinds that Velero brings.

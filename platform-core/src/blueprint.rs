@@ -171,6 +171,10 @@ impl Context {
 pub trait Stack: Debug + Send + Sync {
     /// The place's provider, which the engine drives.
     fn provider(&self) -> Arc<dyn Provider>;
+    /// The providers of every place that its blueprints name, the place's own first. Default: that one.
+    fn providers(&self) -> Vec<Arc<dyn Provider>> {
+        vec![self.provider()]
+    }
     /// Its place.
     fn place(&self) -> &Place;
     /// Engine of the capabilities when they are used alone.

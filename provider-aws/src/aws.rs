@@ -1,10 +1,11 @@
 //! The platform in one account and region.
 
-use crate::capability::{AwsCache, AwsDatabase, AwsMonitoring, AwsSecurity, AwsStorage};
+use crate::capability::{AwsBackup, AwsCache, AwsDatabase, AwsMonitoring, AwsSecurity, AwsStorage};
 use crate::foundation;
 use crate::network::Network;
 use crate::provider::AwsProvider;
 use aws_types::SdkConfig;
+use aws_types::region::Region;
 use platform_core::engine::Engine;
 use platform_core::value::{Clock, Place, SystemClock};
 use platform_core::{
@@ -62,6 +63,12 @@ pub(crate) struct Shared {
     provider: Arc<dyn Provider>,
     /// The same, where it is an account and no world.
     account: Option<AwsProvider>,
+    /// How it was reached.
+    sdk: Option<SdkConfig>,
+    /// The region that copies of backups go to.
+    second: Option<Arc<dyn Provider>>,
+    /// The same, where it was reached as the first one.
+    copies: Option<AwsProvider>,
     pub(crate) engine: Engine,
     pub(crate) options: AwsOptions,
 }
@@ -73,8 +80,19 @@ impl Shared {
 
     /// `eu-west-1`.
     pub(crate) fn region(&self) -> &str {
-        let place = self.place().as_ref();
-        place.split_once('/').map_or(place, |(_, region)| region)
+        region_of(self.place())
+    }
+
+    /// Where copies of backups go.
+    pub(crate) fn second(&self) -> Option<&Place> {
+        self.second.as_ref().map(|provider| provider.place())
+    }
+
+    fn reach(&mut self, copies: AwsProvider) {
+        let provider: Arc<dyn Provider> = Arc::new(copies.clone());
+        self.engine = self.engine.with_provider(Arc::clone(&provider));
+        self.second = Some(provider);
+        self.copies = Some(copies);
     }
 
     /// What a capability brings along when it is used alone; nothing in a platform, whose foundation is shared.
@@ -85,6 +103,12 @@ impl Shared {
             Ok(Vec::new())
         }
     }
+}
+
+/// The region of a place.
+pub(crate) fn region_of(place: &Place) -> &str {
+    let place = place.as_ref();
+    place.split_once('/').map_or(place, |(_, region)| region)
 }
 
 impl Aws {
@@ -102,7 +126,11 @@ impl Aws {
     pub fn from_config(config: &SdkConfig) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let provider = AwsProvider::from_config(config, Arc::clone(&clock))?;
-        Ok(Self::of(Arc::new(provider.clone()), Some(provider), clock))
+        let mut stack = Self::of(Arc::new(provider.clone()), Some(provider), clock);
+        let mut shared = Shared::clone(&stack.shared);
+        shared.sdk = Some(config.clone());
+        stack.shared = Arc::new(shared);
+        Ok(stack)
     }
 
     fn of(provider: Arc<dyn Provider>, account: Option<AwsProvider>, clock: Arc<dyn Clock>) -> Self {
@@ -111,6 +139,9 @@ impl Aws {
             shared: Arc::new(Shared {
                 provider,
                 account,
+                sdk: None,
+                second: None,
+                copies: None,
                 engine,
                 options: AwsOptions::default(),
             }),
@@ -136,7 +167,43 @@ impl Aws {
             shared.engine = shared.engine.with_provider(Arc::clone(&shared.provider));
             shared.account = Some(provider);
         }
+        if let Some(copies) = shared.copies.take() {
+            let copies = copies.with_account(account.clone());
+            shared.reach(copies);
+        }
         shared.options = options;
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Sets the region that copies of backups go to: the same account elsewhere, or an in-memory world.
+    pub fn with_second_region(self, provider: Arc<dyn Provider>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                engine: self.shared.engine.with_provider(Arc::clone(&provider)),
+                second: Some(provider),
+                ..Shared::clone(&self.shared)
+            }),
+        }
+    }
+
+    /// Sets the region that copies of backups go to, reached as the first one; nothing changes where the stack has a second
+    /// region already, or does not reach an account.
+    ///
+    /// # Errors
+    /// `Invalid` when that is no region.
+    pub fn with_copies_in(self, region: &str) -> Result<Self> {
+        let (None, Some(sdk)) = (&self.shared.second, &self.shared.sdk) else {
+            return Ok(self);
+        };
+        let config = sdk.to_builder().region(Region::new(region.to_owned())).build();
+        let mut copies = AwsProvider::from_config(&config, Arc::clone(self.shared.engine.clock()))?;
+        if !self.shared.options.account.is_empty() {
+            copies = copies.with_account(self.shared.options.account.clone());
+        }
+        let mut shared = Shared::clone(&self.shared);
+        shared.reach(copies);
         Ok(Self {
             shared: Arc::new(shared),
         })
@@ -161,6 +228,10 @@ impl Aws {
 impl Stack for Aws {
     fn provider(&self) -> Arc<dyn Provider> {
         Arc::clone(&self.shared.provider)
+    }
+    fn providers(&self) -> Vec<Arc<dyn Provider>> {
+        let first = Arc::clone(&self.shared.provider);
+        std::iter::once(first).chain(self.shared.second.clone()).collect()
     }
     fn place(&self) -> &Place {
         self.shared.place()
@@ -187,6 +258,6 @@ impl Stack for Aws {
         Some(Arc::new(AwsSecurity(Arc::clone(&self.shared))))
     }
     fn backup(&self) -> Option<Arc<dyn Backup>> {
-        None
+        Some(Arc::new(AwsBackup(Arc::clone(&self.shared))))
     }
 }

@@ -1,11 +1,13 @@
 //! Which resources a capability needs on AWS.
 
+mod backup;
 mod cache;
 mod database;
 mod monitoring;
 mod security;
 mod storage;
 
+pub(crate) use backup::AwsBackup;
 pub(crate) use cache::AwsCache;
 pub(crate) use database::AwsDatabase;
 pub(crate) use monitoring::AwsMonitoring;

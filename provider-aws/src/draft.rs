@@ -1,10 +1,10 @@
 //! Ids, names, ARNs and tags that all AWS objects of a blueprint share.
 
-use crate::aws::Shared;
+use crate::aws::{Shared, region_of};
 use crate::kind::s3_bucket;
 use crate::names;
 use crate::network::Network;
-use platform_core::value::{Name, Reference, ResourceId};
+use platform_core::value::{Name, Place, Reference, ResourceId};
 use platform_core::{Capability, Context, Error, ErrorKind, Resource, Result};
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 pub(crate) struct Draft<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) context: &'a Context,
+    place: &'a Place,
     component: &'static str,
 }
 
@@ -23,8 +24,19 @@ impl<'a> Draft<'a> {
         Self {
             shared,
             context,
+            place: shared.place(),
             component,
         }
+    }
+
+    /// The same in another region.
+    pub(crate) fn at(self, place: &'a Place) -> Self {
+        Self { place, ..self }
+    }
+
+    /// The region that is drawn.
+    pub(crate) fn region(&self) -> &'a str {
+        region_of(self.place)
     }
 
     /// The name of an object: `ml-platform-prod`, or `ml-platform-prod-logs` with a part; shortened to `max`, and as the
@@ -48,7 +60,7 @@ impl<'a> Draft<'a> {
 
     /// The name of a bucket: in the account's own namespace, where nobody else can take it.
     pub(crate) fn bucket(&self, part: &str) -> String {
-        let tail = s3_bucket::account_tail(&self.shared.options.account, self.shared.region());
+        let tail = s3_bucket::account_tail(&self.shared.options.account, self.region());
         let room = s3_bucket::MAX_NAME.saturating_sub(tail.len());
         let name = names::fit(&format!("{}-{part}", names::stem(self.context)), room) + &tail;
         self.context.name_of(&name).to_owned()
@@ -56,11 +68,7 @@ impl<'a> Draft<'a> {
 
     /// The id of an object at this place.
     pub(crate) fn id(&self, kind: &str, name: &str) -> Result<ResourceId> {
-        Ok(ResourceId::new(
-            self.shared.place().clone(),
-            kind.parse()?,
-            Name::new(name)?,
-        ))
+        Ok(ResourceId::new(self.place.clone(), kind.parse()?, Name::new(name)?))
     }
 
     /// An object, with the caller's tags.
@@ -73,7 +81,7 @@ impl<'a> Draft<'a> {
 
     /// The ARN of an object of this account and region: `rds`, `db:ml-platform-prod`.
     pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
-        let region = self.shared.region();
+        let region = self.region();
         let account = &self.shared.options.account;
         format!("arn:{}:{service}:{region}:{account}:{resource}", self.partition())
     }
@@ -85,7 +93,7 @@ impl<'a> Draft<'a> {
 
     /// The partition that the region lies in.
     pub(crate) fn partition(&self) -> &'static str {
-        names::partition(self.shared.region())
+        names::partition(self.region())
     }
 
     /// What the names of the partition's hosts and regional services end in.

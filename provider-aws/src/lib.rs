@@ -10,6 +10,7 @@
 mod aws;
 mod capability;
 mod client;
+mod cron;
 mod draft;
 mod error;
 mod follow;

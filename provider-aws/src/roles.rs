@@ -14,7 +14,6 @@ pub(crate) fn path(set: &SetId) -> String {
 }
 
 /// Trust in services of AWS: `eks.amazonaws.com`.
-#[allow(dead_code)] // the capabilities that use it are still to come
 pub(crate) fn services(principals: &[&str]) -> Vec<Value> {
     vec![json!({
         "Effect": "Allow",
@@ -34,7 +33,6 @@ pub(crate) fn pods(account: &str) -> Vec<Value> {
     })]
 }
 
-#[allow(dead_code)] // the capabilities that use them are still to come
 impl Draft<'_> {
     /// A role, within the options' permissions boundary: `inline` holds statements by the name of a policy.
     pub(crate) fn role(

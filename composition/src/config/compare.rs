@@ -127,7 +127,7 @@ mod tests {
         );
         let prod = read(
             "name: ml\nenvironment: prod\nstorage: { buckets: [{ name: bbb, expire: 168h, versioning: true }, { name: ccc }] }\n\
-             backup: { scope: [storage] }\n",
+             backup: { scope: [storage], copy_to: none }\n",
             "prod.yaml",
         );
         let told: Vec<String> = dev
@@ -150,6 +150,8 @@ mod tests {
                 "storage.buckets[ccc].name: - | ccc (prod.yaml:3:77)",
                 "backup.schedule: 0 2 * * 0 (profile dev) | 0 2 * * * (profile prod)",
                 "backup.retention: 8d (profile dev) | 30d (profile prod)",
+                "backup.lock: false (profile dev) | true (profile prod)",
+                "backup.copy_to: - | none (prod.yaml:4:38)",
             ]
         );
         assert!(dev.differences(&dev).is_empty());

@@ -8,7 +8,7 @@ use super::words::CAPABILITIES;
 use super::yaml::{Entry, Node, Value};
 
 /// Keys that count on one provider only.
-const ONLY: [(&str, &str, &str); 21] = [
+const ONLY: [(&str, &str, &str); 23] = [
     ("database", "cpu", "kubernetes"),
     ("database", "memory", "kubernetes"),
     ("database", "storage_class", "kubernetes"),
@@ -30,6 +30,8 @@ const ONLY: [(&str, &str, &str); 21] = [
     ("backup", "store", "kubernetes"),
     ("backup", "definitions", "kubernetes"),
     ("backup", "restore_from", "kubernetes"),
+    ("backup", "copy_to", "aws"),
+    ("backup", "lock", "aws"),
 ];
 
 /// Reports keys that stand twice and keys without a value, and takes both out.

@@ -343,6 +343,12 @@ block! {
         /// Who makes the cluster-wide kinds that Velero brings: `own`, this platform, or `existing`, another platform or Velero
         /// in this cluster. Kubernetes only. Default: own. They stay when the platform goes.
         definitions: Option<DefinitionsFrom>;
+        /// A second region that gets a copy of each backup, such as eu-central-1, or `none`. AWS only. Default: none for dev and
+        /// staging; prod has to say. Copies end with another region or `none`, which needs an approval; what is there stays.
+        copy_to: Option<String>;
+        /// Whether the vaults refuse backups that go before `retention` is over. AWS only. Default: false for dev and staging,
+        /// true for prod. Taking it away needs an approval.
+        lock: Option<bool>;
         /// The backup that a new platform starts from: its name, or `latest` for the newest complete one that the schedule
         /// made. Needs a store outside. Kubernetes only. Default: none, and it starts empty. Counts once: from then on it
         /// tells where the data came from, and another value is refused.
@@ -508,6 +514,14 @@ impl PlatformConfig {
 }
 
 impl BackupConfig {
+    /// What says that no region gets copies.
+    pub(in crate::config) const NO_COPIES: &'static str = "none";
+
+    /// The region that gets copies.
+    pub fn second_region(&self) -> Option<&str> {
+        self.copy_to.as_deref().filter(|region| *region != Self::NO_COPIES)
+    }
+
     /// Whether backups go into an S3 server of the platform's own.
     pub(in crate::config) fn keeps_its_own_store(&self) -> bool {
         self.store.as_ref().is_none_or(|store| store.endpoint.is_none())

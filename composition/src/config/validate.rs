@@ -72,6 +72,7 @@ impl PlatformConfig {
         self.check_quotas(node, reader);
         self.check_applications(node, reader);
         self.check_backup_scope(node, reader);
+        self.check_copies(node, reader);
         self.check_aws_buckets(node, reader);
         self.check_revisions(node, reader);
     }
@@ -263,6 +264,47 @@ impl PlatformConfig {
                     reader.refuse_key(node, Rule::BackupScope, "backup", message, help);
                 }
             }
+        }
+    }
+
+    /// In production somebody has decided whether backups outlive the region.
+    fn check_copies(&self, node: &Node, reader: &mut Reader) {
+        let Some(backup) = self
+            .backup
+            .as_ref()
+            .filter(|_| self.placed(Capability::Backup) == [ProviderName::Aws])
+        else {
+            return;
+        };
+        let own = self.aws.as_ref().and_then(|aws| aws.region.as_deref());
+        let Some(region) = backup.copy_to.as_deref() else {
+            if self.environment == Environment::Prod {
+                let message = "which region gets copies of the backups is not said";
+                let help = "add copy_to with a second region, such as eu-central-1, or copy_to: none";
+                reader.refuse_key(node, Rule::MissingKey, "backup", message, help);
+            }
+            return;
+        };
+        let dashes = region.bytes().filter(|byte| *byte == b'-').count();
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if region != BackupConfig::NO_COPIES && (dashes < 2 || !region.bytes().all(plain)) {
+            let message = format!("{region:?} is no region");
+            reader.refuse_key(
+                node,
+                Rule::Choice,
+                "backup.copy_to",
+                message,
+                "write eu-central-1 or the like, or none",
+            );
+        } else if own == Some(region) {
+            let message = format!("{region} is where the backups are already");
+            reader.refuse_key(
+                node,
+                Rule::Placement,
+                "backup.copy_to",
+                message,
+                "name another region, or none",
+            );
         }
     }
 

@@ -40,7 +40,7 @@ impl Wiring for OneAccount {
         builder.provider(self.0.clone())
     }
     fn engine(&self, builder: EngineBuilder) -> EngineBuilder {
-        builder.provider(self.0.provider())
+        self.0.providers().into_iter().fold(builder, EngineBuilder::provider)
     }
 }
 
@@ -84,6 +84,7 @@ impl Account {
         }
         let configured = config.and_then(|config| config.aws.as_ref()?.region.clone());
         let region = self.region.clone().or(configured);
+        let copies = config.and_then(|config| config.backup.as_ref()?.second_region());
         let mut target = Target {
             embedded: None,
             label: String::new(),
@@ -92,13 +93,20 @@ impl Account {
             reach: Box::new(AwsCli { flags: String::new() }),
         };
         if !real {
-            let place = Inhabited {
-                place: Place::aws(region.as_deref().unwrap_or(REGION))?,
-                facts: provider_aws::facts,
-            };
-            let embedded = Embedded::open(common, name, [place], &clock).await?;
-            let world = embedded.worlds().first().context("no embedded world")?;
-            let stack = Aws::on(Arc::new(world.clone()), Arc::clone(&clock));
+            let regions = std::iter::once(region.as_deref().unwrap_or(REGION)).chain(copies);
+            let places = regions.map(|region| {
+                Ok(Inhabited {
+                    place: Place::aws(region)?,
+                    facts: provider_aws::facts,
+                })
+            });
+            let embedded = Embedded::open(common, name, places.collect::<Result<Vec<_>>>()?, &clock).await?;
+            let mut worlds = embedded.worlds().iter();
+            let world = worlds.next().context("no embedded world")?;
+            let mut stack = Aws::on(Arc::new(world.clone()), Arc::clone(&clock));
+            if let Some(second) = worlds.next() {
+                stack = stack.with_second_region(Arc::new(second.clone()));
+            }
             target.embedded = Some(embedded);
             return Ok(Connection {
                 clock,
@@ -132,7 +140,10 @@ impl Account {
                 format!(" --profile {}", platform_command::quoted(name))
             }),
         });
-        let stack = Aws::from_config(&sdk)?;
+        let mut stack = Aws::from_config(&sdk)?;
+        if let Some(region) = copies {
+            stack = stack.with_copies_in(region)?;
+        }
         Ok(Connection {
             clock,
             target,

@@ -53,11 +53,14 @@ impl Storage for AwsStorage {
         };
         for bucket in &spec.buckets {
             let name = draft.bucket(&bucket.name);
-            surface.data.push(DataAsset {
-                id: draft.id("s3.Bucket", &name)?,
-                holds: Holds::Durable,
-                workload: None,
-            });
+            // What can be brought back: AWS Backup takes no bucket that keeps no versions.
+            if bucket.versioning {
+                surface.data.push(DataAsset {
+                    id: draft.id("s3.Bucket", &name)?,
+                    holds: Holds::Durable,
+                    workload: None,
+                });
+            }
             surface.subjects.push(AlarmSubject {
                 what: "errors".to_owned(),
                 capability: Capability::Storage,

@@ -7,10 +7,10 @@ use composition::Platform;
 use composition::aws::Aws;
 use composition::config::PlatformConfig;
 use libtest_mimic::Trial;
-use platform_core::Owner;
 use platform_core::engine::{Action, PlanRequest};
 use platform_core::value::{Place, SetId};
-use serde_json::Value;
+use platform_core::{OnRemoval, Owner, Resource};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +19,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         crate::trial("cloud::environments_come_and_go", environments_come_and_go),
         crate::trial("cloud::alarms_are_about_what_is_there", alarms_are_about_what_is_there),
+        crate::trial(
+            "cloud::backups_are_of_all_that_holds_data",
+            backups_are_of_all_that_holds_data,
+        ),
+        crate::trial(
+            "cloud::wishes_beyond_aws_backup_are_refused",
+            wishes_beyond_aws_backup_are_refused,
+        ),
         crate::trial("cloud::names_fit_at_their_longest", names_fit_at_their_longest),
         crate::trial("cloud::dev_apply_killed_anywhere", || {
             let start = stage().world.snapshot().unwrap();
@@ -54,12 +62,19 @@ fn set(environment: &str) -> SetId {
 }
 
 fn stage() -> Stage {
-    Stage::of(place(), provider_aws::facts, set("dev"))
+    Stage::of(place(), provider_aws::facts, set("dev")).beside(second(), provider_aws::facts)
+}
+
+/// Where prod's backups are copied to.
+fn second() -> Place {
+    Place::aws("eu-central-1").unwrap()
 }
 
 fn platform(config: &PlatformConfig) -> Platform {
     let stage = stage();
-    let stack = Aws::on(Arc::new(stage.world.clone()), Arc::new(stage.clock.clone()));
+    let second = stage.second.clone().unwrap();
+    let stack =
+        Aws::on(Arc::new(stage.world.clone()), Arc::new(stage.clock.clone())).with_second_region(Arc::new(second));
     Platform::builder(config.clone()).provider(stack).build().unwrap()
 }
 
@@ -121,6 +136,8 @@ fn alarms_are_about_what_is_there() {
     };
     let mut buckets = names("s3.Bucket");
     buckets.retain(|name| !name.contains("access-logs"));
+    let mut vaults = names("backup.Vault");
+    vaults.retain(|name| name == "ml-platform-prod");
     let groups = names("elasticache.ReplicationGroup");
     let nodes = groups
         .iter()
@@ -130,6 +147,7 @@ fn alarms_are_about_what_is_there() {
         ("DBInstanceIdentifier", names("rds.DbInstance")),
         ("CacheClusterId", nodes),
         ("BucketName", buckets),
+        ("BackupVaultName", vaults),
     ]);
     let mut told: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for resource in wanted
@@ -163,6 +181,81 @@ fn dimensions(value: &Value, on: &mut dyn FnMut(&str, &str)) {
     }
 }
 
+/// Everything that holds data is in a plan, by the rules of the environment; a copy of production is in another region.
+fn backups_are_of_all_that_holds_data() {
+    for (environment, cron, days) in [
+        ("dev", "cron(0 2 ? * 1 *)", 8),
+        ("staging", "cron(0 2 * * ? *)", 7),
+        ("prod", "cron(0 2 * * ? *)", 30),
+    ] {
+        let wanted = request(&example(environment));
+        let of = |kind: &str, place: &Place| -> Vec<&Resource> {
+            let all = wanted.resources.iter();
+            all.filter(|one| one.id.kind().as_str() == kind && one.id.place() == place)
+                .collect()
+        };
+        let plans = of("backup.Plan", &place());
+        assert_eq!(plans.len(), 1);
+        let (plan, vault) = (&plans[0].desired, of("backup.Vault", &place())[0]);
+        let rule = &plan["rules"]["scheduled"];
+        assert_eq!(
+            (&rule["schedule"], &rule["delete_after_days"]),
+            (&cron.into(), &days.into())
+        );
+        assert_eq!(rule["vault"], vault.id.name().as_str());
+        let mut chosen: BTreeSet<&str> = plan["selections"]["platform"]["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|arn| arn.as_str().unwrap().rsplit(':').next().unwrap())
+            .collect();
+        for held in ["rds.DbInstance", "s3.Bucket"] {
+            for one in of(held, &place()) {
+                let name = one.id.name().as_str();
+                assert_eq!(chosen.remove(name), !name.contains("access-logs"), "{name}");
+                assert_eq!(plans[0].after.contains(&one.id), !name.contains("access-logs"));
+            }
+        }
+        assert!(chosen.is_empty(), "{chosen:?}");
+        let copies = of("backup.Vault", &second());
+        let prod = environment == "prod";
+        assert_eq!(copies.len(), usize::from(prod));
+        assert_eq!(rule["copies"].as_object().unwrap().len(), copies.len());
+        for vault in copies.iter().chain([&vault]) {
+            assert_eq!(vault.desired.get("lock").is_some(), prod, "{}", vault.id);
+            assert_eq!(vault.on_removal, OnRemoval::Retain);
+        }
+        if prod {
+            let arn = "arn:aws:backup:eu-central-1:333333333333:backup-vault:ml-platform-prod";
+            assert_eq!(rule["copies"][arn]["delete_after_days"], days);
+        }
+    }
+}
+
+/// What AWS Backup cannot do is refused before any call.
+fn wishes_beyond_aws_backup_are_refused() {
+    for (change, words) in [
+        (json!({"backup": {"schedule": "*/30 * * * *"}}), "a backup an hour"),
+        (json!({"backup": {"schedule": "0 2 1 * 1"}}), "takes only one"),
+        (json!({"backup": {"copy_to": "us-east-1"}}), "second connection goes"),
+        (
+            json!({"storage": {"buckets": [{"name": "plain", "versioning": false}]}}),
+            "keeps no versions",
+        ),
+        (json!({"backup": {"scope": ["cache"]}}), "takes nothing"),
+    ] {
+        let mut text = example("prod").to_json();
+        for (block, keys) in change.as_object().unwrap() {
+            for (key, value) in keys.as_object().unwrap() {
+                text[block][key] = value.clone();
+            }
+        }
+        let config = PlatformConfig::parse(&text.to_string(), "prod.yaml").unwrap_or_else(|why| panic!("{why}"));
+        let why = platform(&config).request().unwrap_err().report();
+        assert!(why.contains(words), "{why}");
+    }
+}
+
 /// Every name is legal at the longest name of a platform, its longest bucket and the longest region.
 fn names_fit_at_their_longest() {
     for environment in ENVIRONMENTS {
@@ -170,8 +263,7 @@ fn names_fit_at_their_longest() {
         let name = "n".repeat(39 - environment.len());
         text["name"] = name.clone().into();
         let longest = "b".repeat(63 - 2 - environment.len() - name.len());
-        text["storage"]["buckets"] =
-            serde_json::json!([{ "name": longest }, { "name": format!("{}c", &longest[1..]) }]);
+        text["storage"]["buckets"] = json!([{ "name": longest, "versioning": true }, { "name": format!("{}c", &longest[1..]), "versioning": true }]);
         let config = PlatformConfig::parse(&text.to_string(), "longest.yaml").unwrap();
         let wanted = request(&config);
         let plan = stage().plan(&wanted).unwrap();

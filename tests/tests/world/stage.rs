@@ -20,6 +20,8 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     pub(crate) clock: ManualClock,
     pub(crate) sabotage: Option<Sabotage>,
+    /// Another place, where one is wanted.
+    pub(crate) second: Option<World>,
     set: SetId,
     processes: AtomicU32,
 }
@@ -67,9 +69,16 @@ impl Stage {
             world,
             clock,
             sabotage: None,
+            second: None,
             set,
             processes: AtomicU32::new(0),
         }
+    }
+
+    /// With a second place of the same kinds.
+    pub(crate) fn beside(mut self, place: Place, facts: fn(&Kind) -> Option<&'static KindFacts>) -> Self {
+        self.second = Some(World::new(place, facts, Arc::new(self.clock.clone())).with_lag(LAG));
+        self
     }
 
     /// Goes on where a saved world stood, some time later.
@@ -98,8 +107,11 @@ impl Stage {
     /// A new process on this world.
     pub(crate) fn process(&self, faults: &Faults) -> Engine {
         let number = self.processes.fetch_add(1, Ordering::SeqCst);
-        Engine::builder(Arc::new(self.clock.clone()))
-            .provider(self.provider(faults))
+        let mut engine = Engine::builder(Arc::new(self.clock.clone())).provider(self.provider(faults));
+        if let Some(second) = &self.second {
+            engine = engine.provider(faults.around(Arc::new(second.clone()), Arc::new(self.clock.clone())));
+        }
+        engine
             .holder(format!("process-{number}"))
             // Shorter than the lag of reads: waiting a dead lease out must not be what saves weak creates.
             .lease_ttl(Duration::from_secs(4))

@@ -1,0 +1,325 @@
+//! AWS Backup: a vault with a key of its own, a plan that fills it, and copies in a second region.
+//!
+//! It holds what RDS and S3 hold. It cannot take ElastiCache, whose own daily snapshots are there.
+
+use crate::aws::Shared;
+use crate::cron;
+use crate::draft::Draft;
+use crate::kind::backup::MAX_NAME;
+use crate::roles;
+use async_trait::async_trait;
+use platform_core::engine::Engine;
+use platform_core::value::{Place, Reference, ResourceId};
+use platform_core::{
+    AlarmSubject, Backup, BackupFeatures, BackupOutputs, BackupRecord, BackupRun, BackupSpec, BackupStatus,
+    BackupStore, Blueprint, Capability, Context, DataAsset, Definitions, Error, ErrorKind, Holds, OnRemoval, Resource,
+    RestoreProof, Result, Start, Surface,
+};
+use serde_json::{Map, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+const VAULT: &str = "backup.Vault";
+const PLAN: &str = "backup.Plan";
+/// The key of the vault, and the role that AWS Backup acts by.
+const PART: &str = "backup";
+
+/// AWS Backup.
+#[derive(Debug)]
+pub(crate) struct AwsBackup(pub(crate) Arc<Shared>);
+
+impl AwsBackup {
+    fn draft<'a>(&'a self, context: &'a Context) -> Draft<'a> {
+        Draft::new(&self.0, context, Capability::Backup.as_str())
+    }
+
+    /// Where copies go.
+    fn second(&self, region: &str) -> Result<&Place> {
+        let refuse = |what: String, help: &str| {
+            Err(Error::new(ErrorKind::Invalid, what)
+                .with_context("config", "backup.copy_to")
+                .with_help(help))
+        };
+        if region == self.0.region() {
+            return refuse(
+                format!("{region} is where the backups are already"),
+                "name another region",
+            );
+        }
+        match self.0.second() {
+            Some(place) if place.to_string() == format!("aws/{region}") => Ok(place),
+            Some(place) => refuse(
+                format!("{region} is not where the second connection goes: {place}"),
+                "connect to that region, or correct it here",
+            ),
+            None => refuse(
+                format!("there is no connection to {region}"),
+                "give one with Aws::with_second_region, or leave copy_to out",
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl Backup for AwsBackup {
+    fn features(&self) -> BackupFeatures {
+        let mut features = BackupFeatures::default();
+        features.copies = true;
+        features
+    }
+
+    fn surface(&self, spec: &BackupSpec, context: &Context) -> Result<Surface> {
+        check(spec, context)?;
+        let draft = self.draft(context);
+        let vault = draft.id(VAULT, &name(&draft))?;
+        Ok(Surface {
+            subjects: vec![AlarmSubject {
+                what: "age".to_owned(),
+                capability: Capability::Backup,
+                limit: Some(BackupSpec::shortest_retention(&spec.schedule).as_seconds()),
+                subject: vault.name().to_string(),
+            }],
+            data: vec![DataAsset {
+                id: vault,
+                holds: Holds::Durable,
+                workload: None,
+            }],
+            backs_up: spec
+                .scope
+                .iter()
+                .copied()
+                .filter(|one| *one != Capability::Cache)
+                .collect(),
+            ..Surface::default()
+        })
+    }
+
+    fn blueprint(&self, spec: &BackupSpec, context: &Context) -> Result<Blueprint<BackupOutputs>> {
+        check(spec, context)?;
+        let draft = self.draft(context);
+        let assets = assets(&draft, spec)?;
+        let days = days(spec);
+        let mut resources = vec![key(&draft)?, vault(&draft, spec)?, role(&draft, &assets)?];
+        let mut copies = Map::new();
+        if let Some(region) = &spec.copy_to {
+            let there = draft.at(self.second(region)?);
+            resources.extend([key(&there)?, vault(&there, spec)?]);
+            copies.insert(vault_arn(&there), json!({ "delete_after_days": days }));
+        }
+        let id = draft.id(PLAN, &name(&draft))?;
+        let plan = draft.resource(
+            id.clone(),
+            json!({
+                "rules": { "scheduled": {
+                    "vault": name(&draft),
+                    "schedule": cron::of(&spec.schedule).map_err(|error| error.with_context("config", "backup.schedule"))?,
+                    "delete_after_days": days,
+                    "copies": copies,
+                } },
+                "selections": { "platform": {
+                    "role": draft.role_arn(PART),
+                    "resources": assets.iter().map(|asset| arn(&draft, asset)).collect::<Vec<_>>(),
+                } },
+            }),
+        );
+        let stands_on = resources.iter().map(|one| one.id.clone()).chain(assets.iter().cloned());
+        resources.push(
+            stands_on
+                .collect::<Vec<_>>()
+                .into_iter()
+                .fold(plan, Resource::with_after),
+        );
+        Blueprint::new(
+            resources,
+            &BackupOutputs {
+                store: vault_arn(&draft),
+                schedule: id.label(),
+                cron: spec.schedule.as_str().to_owned(),
+                retention: spec.retention,
+            },
+        )
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    fn run(&self, spec: &BackupSpec, _name: &str, context: &Context) -> Result<Blueprint<BackupRun>> {
+        let draft = self.draft(context);
+        let assets = assets(&draft, spec)?;
+        let asset = assets.first().map(|asset| arn(&draft, asset)).unwrap_or_default();
+        Err(by_hand(
+            "a backup",
+            &format!(
+                "aws backup start-backup-job --backup-vault-name {} --resource-arn {asset} --iam-role-arn {} --lifecycle DeleteAfterDays={}",
+                name(&draft),
+                draft.role_arn(PART),
+                days(spec)
+            ),
+        ))
+    }
+
+    fn restore(&self, _spec: &BackupSpec, backup: &str, _context: &Context) -> Result<Blueprint<BackupRun>> {
+        Err(by_hand(
+            "a restore",
+            &format!("aws backup start-restore-job --recovery-point-arn {backup} ..."),
+        ))
+    }
+
+    fn drill(&self, _spec: &BackupSpec, _backup: &BackupRecord, _context: &Context) -> Result<Blueprint<RestoreProof>> {
+        Err(by_hand("a drill", "aws backup create-restore-testing-plan ..."))
+    }
+
+    async fn status(&self, _spec: &BackupSpec, context: &Context) -> Result<BackupStatus> {
+        let draft = self.draft(context);
+        Err(by_hand(
+            "a list of backups",
+            &format!(
+                "aws backup list-recovery-points-by-backup-vault --backup-vault-name {}",
+                name(&draft)
+            ),
+        ))
+    }
+
+    async fn in_the_way(&self, _spec: &BackupSpec, _context: &Context) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    async fn started(&self, _spec: &BackupSpec, _context: &Context) -> Result<Option<Start>> {
+        Ok(None)
+    }
+
+    async fn said(&self, _spec: &BackupSpec, _context: &Context) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+fn by_hand(what: &str, command: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("{what} by hand is not made on AWS in this version"),
+    )
+    .with_help(format!("ask AWS Backup: {command}"))
+}
+
+/// Refuses what AWS Backup cannot do.
+fn check(spec: &BackupSpec, context: &Context) -> Result<()> {
+    spec.check()?;
+    let refuse = |what: &str, help: &str| Err(Error::new(ErrorKind::Unsupported, what).with_help(help));
+    if context.alone {
+        return refuse(
+            "backups alone have nothing to back up",
+            "ask for them in a platform, with the capabilities whose data they hold",
+        );
+    }
+    if spec.store != BackupStore::default() || spec.definitions != Definitions::default() {
+        return refuse(
+            "AWS Backup keeps backups in vaults alone",
+            "leave store and definitions out",
+        );
+    }
+    if spec.restore_from.is_some() {
+        return refuse(
+            "a platform on AWS does not start from a backup in this version",
+            "leave restore_from out, and restore into the account before the first apply",
+        );
+    }
+    if cron::an_hour(&spec.schedule) > 1 {
+        return Err(
+            Error::new(ErrorKind::Unsupported, "AWS Backup takes a backup an hour at most")
+                .with_context("config", "backup.schedule")
+                .with_help("write one minute"),
+        );
+    }
+    cron::of(&spec.schedule)
+        .map(drop)
+        .map_err(|error| error.with_context("config", "backup.schedule"))
+}
+
+/// Of the vault, wherever it is, and of the plan.
+fn name(draft: &Draft<'_>) -> String {
+    draft.name("", MAX_NAME)
+}
+
+fn vault_arn(draft: &Draft<'_>) -> String {
+    draft.arn("backup", &format!("backup-vault:{}", name(draft)))
+}
+
+/// Days that a backup is kept.
+fn days(spec: &BackupSpec) -> u64 {
+    spec.retention.as_days_rounded_up()
+}
+
+/// What is backed up: everything in the scope that holds data here and that AWS Backup can take.
+fn assets(draft: &Draft<'_>, spec: &BackupSpec) -> Result<Vec<ResourceId>> {
+    let surfaces = &draft.context.surfaces;
+    let here = spec.scope.iter().filter_map(|capability| surfaces.get(*capability));
+    let assets: Vec<ResourceId> = here
+        .clone()
+        .flat_map(|surface| &surface.data)
+        .map(|asset| asset.id.clone())
+        .filter(|id| matches!(id.kind().as_str(), "rds.DbInstance" | "s3.Bucket"))
+        .collect();
+    let known: BTreeSet<&str> = assets.iter().map(|id| id.name().as_str()).collect();
+    let mut subjects = here.flat_map(|surface| &surface.subjects);
+    if let Some(bucket) =
+        subjects.find(|one| one.capability == Capability::Storage && !known.contains(one.subject.as_str()))
+    {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "the bucket {} keeps no versions, without which AWS Backup takes none",
+                bucket.subject
+            ),
+        )
+        .with_help("write versioning: true for it, or leave storage out of backup.scope"));
+    }
+    if assets.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "AWS Backup takes nothing of what is in the scope",
+        )
+        .with_context("config", "backup")
+        .with_help("a cache has daily snapshots of its own: take the block out, or add a database or storage"));
+    }
+    Ok(assets)
+}
+
+fn arn(draft: &Draft<'_>, asset: &ResourceId) -> String {
+    let name = asset.name().as_str();
+    match asset.kind().as_str() {
+        "s3.Bucket" => draft.global_arn("s3", "", name),
+        _ => draft.arn("rds", &format!("db:{name}")),
+    }
+}
+
+fn key_id(draft: &Draft<'_>) -> Result<ResourceId> {
+    draft.id("kms.Key", &draft.path(PART))
+}
+
+/// A key of its own: backups outlive the data's key.
+fn key(draft: &Draft<'_>) -> Result<Resource> {
+    Ok(draft.resource(
+        key_id(draft)?,
+        json!({ "description": format!("backups of {}", draft.context.set) }),
+    ))
+}
+
+fn vault(draft: &Draft<'_>, spec: &BackupSpec) -> Result<Resource> {
+    let mut desired = json!({ "kms_key": Reference::new(key_id(draft)?, "arn").to_value() });
+    if spec.lock {
+        desired["lock"] = json!({ "min_days": days(spec) });
+    }
+    Ok(draft
+        .resource(draft.id(VAULT, &name(draft))?, desired)
+        .with_on_removal(OnRemoval::Retain))
+}
+
+/// The role that AWS Backup reads the data and writes copies by.
+fn role(draft: &Draft<'_>, assets: &[ResourceId]) -> Result<Resource> {
+    let mut managed = vec![draft.managed_policy("service-role/AWSBackupServiceRolePolicyForBackup")];
+    if assets.iter().any(|asset| asset.kind().as_str() == "s3.Bucket") {
+        managed.push(draft.managed_policy("AWSBackupServiceRolePolicyForS3Backup"));
+    }
+    draft.role(PART, &roles::services(&["backup.amazonaws.com"]), &[], &managed)
+}
