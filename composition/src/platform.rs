@@ -415,9 +415,7 @@ impl PlatformBuilder {
         let mut engine =
             Engine::builder(clock).policy(self.policy.unwrap_or_else(|| Policy::of(self.config.environment)));
         for stack in stacks.values() {
-            for provider in stack.providers() {
-                engine = engine.provider(provider);
-            }
+            engine = stack.join(engine);
         }
         if let Some(holder) = self.holder {
             engine = engine.holder(holder);

@@ -1,8 +1,7 @@
 //! Blueprints: which resources a capability needs, as data, and what all of them share.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineBuilder};
 use crate::facts::Risk;
-use crate::provider::Provider;
 use crate::resource::Resource;
 use crate::surface::{Capability, Surfaces};
 use crate::value::{InvalidValue, Place, SetId};
@@ -169,12 +168,8 @@ impl Context {
 
 /// A provider with its capabilities: what a platform is wired from.
 pub trait Stack: Debug + Send + Sync {
-    /// The place's provider, which the engine drives.
-    fn provider(&self) -> Arc<dyn Provider>;
-    /// The providers of every place that its blueprints name, the place's own first. Default: that one.
-    fn providers(&self) -> Vec<Arc<dyn Provider>> {
-        vec![self.provider()]
-    }
+    /// Adds its places to an engine: a cluster, an account with its regions, a cluster that another place is still to make.
+    fn join(&self, engine: EngineBuilder) -> EngineBuilder;
     /// Its place.
     fn place(&self) -> &Place;
     /// Engine of the capabilities when they are used alone.

@@ -6,7 +6,7 @@ use crate::network::Network;
 use crate::provider::AwsProvider;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use platform_core::engine::Engine;
+use platform_core::engine::{Engine, EngineBuilder};
 use platform_core::value::{Clock, Place, SystemClock};
 use platform_core::{
     Backup, Cache, Capability, Context, Database, Error, ErrorKind, Monitoring, Provider, Resource, Result, Security,
@@ -226,12 +226,9 @@ impl Aws {
 }
 
 impl Stack for Aws {
-    fn provider(&self) -> Arc<dyn Provider> {
-        Arc::clone(&self.shared.provider)
-    }
-    fn providers(&self) -> Vec<Arc<dyn Provider>> {
-        let first = Arc::clone(&self.shared.provider);
-        std::iter::once(first).chain(self.shared.second.clone()).collect()
+    fn join(&self, engine: EngineBuilder) -> EngineBuilder {
+        let all = std::iter::once(&self.shared.provider).chain(&self.shared.second);
+        all.cloned().fold(engine, EngineBuilder::provider)
     }
     fn place(&self) -> &Place {
         self.shared.place()

@@ -98,10 +98,7 @@ impl<'a> Draft<'a> {
 
     /// What the names of the partition's hosts and regional services end in.
     pub(crate) fn suffix(&self) -> &'static str {
-        match self.partition() {
-            "aws-cn" => "amazonaws.com.cn",
-            _ => "amazonaws.com",
-        }
+        names::suffix(self.shared.region())
     }
 
     /// The ARN of the key that encrypts the platform's data.

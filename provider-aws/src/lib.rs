@@ -11,6 +11,7 @@ mod aws;
 mod capability;
 mod client;
 mod cron;
+mod cluster_token;
 mod draft;
 mod error;
 mod follow;
@@ -29,6 +30,7 @@ mod write;
 
 pub use aws::{Aws, AwsOptions};
 pub use aws_types::SdkConfig;
+pub use cluster_token::ClusterTokens;
 pub use kind::facts;
 pub use network::{ExistingNetwork, Nat, Network, NewNetwork};
 pub use provider::AwsProvider;

@@ -42,6 +42,14 @@ pub(crate) fn partition(region: &str) -> &'static str {
     }
 }
 
+/// What the names of a region's hosts and of its partition's services end in.
+pub(crate) fn suffix(region: &str) -> &'static str {
+    match partition(region) {
+        "aws-cn" => "amazonaws.com.cn",
+        _ => "amazonaws.com",
+    }
+}
+
 /// Refuses a name that the service would refuse.
 pub(crate) fn check(kind: &str, name: &str, rule: &NameRule) -> Result<()> {
     let refuse = |why: String| {

@@ -7,6 +7,7 @@ use crate::lock::ControlBucket;
 use crate::tags::Tags;
 use crate::{follow, observe, write};
 use async_trait::async_trait;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::SdkConfig;
 use futures::stream::BoxStream;
 use platform_core::engine::Permit;
@@ -61,6 +62,7 @@ impl AwsProvider {
             place: Place::aws(&region)?,
             region,
             clients: Clients::new(config),
+            credentials: config.credentials_provider(),
             clock,
             account: tokio::sync::OnceCell::new(),
             expected: None,
@@ -85,6 +87,10 @@ impl AwsProvider {
         })
     }
 
+    pub(crate) fn connection(&self) -> Arc<Connection> {
+        Arc::clone(&self.connection)
+    }
+
     fn of(connection: Connection) -> Self {
         let connection = Arc::new(connection);
         Self {
@@ -100,6 +106,7 @@ pub(crate) struct Connection {
     pub(crate) place: Place,
     pub(crate) region: String,
     pub(crate) clients: Clients,
+    pub(crate) credentials: Option<SharedCredentialsProvider>,
     pub(crate) clock: Arc<dyn Clock>,
     account: tokio::sync::OnceCell<Account>,
     expected: Option<String>,

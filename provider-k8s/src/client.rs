@@ -2,8 +2,11 @@
 
 use crate::error::{self, Attempt};
 use crate::redact::Sent;
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use futures::stream::{BoxStream, StreamExt};
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderValue, Method, Request};
 use kube::api::WatchEvent;
 use kube::client::Body;
@@ -11,6 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use platform_core::value::Clock;
 use platform_core::{Error, ErrorKind, Result};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,6 +47,29 @@ pub(crate) struct Api {
     requests: Arc<AtomicU32>,
     /// `context "kind-dev" (https://127.0.0.1:6443)`, for messages.
     peer: Arc<str>,
+    /// Where the credentials are none that the client has.
+    tokens: Option<Arc<dyn TokenSource>>,
+}
+
+/// A cluster by its address, for a user who is known by tokens.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `https://...`.
+    pub url: String,
+    /// PEM of the authority that signed the API server's certificate.
+    pub certificate_authority: String,
+    /// Who the user is.
+    pub tokens: Arc<dyn TokenSource>,
+}
+
+/// Where a user's tokens come from. Asked before each request, so a source keeps its token until shortly before it runs out.
+#[async_trait]
+pub trait TokenSource: std::fmt::Debug + Send + Sync {
+    /// A token that is good for a minute at least.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn token(&self) -> Result<SecretString>;
 }
 
 impl std::fmt::Debug for Api {
@@ -194,13 +221,7 @@ impl Api {
             .map(|url| url.parse())
             .transpose()
             .map_err(|cause: http::uri::InvalidUri| invalid(Box::new(cause)))?;
-        config.connect_timeout = Some(CONNECT);
-        // One policy of our own: the default one obeys any Retry-After and repeats 15 times.
-        config.default_retry = false;
-        config.headers.push((
-            USER_AGENT,
-            HeaderValue::from_static(concat!("mlplat/", env!("CARGO_PKG_VERSION"))),
-        ));
+        let config = settled(config);
         let peer = format!(
             "context {context:?} ({})",
             config.cluster_url.to_string().trim_end_matches('/')
@@ -211,6 +232,32 @@ impl Api {
             clock,
             requests: Arc::default(),
             peer: peer.into(),
+            tokens: None,
+        })
+    }
+
+    /// A client of one address, whose certificate one authority signed.
+    pub(crate) fn from_endpoint(endpoint: Endpoint, clock: Arc<dyn Clock>) -> Result<Self> {
+        let peer: Arc<str> = endpoint.url.as_str().into();
+        let invalid = |why: &str, cause: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(ErrorKind::Invalid, why)
+                .with_context("cluster", &endpoint.url)
+                .with_source(cause)
+        };
+        let url = endpoint.url.parse();
+        let url = url.map_err(|cause: http::uri::InvalidUri| invalid("its address cannot be read", Box::new(cause)))?;
+        let mut config = Config::new(url);
+        let authority = certificates(&endpoint.certificate_authority);
+        config.root_cert = Some(authority.map_err(|cause| invalid("its authority is no certificate", cause))?);
+        let config = settled(config);
+        let client =
+            Client::try_from(config).map_err(|cause| invalid("no connection can be made to it", Box::new(cause)))?;
+        Ok(Self {
+            client,
+            clock,
+            requests: Arc::default(),
+            peer,
+            tokens: Some(endpoint.tokens),
         })
     }
 
@@ -253,8 +300,9 @@ impl Api {
 
     async fn once(&self, call: &Call) -> Result<(Answer, Option<Duration>), error::Transport> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let request = Self::request(call)?;
+        let mut request = Self::request(call)?;
         let exchange = async {
+            self.authorize(&mut request).await?;
             let response = self.client.send(request).await.map_err(error::Transport::Client)?;
             let status = response.status().as_u16();
             let mut warnings: Vec<String> = response
@@ -303,6 +351,17 @@ impl Api {
         }
     }
 
+    /// Adds who the user is, where the client does not know it.
+    async fn authorize<B>(&self, request: &mut Request<B>) -> Result<(), error::Transport> {
+        let Some(tokens) = &self.tokens else { return Ok(()) };
+        let token = tokens.token().await.map_err(error::Transport::NoToken)?;
+        let text = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
+        let mut value = HeaderValue::from_str(&text).map_err(|cause| error::Transport::Request(cause.into()))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+        Ok(())
+    }
+
     fn request(call: &Call) -> Result<Request<Body>, error::Transport> {
         let accept = match (call.metadata_only, call.path.contains("Selector=")) {
             (false, _) => JSON,
@@ -330,10 +389,12 @@ impl Api {
         attempt: &Attempt,
     ) -> Result<BoxStream<'static, Result<WatchEvent<Value>, kube::Error>>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let request = Request::get(path)
+        let mut request = Request::get(path)
             .header(ACCEPT, if metadata_only { METADATA } else { JSON })
             .body(Vec::new())
             .map_err(|cause| error::unreachable(attempt, &self.peer, error::Transport::Request(cause)))?;
+        let authorized = self.authorize(&mut request).await;
+        authorized.map_err(|why| error::unreachable(attempt, &self.peer, why))?;
         let opened = tokio::select! {
             opened = self.client.request_events::<Value>(request) => opened,
             () = self.clock.sleep(TIMEOUT) => {
@@ -348,6 +409,31 @@ impl Api {
             other => error::unreachable(attempt, &self.peer, error::Transport::Client(other)),
         })
     }
+}
+
+/// With our own time limits, repetitions and name.
+fn settled(mut config: Config) -> Config {
+    config.connect_timeout = Some(CONNECT);
+    // One policy of our own: the default one obeys any Retry-After and repeats 15 times.
+    config.default_retry = false;
+    config.headers.push((
+        USER_AGENT,
+        HeaderValue::from_static(concat!("mlplat/", env!("CARGO_PKG_VERSION"))),
+    ));
+    config
+}
+
+/// The certificates in a PEM text, as DER.
+fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let blocks = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
+    let bodies = blocks.filter_map(|block| block.split_once(END)).map(|(body, _)| body);
+    let decode = |body: &str| BASE64.decode(body.split_whitespace().collect::<String>());
+    let all: Vec<Vec<u8>> = bodies.map(decode).collect::<Result<_, _>>()?;
+    if all.is_empty() {
+        return Err("it holds no certificate".into());
+    }
+    Ok(all)
 }
 
 /// The text of `299 - "text"`.

@@ -28,6 +28,7 @@ pub(crate) enum Transport {
     Client(kube::Error),
     Request(http::Error),
     TimedOut(Duration),
+    NoToken(Error),
 }
 
 /// Whether sending it again cannot do anything twice.
@@ -39,7 +40,7 @@ pub(crate) fn may_repeat(why: &Transport, reads: bool) -> bool {
             let never_sent = chain.contains("(Connect)") && !chain.contains("dns error");
             !certificate && (never_sent || reads)
         }
-        Transport::Request(_) | Transport::TimedOut(_) => false,
+        Transport::Request(_) | Transport::TimedOut(_) | Transport::NoToken(_) => false,
     }
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn unreachable(attempt: &Attempt, peer: &str, why: Transport) -> Erro
             .with_help(help.to_owned())
     };
     match why {
+        Transport::NoToken(why) => why.with_context("cluster", peer),
         Transport::TimedOut(after) => error(
             ErrorKind::Timeout,
             format!("no answer from {peer} within {} s", after.as_secs()),

@@ -5,12 +5,13 @@ use crate::capability::{
 };
 use crate::catalogue::ImageOptions;
 use crate::flavour::Flavour;
-use crate::foundation;
 use crate::provider::KubeProvider;
-use platform_core::engine::Engine;
-use platform_core::value::{Clock, Place, SystemClock};
+use crate::{foundation, kind};
+use platform_core::engine::{Engine, EngineBuilder};
+use platform_core::value::{Clock, Place, ResourceId, SystemClock};
 use platform_core::{
-    Backup, Cache, Capability, Context, Database, Monitoring, Provider, Resource, Result, Security, Stack, Storage,
+    Backup, Cache, Capability, Connect, Context, Database, Error, ErrorKind, Monitoring, Provider, Resource, Result,
+    Security, Stack, Storage,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -64,19 +65,42 @@ pub struct Kubernetes {
 /// What the capabilities of one stack share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    provider: Arc<dyn Provider>,
+    reach: Reach,
     pub(crate) engine: Engine,
     pub(crate) options: KubernetesOptions,
 }
 
+/// How the cluster is reached.
+#[derive(Clone, Debug)]
+enum Reach {
+    Now(Arc<dyn Provider>),
+    /// Once another place has made it.
+    Later {
+        place: Place,
+        cluster: ResourceId,
+        connect: Arc<dyn Connect>,
+    },
+}
+
 impl Shared {
     pub(crate) fn place(&self) -> &Place {
-        self.provider.place()
+        match &self.reach {
+            Reach::Now(provider) => provider.place(),
+            Reach::Later { place, .. } => place,
+        }
     }
 
     /// For what no plan holds.
-    pub(crate) fn provider(&self) -> &dyn Provider {
-        self.provider.as_ref()
+    pub(crate) fn provider(&self) -> Result<&dyn Provider> {
+        match &self.reach {
+            Reach::Now(provider) => Ok(provider.as_ref()),
+            Reach::Later { cluster, .. } => Err(Error::new(
+                ErrorKind::Unsupported,
+                "what a plan does not hold cannot be asked of a cluster that the plan makes",
+            )
+            .with_context("resource", cluster)
+            .with_help("connect to the cluster itself, by a kubeconfig")),
+        }
     }
 
     /// The StorageClass of a volume.
@@ -94,13 +118,43 @@ impl Shared {
     }
 }
 
+impl Reach {
+    fn join(&self, engine: EngineBuilder) -> EngineBuilder {
+        match self {
+            Self::Now(provider) => engine.provider(Arc::clone(provider)),
+            Self::Later {
+                place,
+                cluster,
+                connect,
+            } => engine.later(place.clone(), cluster.clone(), kind::facts, Arc::clone(connect)),
+        }
+    }
+}
+
 impl Kubernetes {
     /// A stack over any provider: a cluster, or an in-memory world.
     pub fn on(provider: Arc<dyn Provider>, clock: Arc<dyn Clock>) -> Self {
-        let engine = Engine::builder(clock).provider(Arc::clone(&provider)).build();
+        Self::reached(Reach::Now(provider), clock)
+    }
+
+    /// A stack on a cluster that an object at another place makes, within the same plan: `connect` reaches it once `cluster`
+    /// is there. Its capabilities are used in a platform, not alone.
+    pub fn later(place: Place, cluster: ResourceId, connect: Arc<dyn Connect>, clock: Arc<dyn Clock>) -> Self {
+        Self::reached(
+            Reach::Later {
+                place,
+                cluster,
+                connect,
+            },
+            clock,
+        )
+    }
+
+    fn reached(reach: Reach, clock: Arc<dyn Clock>) -> Self {
+        let engine = reach.join(Engine::builder(clock)).build();
         Self {
             shared: Arc::new(Shared {
-                provider,
+                reach,
                 engine,
                 options: KubernetesOptions::default(),
             }),
@@ -130,7 +184,7 @@ impl Kubernetes {
         options.s3.check()?;
         Ok(Self {
             shared: Arc::new(Shared {
-                provider: Arc::clone(&self.shared.provider),
+                reach: self.shared.reach.clone(),
                 engine: self.shared.engine.clone(),
                 options,
             }),
@@ -142,7 +196,7 @@ impl Kubernetes {
     pub fn with_engine(self, engine: Engine) -> Self {
         Self {
             shared: Arc::new(Shared {
-                provider: Arc::clone(&self.shared.provider),
+                reach: self.shared.reach.clone(),
                 engine,
                 options: self.shared.options.clone(),
             }),
@@ -156,8 +210,8 @@ impl Kubernetes {
 }
 
 impl Stack for Kubernetes {
-    fn provider(&self) -> Arc<dyn Provider> {
-        Arc::clone(&self.shared.provider)
+    fn join(&self, engine: EngineBuilder) -> EngineBuilder {
+        self.shared.reach.join(engine)
     }
     fn place(&self) -> &Place {
         self.shared.place()

@@ -36,6 +36,7 @@ mod write;
 
 pub use capability::monitoring;
 pub use catalogue::{CATALOGUE, CatalogueImage, ImageOptions};
+pub use client::{Endpoint, TokenSource};
 pub use flavour::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour, S3Server};
 pub use kind::facts;
 pub use kubernetes::{Kubernetes, KubernetesOptions};

@@ -1,6 +1,6 @@
 //! The provider: one cluster, as one user.
 
-use crate::client::{Api, Call};
+use crate::client::{Api, Call, Endpoint};
 use crate::error::Attempt;
 use crate::quota::Quotas;
 use crate::set::{Names, Scope};
@@ -22,7 +22,7 @@ pub(crate) const PARALLEL: usize = 32;
 /// Oldest minor of Kubernetes 1 that is supported.
 const OLDEST: u32 = 33;
 
-/// A cluster, driven through one context of one kubeconfig file. Cheap to clone.
+/// A cluster, driven through one context of one kubeconfig file, or by its address. Cheap to clone.
 ///
 /// It reads nothing else of the machine's: no `KUBECONFIG`, no `~/.kube`, no proxy variables, no service account.
 #[derive(Clone, Debug)]
@@ -59,12 +59,17 @@ pub(crate) struct Known {
 /// Builds a [`KubeProvider`].
 #[derive(Debug)]
 pub struct KubeProviderBuilder {
-    kubeconfig: PathBuf,
-    context: String,
+    way: Way,
     place: Option<Place>,
     home: Option<String>,
     secrets: Option<Arc<dyn SecretSource>>,
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Kubeconfig { file: PathBuf, context: String },
+    Endpoint(Endpoint),
 }
 
 impl KubeProviderBuilder {
@@ -100,7 +105,10 @@ impl KubeProviderBuilder {
             Some(place) => place,
             None => Place::kubernetes("main")?,
         };
-        let api = Api::from_kubeconfig(&self.kubeconfig, &self.context, self.clock).await?;
+        let api = match self.way {
+            Way::Kubeconfig { file, context } => Api::from_kubeconfig(&file, &context, self.clock).await?,
+            Way::Endpoint(endpoint) => Api::from_endpoint(endpoint, self.clock)?,
+        };
         let version = api
             .call(Call::get("/version", Attempt::new("get", "the API server's version")))
             .await?
@@ -143,9 +151,20 @@ fn check_version(version: &Value, peer: &str) -> Result<()> {
 impl KubeProvider {
     /// A provider of the cluster that `context` of the file `kubeconfig` names.
     pub fn builder(kubeconfig: impl AsRef<Path>, context: impl Into<String>) -> KubeProviderBuilder {
-        KubeProviderBuilder {
-            kubeconfig: kubeconfig.as_ref().to_owned(),
+        Self::by(Way::Kubeconfig {
+            file: kubeconfig.as_ref().to_owned(),
             context: context.into(),
+        })
+    }
+
+    /// A provider of the cluster at an address.
+    pub fn at(endpoint: Endpoint) -> KubeProviderBuilder {
+        Self::by(Way::Endpoint(endpoint))
+    }
+
+    fn by(way: Way) -> KubeProviderBuilder {
+        KubeProviderBuilder {
+            way,
             place: None,
             home: None,
             secrets: None,

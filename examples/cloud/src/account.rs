@@ -40,7 +40,7 @@ impl Wiring for OneAccount {
         builder.provider(self.0.clone())
     }
     fn engine(&self, builder: EngineBuilder) -> EngineBuilder {
-        self.0.providers().into_iter().fold(builder, EngineBuilder::provider)
+        self.0.join(builder)
     }
 }
 

@@ -31,7 +31,7 @@ impl Wiring for OneCluster {
         builder.provider(self.0.clone())
     }
     fn engine(&self, builder: EngineBuilder) -> EngineBuilder {
-        builder.provider(self.0.provider())
+        self.0.join(builder)
     }
 }
 

@@ -3,10 +3,16 @@
 use crate::emulators::Account;
 use crate::kinds::set;
 use crate::platform::{apply, apply_with, done, everything, plan};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64_URL;
 use platform_core::engine::{Action, PlanRequest};
 use platform_core::value::ResourceId;
 use platform_core::{Provider, Resource, Risk};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::process::Command;
+use xtask::peer::Python;
 
 struct Stage {
     account: Account,
@@ -138,4 +144,39 @@ async fn a_cluster_is_upgraded_step_by_step_and_protected() {
     let destroy = plan(&engine, &gone).await;
     let report = apply_with(&engine, &destroy, &everything(&destroy)).await;
     assert_eq!(report.left.len(), 0, "{:?}", report.left);
+}
+
+const SIGN: &str = r#"
+import sys, datetime, botocore.auth, botocore.credentials, botocore.awsrequest
+date, cluster = datetime.datetime.strptime(sys.argv[1], "%Y%m%dT%H%M%SZ"), sys.argv[2]
+botocore.auth.get_current_datetime = lambda remove_tzinfo=True: date
+credentials = botocore.credentials.Credentials(sys.argv[3], "secret")
+request = botocore.awsrequest.AWSRequest(method="GET", headers={"x-k8s-aws-id": cluster},
+    url="https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15")
+botocore.auth.SigV4QueryAuth(credentials, "sts", "eu-west-1", expires=60).add_auth(request)
+print(request.url)
+"#;
+
+#[tokio::test]
+async fn a_token_is_signed_as_awss_own_tools_sign_it() {
+    let account = Account::new();
+    let token = account
+        .provider()
+        .cluster_tokens("ml-platform-prod")
+        .token()
+        .await
+        .unwrap();
+    let url = token.expose_secret().strip_prefix("k8s-aws-v1.").unwrap();
+    let url = String::from_utf8(BASE64_URL.decode(url).unwrap()).unwrap();
+    let parts = |url: &str| -> BTreeSet<String> { url.split(['?', '&']).map(str::to_owned).collect() };
+    let date = url.split("X-Amz-Date=").nth(1).unwrap();
+    let python = Python::Aws.programs().unwrap().join("python");
+    let output = Command::new(python)
+        .args(["-c", SIGN, &date[..16], "ml-platform-prod", &account.id])
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let theirs = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(parts(&url), parts(theirs.trim()));
 }

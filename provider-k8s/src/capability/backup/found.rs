@@ -134,7 +134,7 @@ impl Here<'_> {
     pub(super) async fn list(&self, kind: &str, namespace: &str) -> Result<Vec<Live>> {
         let listed = self
             .shared
-            .provider()
+            .provider()?
             .list(&self.context.set, &Kind::new(kind)?, &Name::new(namespace)?)
             .await;
         match listed {
