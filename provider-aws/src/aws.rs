@@ -2,6 +2,7 @@
 
 use crate::capability::{AwsBackup, AwsCache, AwsDatabase, AwsMonitoring, AwsSecurity, AwsStorage};
 use crate::foundation;
+use crate::kind::AddedKind;
 use crate::network::Network;
 use crate::provider::AwsProvider;
 use aws_types::SdkConfig;
@@ -95,6 +96,17 @@ impl Shared {
         self.copies = Some(copies);
     }
 
+    /// The same with another connection, where it is an account.
+    fn with_account(mut self, change: impl FnOnce(AwsProvider) -> AwsProvider) -> Self {
+        if let Some(provider) = self.account.take() {
+            let provider = change(provider);
+            self.provider = Arc::new(provider.clone());
+            self.engine = self.engine.with_provider(Arc::clone(&self.provider));
+            self.account = Some(provider);
+        }
+        self
+    }
+
     /// What a capability brings along when it is used alone; nothing in a platform, whose foundation is shared.
     pub(crate) fn own_foundation(&self, capability: Capability, context: &Context) -> Result<Vec<Resource>> {
         if context.alone {
@@ -133,6 +145,14 @@ impl Aws {
         Ok(stack)
     }
 
+    /// Adds kinds of another crate, such as those of `provider-aws-network`, by which a network can be made. Nothing over a
+    /// provider that is no account: that knows its own.
+    pub fn with_kinds(self, kinds: &'static [AddedKind]) -> Self {
+        Self {
+            shared: Arc::new(Shared::clone(&self.shared).with_account(|account| account.with_kinds(kinds))),
+        }
+    }
+
     fn of(provider: Arc<dyn Provider>, account: Option<AwsProvider>, clock: Arc<dyn Clock>) -> Self {
         let engine = Engine::builder(clock).provider(Arc::clone(&provider)).build();
         Self {
@@ -160,13 +180,7 @@ impl Aws {
                 .with_help("write its 12 digits, with quotes"));
         }
         options.network.check()?;
-        let mut shared = Shared::clone(&self.shared);
-        if let Some(provider) = shared.account.take() {
-            let provider = provider.with_account(account.clone());
-            shared.provider = Arc::new(provider.clone());
-            shared.engine = shared.engine.with_provider(Arc::clone(&shared.provider));
-            shared.account = Some(provider);
-        }
+        let mut shared = Shared::clone(&self.shared).with_account(|provider| provider.with_account(account.clone()));
         if let Some(copies) = shared.copies.take() {
             let copies = copies.with_account(account.clone());
             shared.reach(copies);

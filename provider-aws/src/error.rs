@@ -9,10 +9,16 @@ use platform_core::{Error, ErrorKind, Result, Retry};
 use std::time::Duration;
 
 /// Turns the outcome of an SDK call into ours.
-pub(crate) trait Outcome<T> {
-    /// Names the operation (`kms:CreateKey`) in the error.
+pub trait Outcome<T> {
+    /// Names the operation (`kms:CreateKey`) in the error, which says what to do.
+    ///
+    /// # Errors
+    /// When the call failed.
     fn during(self, operation: &'static str) -> Result<T>;
     /// The same, where these error codes mean that there is nothing.
+    ///
+    /// # Errors
+    /// When the call failed with any other code.
     fn absent(self, operation: &'static str, codes: &[&str]) -> Result<Option<T>>;
 }
 
@@ -243,6 +249,55 @@ const DATABASES: &[(&str, ErrorKind, &str)] = &[
     ),
 ];
 
+/// What EC2 answers beside all that, and what to do.
+const NETWORKS: &[(&str, ErrorKind, &str)] = &[
+    (
+        "DependencyViolation",
+        ErrorKind::Unavailable,
+        "something else still lies in it or refers to it, such as a load balancer's network interface: remove that, then run again",
+    ),
+    (
+        "IncorrectState",
+        ErrorKind::Unavailable,
+        "it is busy with an earlier change: run again once that is through",
+    ),
+    (
+        "InvalidIPAddress.InUse",
+        ErrorKind::Unavailable,
+        "a NAT gateway still has the address: it lets go of it a minute or so after its deletion",
+    ),
+    (
+        "InvalidSubnet.Conflict",
+        ErrorKind::Conflict,
+        "another subnet of the VPC has these addresses: plan again, or remove it if it is nobody's",
+    ),
+    (
+        "InvalidVpc.Range",
+        ErrorKind::Invalid,
+        "a VPC has a /16 to /28: change `aws.network.create.cidr`",
+    ),
+    (
+        "InvalidSubnet.Range",
+        ErrorKind::Invalid,
+        "the subnet lies outside of its VPC's addresses",
+    ),
+    (
+        "InsufficientFreeAddressesInSubnet",
+        ErrorKind::QuotaExceeded,
+        "the subnet has no address left: remove what is no longer needed there, or use a larger network",
+    ),
+    (
+        "InsufficientAddressCapacity",
+        ErrorKind::QuotaExceeded,
+        "AWS has no public address left there now: run again later",
+    ),
+    (
+        "IdempotentParameterMismatch",
+        ErrorKind::Conflict,
+        "an earlier try asked for something else: plan again",
+    ),
+];
+
 /// What an error answer means.
 fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
     if (200..300).contains(&status) && code.is_empty() {
@@ -277,6 +332,13 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
         return error(ErrorKind::Unavailable)
             .with_retry(Retry::After(BUSY))
             .with_help("a new role takes a moment until services may act by it; if it stays so, its trust does not name the service");
+    }
+    if let Some((_, kind, help)) = NETWORKS.iter().find(|(known, _, _)| *known == code) {
+        let error = error(*kind).with_help(*help);
+        return match kind {
+            ErrorKind::Unavailable => error.with_retry(Retry::After(BUSY)),
+            _ => error,
+        };
     }
     if EXPIRED.contains(&code) {
         return error(ErrorKind::Unauthenticated)
@@ -333,13 +395,16 @@ fn explain(operation: &str, code: &str, status: u16, message: &str) -> Error {
         return error(ErrorKind::Foreign)
             .with_help("bucket names are taken world-wide: set another one under `names:` in the config");
     }
+    if code.ends_with(".Duplicate") || ["Resource.AlreadyAssociated", "RouteAlreadyExists"].contains(&code) {
+        return error(ErrorKind::Conflict).with_help("somebody else works on the same object: plan again");
+    }
     if code.ends_with("AlreadyExists") || code.ends_with("AlreadyExistsFault") {
         return error(ErrorKind::Conflict).with_help("somebody else works on the same object: plan again");
     }
     if code.ends_with("NotFound") || code.ends_with("NotFoundFault") {
         return error(ErrorKind::NotFound);
     }
-    if code.contains("QuotaExceeded") || code.contains("QuotaForCustomerExceeded") {
+    if code.contains("QuotaExceeded") || code.ends_with("LimitExceeded") || code.contains("QuotaForCustomerExceeded") {
         return error(ErrorKind::QuotaExceeded)
             .with_help("raise the quota in Service Quotas, or remove what is no longer needed");
     }
@@ -403,6 +468,29 @@ mod tests {
             assert!(error.to_string().contains("why") && error.help().is_some(), "{code}");
             let passes = code.contains("DBInstanceState") || code.contains("GroupState");
             assert_eq!(matches!(error.retry(), Retry::After(_)), passes, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_ec2_answers_says_what_to_do() {
+        for (code, kind, _) in super::NETWORKS {
+            let error = explain("ec2:CreateVpc", code, 400, "why.");
+            assert_eq!(error.kind(), *kind, "{code}");
+            let passes = *kind == ErrorKind::Unavailable;
+            assert_eq!(matches!(error.retry(), Retry::After(_)), passes, "{code}");
+        }
+        for (code, kind) in [
+            ("InvalidVpcID.NotFound", ErrorKind::NotFound),
+            ("NatGatewayNotFound", ErrorKind::NotFound),
+            ("InvalidGroup.Duplicate", ErrorKind::Conflict),
+            ("FlowLogAlreadyExists", ErrorKind::Conflict),
+            ("VpcLimitExceeded", ErrorKind::QuotaExceeded),
+            ("AddressLimitExceeded", ErrorKind::QuotaExceeded),
+            ("RequestLimitExceeded", ErrorKind::Throttled),
+            ("UnauthorizedOperation", ErrorKind::Forbidden),
+            ("InvalidParameterValue", ErrorKind::Invalid),
+        ] {
+            assert_eq!(explain("ec2:CreateVpc", code, 400, "why").kind(), kind, "{code}");
         }
     }
 

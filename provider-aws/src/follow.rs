@@ -1,7 +1,7 @@
 //! Fresh states by paced describes: AWS has no watch.
 
 use crate::observe::look;
-use crate::provider::{Connection, known};
+use crate::provider::Connection;
 use futures::stream::{BoxStream, StreamExt, unfold};
 use platform_core::value::{ResourceId, SetId};
 use platform_core::{Interest, Live, Observation, Result};
@@ -64,7 +64,7 @@ impl Follower {
             .filter(|id| {
                 self.sent
                     .get(id)
-                    .is_none_or(|(_, asked)| now.saturating_sub(*asked) >= pace(id))
+                    .is_none_or(|(_, asked)| now.saturating_sub(*asked) >= self.pace(id))
             })
             .collect();
         if due.is_empty() {
@@ -98,8 +98,9 @@ impl Follower {
             }
         }
     }
-}
 
-fn pace(id: &ResourceId) -> Duration {
-    known(id).map_or(SLOWEST, |kind| (kind.facts().usually / 4).clamp(FASTEST, SLOWEST))
+    fn pace(&self, id: &ResourceId) -> Duration {
+        let kind = self.connection.kinds.find(id.kind());
+        kind.map_or(SLOWEST, |kind| (kind.facts().usually / 4).clamp(FASTEST, SLOWEST))
+    }
 }

@@ -1,6 +1,11 @@
 //! What a kind is: one taggable object with everything on it that cannot carry a tag.
 //!
-//! To add a kind: one file below `kind/` that implements [`AwsKind`], and one line in [`KINDS`].
+//! To add a kind to this crate: one file below `kind/` that implements [`AwsKind`], and one line in `KINDS`.
+//!
+//! A kind may have a crate of its own, where its SDK is not to be compiled by everybody: it implements [`AwsKind`] with the
+//! client that [`Scope::client`] keeps, and the provider gets it by [`AwsProvider::with_kinds`](crate::AwsProvider::with_kinds)
+//! as an [`AddedKind`]. The implementation reads and writes single objects and carries the tags that it is given. Whose an
+//! object is, whether it may be written, its stamps, takeovers and conflicts are decided above it, from [`Found::tags`].
 
 pub(crate) mod backup;
 pub(crate) mod backup_plan;
@@ -33,8 +38,10 @@ pub(crate) mod s3_bucket;
 pub(crate) mod secretsmanager_secret;
 pub(crate) mod sns_topic;
 
-use crate::provider::Scope;
-use crate::tags::Tags;
+pub use crate::error::Outcome;
+pub use crate::provider::Scope;
+pub use crate::tags::{Tags, id_tag, set_tag, unfinished};
+
 use crate::{names, tags};
 use async_trait::async_trait;
 use platform_core::value::{Kind, Reference, ResourceId, SetId, Uid, references, resolve};
@@ -46,8 +53,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
-/// All kinds, in the order in which a plan reads them.
-pub(crate) static KINDS: &[&dyn AnyKind] = &[
+/// This crate's kinds, in the order in which a plan reads them.
+static KINDS: &[&dyn AnyKind] = &[
     &Adaptor::<backup_plan::Plan>(PhantomData),
     &Adaptor::<backup_vault::Vault>(PhantomData),
     &Adaptor::<eks_access_entry::AccessEntry>(PhantomData),
@@ -75,19 +82,64 @@ pub(crate) static KINDS: &[&dyn AnyKind] = &[
     &Adaptor::<events_rule::Rule>(PhantomData),
 ];
 
-/// A kind by its name.
-pub(crate) fn find(kind: &Kind) -> Option<&'static dyn AnyKind> {
-    KINDS.iter().copied().find(|any| any.facts().kind == kind.as_str())
+/// A kind of another crate.
+#[derive(Clone, Copy, Debug)]
+pub struct AddedKind(&'static dyn AnyKind);
+
+impl AddedKind {
+    /// The kind `K`.
+    pub const fn of<K: AwsKind>() -> Self {
+        Self(Adaptor::<K>::THIS)
+    }
+
+    /// What the engine has to know of it.
+    pub fn facts(&self) -> &'static KindFacts {
+        self.0.facts()
+    }
 }
 
-/// The facts of a kind; `None` for a kind that this provider does not know.
+/// The kinds that a provider knows: this crate's, and added ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kinds {
+    pub(crate) added: &'static [AddedKind],
+}
+
+impl Kinds {
+    /// All, in the order in which a plan reads them.
+    pub(crate) fn all(self) -> impl Iterator<Item = &'static dyn AnyKind> {
+        KINDS.iter().copied().chain(self.added.iter().map(|added| added.0))
+    }
+
+    /// A kind by its name.
+    pub(crate) fn find(self, kind: &Kind) -> Option<&'static dyn AnyKind> {
+        self.all().find(|any| any.facts().kind == kind.as_str())
+    }
+
+    /// The kind of an id, checked.
+    pub(crate) fn known(self, id: &ResourceId) -> Result<&'static dyn AnyKind> {
+        self.find(id.kind()).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("AWS provider knows no kind {}", id.kind()),
+            )
+            .with_context("resource", id)
+        })
+    }
+
+    /// The facts of a kind.
+    pub(crate) fn facts(self, kind: &Kind) -> Option<&'static KindFacts> {
+        self.find(kind).map(AnyKind::facts)
+    }
+}
+
+/// The facts of a kind of this crate; `None` for any other.
 pub fn facts(kind: &Kind) -> Option<&'static KindFacts> {
-    find(kind).map(AnyKind::facts)
+    Kinds::default().facts(kind)
 }
 
 /// How one kind behaves. Implementations see fresh values only and decide nothing about ownership.
 #[async_trait]
-pub(crate) trait AwsKind: Debug + Send + Sync + 'static {
+pub trait AwsKind: Debug + Send + Sync + 'static {
     /// What the engine has to know.
     const FACTS: &'static KindFacts;
     /// Fields that say what an object is made from: a wish that leaves them out takes those of what is there.
@@ -97,6 +149,9 @@ pub(crate) trait AwsKind: Debug + Send + Sync + 'static {
     type Desired: Serialize + DeserializeOwned + Send + Sync;
 
     /// Checks settings and brings them into the one form that `read` shows.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the setting that the service or a review would refuse.
     fn normal(wanted: Self::Desired) -> Result<Self::Desired>;
 
     /// The object of this name, also while it is scheduled for deletion; `None` when there is none.
@@ -114,8 +169,10 @@ pub(crate) trait AwsKind: Debug + Send + Sync + 'static {
     /// Makes the object with these tags, its identity first; called when `read` found nothing.
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Self::Desired, tags: &Tags, token: &str) -> Result<()>;
 
-    /// Calls off a scheduled deletion.
-    async fn revive(scope: &Scope<'_>, found: &Found<Self::Desired>) -> Result<()>;
+    /// Calls off a scheduled deletion. Default: the kind has none.
+    async fn revive(_scope: &Scope<'_>, _found: &Found<Self::Desired>) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes what differs as wanted.
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Self::Desired>, wanted: &Self::Desired) -> Result<()>;
@@ -138,25 +195,25 @@ pub(crate) trait AwsKind: Debug + Send + Sync + 'static {
 
 /// A live object as a kind read it.
 #[derive(Clone, Debug)]
-pub(crate) struct Found<D> {
+pub struct Found<D> {
     /// The incarnation.
-    pub(crate) uid: Uid,
+    pub uid: Uid,
     /// What the service's calls take: an ARN, a key id, a bucket name.
-    pub(crate) handle: String,
+    pub handle: String,
     /// The settings, without tags.
-    pub(crate) settings: D,
+    pub settings: D,
     /// All tags.
-    pub(crate) tags: Tags,
+    pub tags: Tags,
     /// Values that others refer to.
-    pub(crate) outputs: BTreeMap<String, Value>,
+    pub outputs: BTreeMap<String, Value>,
     /// Whether it works.
-    pub(crate) state: State,
+    pub state: State,
     /// When it will be gone, if its deletion is scheduled.
-    pub(crate) doomed: Option<String>,
+    pub doomed: Option<String>,
     /// Whose it is, where the tags cannot say: another account's, AWS's own.
-    pub(crate) stranger: Option<String>,
+    pub stranger: Option<String>,
     /// The current version, where the service counts them.
-    pub(crate) version: Option<String>,
+    pub version: Option<String>,
 }
 
 impl<D> Found<D> {
@@ -221,7 +278,7 @@ pub(crate) struct Wish {
     /// The settings with all defaults; references stand as they are.
     pub(crate) settings: Value,
     /// The caller's tags.
-    pub(crate) tags: Tags,
+    pub tags: Tags,
 }
 
 impl Wish {
@@ -247,6 +304,10 @@ pub(crate) fn view(settings: &Value, tags: &Tags) -> Value {
 
 #[derive(Debug)]
 pub(crate) struct Adaptor<K>(PhantomData<K>);
+
+impl<K: AwsKind> Adaptor<K> {
+    const THIS: &'static dyn AnyKind = &Self(PhantomData);
+}
 
 /// Stands for a reference while a value is parsed; no API takes a NUL.
 const MARK: &str = "\0ref:";

@@ -2,6 +2,7 @@
 //!
 //! * [`AwsProvider`]: one account and region as a [`platform_core::Provider`], built from the caller's `SdkConfig`.
 //! * [`facts`]: what the engine has to know of each kind.
+//! * [`kind`]: what a kind is, for those that live in a crate of their own.
 //! * [`Aws`]: the capabilities as blueprints over any provider, an account or an in-memory world.
 //!
 //! Each kind is one taggable object together with
@@ -10,13 +11,13 @@
 mod aws;
 mod capability;
 mod client;
-mod cron;
 mod cluster_token;
+mod cron;
 mod draft;
 mod error;
 mod follow;
 mod foundation;
-mod kind;
+pub mod kind;
 mod lock;
 mod names;
 mod network;

@@ -1,8 +1,8 @@
 //! Reading: what is wanted by name, what else the set owns by each kind's native list, always proved on the object.
 
-use crate::kind::{self, AnyKind, Found, KINDS, Wish};
+use crate::kind::{self, AnyKind, Found, Kinds, Wish};
 use crate::lock::ControlBucket;
-use crate::provider::{Connection, Scope, known};
+use crate::provider::{Connection, Scope};
 use crate::tags;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -31,7 +31,7 @@ pub(crate) async fn observe(
     let mut past = Past::default();
 
     for resource in wanted {
-        known(&resource.id)?;
+        connection.kinds.known(&resource.id)?;
     }
     let ids = wanted.iter().map(|resource| resource.id.clone()).collect();
     let (open, named, listed) = futures::join!(lock.open(set), read(&scope, ids), list(&scope));
@@ -60,7 +60,7 @@ pub(crate) async fn observe(
     }
 
     for id in gone {
-        let kind = known(&id)?;
+        let kind = scope.kinds.known(&id)?;
         let said = |field: &str| desired.get(&id).is_some_and(|desired| desired.get(field).is_some());
         if !kind.made_by().iter().any(|field| said(field)) {
             match kind.traces(&scope, id.name().as_str()).await {
@@ -114,7 +114,7 @@ async fn read(scope: &Scope<'_>, ids: Vec<ResourceId>) -> Vec<(ResourceId, Outco
         .into_iter()
         .map(|id| {
             async move {
-                let outcome = match known(&id) {
+                let outcome = match scope.kinds.known(&id) {
                     Ok(kind) => kind.read(scope, id.name().as_str()).await,
                     Err(error) => Err(error),
                 };
@@ -128,9 +128,9 @@ async fn read(scope: &Scope<'_>, ids: Vec<ResourceId>) -> Vec<(ResourceId, Outco
 
 /// Names that may belong to the set, by kind.
 async fn list(scope: &Scope<'_>) -> Vec<Listed> {
-    let lists: Vec<BoxFuture<'_, Listed>> = KINDS
-        .iter()
-        .copied()
+    let lists: Vec<BoxFuture<'_, Listed>> = scope
+        .kinds
+        .all()
         .map(|kind| async move { (kind, kind.list(scope, scope.set).await) }.boxed())
         .collect();
     futures::future::join_all(lists).await
@@ -209,8 +209,8 @@ pub(crate) fn live(id: &ResourceId, set: &SetId, found: &Found<Value>, wanted_ta
 }
 
 /// What making a resource true would leave. Pure.
-pub(crate) fn preview(wanted: &Resource, seen: &Observation) -> Result<Preview> {
-    let kind = known(&wanted.id)?;
+pub(crate) fn preview(kinds: Kinds, wanted: &Resource, seen: &Observation) -> Result<Preview> {
+    let kind = kinds.known(&wanted.id)?;
     let wish: Wish = match kind.normalise(&wanted.id, &wanted.desired) {
         Ok(wish) => wish,
         Err(why) => return Ok(Preview::Refused { why }),
@@ -248,7 +248,7 @@ fn take_over(after: &mut Value, live: &Value, fields: &[&str]) {
 
 /// The object of an id as it is now; `None` also when its deletion is scheduled.
 pub(crate) async fn look(scope: &Scope<'_>, id: &ResourceId, wanted_tags: &BTreeSet<&str>) -> Result<Option<Live>> {
-    let found = known(id)?.read(scope, id.name().as_str()).await?;
+    let found = scope.kinds.known(id)?.read(scope, id.name().as_str()).await?;
     Ok(found
         .filter(|found| found.doomed.is_none())
         .map(|found| live(id, scope.set, &found, wanted_tags)))

@@ -2,7 +2,7 @@
 
 use crate::client::{Clients, counted};
 use crate::error::Outcome;
-use crate::kind::{self, AnyKind, settled};
+use crate::kind::{self, AddedKind, AnyKind, Kinds, settled};
 use crate::lock::ControlBucket;
 use crate::tags::Tags;
 use crate::{follow, observe, write};
@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use platform_core::engine::Permit;
 use platform_core::value::{Clock, Kind, Name, Place, PlaceIdentity, ResourceId, SecretSource, SetId};
 use platform_core::{
-    Error, ErrorKind, Finding, Interest, KindFacts, Live, Lock, Observation, PlannedWrite, Preview, Provider,
+    Error, ErrorKind, Finding, Interest, KindFacts, Live, Lock, Observation, Owner, PlannedWrite, Preview, Provider,
     ProviderFeatures, Resource, Result, Verb, Write,
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +64,7 @@ impl AwsProvider {
             clients: Clients::new(config),
             credentials: config.credentials_provider(),
             clock,
+            kinds: Kinds::default(),
             account: tokio::sync::OnceCell::new(),
             expected: None,
             secrets: None,
@@ -91,6 +92,14 @@ impl AwsProvider {
         Arc::clone(&self.connection)
     }
 
+    /// Adds kinds of another crate, such as those of `provider-aws-network`. Default: none.
+    pub fn with_kinds(self, kinds: &'static [AddedKind]) -> Self {
+        Self::of(Connection {
+            kinds: Kinds { added: kinds },
+            ..Connection::clone(&self.connection)
+        })
+    }
+
     fn of(connection: Connection) -> Self {
         let connection = Arc::new(connection);
         Self {
@@ -108,6 +117,7 @@ pub(crate) struct Connection {
     pub(crate) clients: Clients,
     pub(crate) credentials: Option<SharedCredentialsProvider>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) kinds: Kinds,
     account: tokio::sync::OnceCell<Account>,
     expected: Option<String>,
     pub(crate) secrets: Option<Arc<dyn SecretSource>>,
@@ -152,6 +162,7 @@ impl Connection {
             place: &self.place,
             region: &self.region,
             clock: &*self.clock,
+            kinds: self.kinds,
             secrets: self.secrets.as_deref(),
             set,
             warnings: Mutex::new(Vec::new()),
@@ -173,22 +184,59 @@ impl Account {
     }
 }
 
-/// One operation on behalf of a set.
+/// One operation on behalf of a set: the account, and who asks.
 #[derive(Debug)]
-pub(crate) struct Scope<'a> {
+pub struct Scope<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) account: &'a Account,
     pub(crate) place: &'a Place,
     pub(crate) region: &'a str,
     pub(crate) clock: &'a dyn Clock,
+    pub(crate) kinds: Kinds,
     pub(crate) secrets: Option<&'a dyn SecretSource>,
     pub(crate) set: &'a SetId,
     warnings: Mutex<Vec<String>>,
 }
 
 impl Scope<'_> {
+    /// The account's 12 digits.
+    pub fn account(&self) -> &str {
+        &self.account.id
+    }
+
+    /// `aws`, or the partition of China or GovCloud.
+    pub fn partition(&self) -> &str {
+        &self.account.partition
+    }
+
+    /// `eu-west-1`.
+    pub fn region(&self) -> &str {
+        self.region
+    }
+
+    /// Whose objects it is about.
+    pub fn set(&self) -> &SetId {
+        self.set
+    }
+
+    /// Time, of which there is no other source.
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock
+    }
+
+    /// Whose an object with these tags is.
+    pub fn owner(&self, tags: &Tags) -> Owner {
+        crate::tags::owner(tags, self.set)
+    }
+
+    /// The client of an SDK, made once a provider from the configuration that all clients share: same credentials, same
+    /// transport, same retries, and its requests are counted.
+    pub fn client<T: Clone + Send + Sync + 'static>(&self, make: impl FnOnce(&SdkConfig) -> T) -> T {
+        self.clients.added(make)
+    }
+
     /// Keeps a note for people.
-    pub(crate) fn warn(&self, text: String) {
+    pub fn warn(&self, text: String) {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     }
 
@@ -198,7 +246,7 @@ impl Scope<'_> {
     }
 
     /// `<name>-<environment>`: what the names of the set's objects usually start with.
-    pub(crate) fn name_prefix(&self) -> &str {
+    pub fn name_prefix(&self) -> &str {
         let set = self.set.as_str();
         match set.rsplit_once('-') {
             Some((name, hash)) if hash.len() == 8 && hash.chars().all(|c| c.is_ascii_hexdigit()) => name,
@@ -249,7 +297,7 @@ impl Provider for AwsProvider {
     }
 
     fn facts(&self, kind: &Kind) -> Option<&'static KindFacts> {
-        kind::facts(kind)
+        self.connection.kinds.facts(kind)
     }
 
     fn features(&self) -> ProviderFeatures {
@@ -272,7 +320,7 @@ impl Provider for AwsProvider {
     }
 
     async fn preview(&self, wanted: &Resource, seen: &Observation) -> Result<Preview> {
-        observe::preview(wanted, seen)
+        observe::preview(self.connection.kinds, wanted, seen)
     }
 
     async fn list(&self, _set: &SetId, kind: &Kind, _within: &Name) -> Result<Vec<Live>> {
@@ -286,11 +334,11 @@ impl Provider for AwsProvider {
         // Permissions have no dry run without IAM's simulator; what can be told beforehand is a kind that cannot do it.
         let mut findings = Vec::new();
         for write in writes.iter().filter(|write| write.verb != Verb::Delete) {
-            if kind::find(write.id.kind()).is_none() {
+            if self.connection.kinds.find(write.id.kind()).is_none() {
                 findings.push(Finding {
                     id: Some(write.id.clone()),
                     message: format!("this version knows no kind {}", write.id.kind()),
-                    help: "update the library".to_owned(),
+                    help: "update the library, or add the crate that has this kind".to_owned(),
                 });
             }
         }
@@ -308,17 +356,6 @@ impl Provider for AwsProvider {
     fn lock(&self) -> &dyn Lock {
         &*self.lock
     }
-}
-
-/// The kind of an id, checked.
-pub(crate) fn known(id: &ResourceId) -> Result<&'static dyn AnyKind> {
-    kind::find(id.kind()).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Unsupported,
-            format!("AWS provider knows no kind {}", id.kind()),
-        )
-        .with_context("resource", id)
-    })
 }
 
 /// A wish in normal form whose references are all known.

@@ -22,7 +22,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tags by key.
-pub(crate) type Tags = BTreeMap<String, String>;
+pub type Tags = BTreeMap<String, String>;
 
 pub(crate) const SET: &str = "set";
 pub(crate) const ID: &str = "id";
@@ -122,8 +122,18 @@ pub(crate) fn incarnation(tags: &Tags, called: &str) -> Uid {
     Uid::new(ours(tags, UID).unwrap_or(called))
 }
 
-/// Whether the create of this object was cut short.
-pub(crate) fn unfinished(tags: &Tags) -> bool {
+/// The tag that says which resource an object is.
+pub fn id_tag(kind: &str, name: &str) -> (String, String) {
+    (key(ID), id_of(kind, name))
+}
+
+/// The tag of everything that a set owns.
+pub fn set_tag(set: &SetId) -> (String, String) {
+    (key(SET), set.to_string())
+}
+
+/// Whether the create of an object with these tags was cut short.
+pub fn unfinished(tags: &Tags) -> bool {
     tags.contains_key(&key(MAKING))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::kind::{AnyKind, Found, Wish};
 use crate::observe::{callers, live, look};
-use crate::provider::{Connection, Scope, known, wish};
+use crate::provider::{Connection, Scope, wish};
 use crate::tags::{self, Tags};
 use platform_core::engine::Permit;
 use platform_core::value::{Digest, ResourceId};
@@ -59,7 +59,7 @@ async fn act(connection: &Connection, write: Write<'_>, permit: Permit<'_>) -> R
         }
         Write::Release { set, live: seen } => {
             let scope = connection.scope(set).await?;
-            let kind = known(&seen.id)?;
+            let kind = scope.kinds.known(&seen.id)?;
             let Some(found) = fresh(&scope, kind, seen).await? else {
                 return Ok(None);
             };
@@ -81,7 +81,7 @@ async fn act(connection: &Connection, write: Write<'_>, permit: Permit<'_>) -> R
                 ));
             }
             let scope = connection.scope(set).await?;
-            let kind = known(&seen.id)?;
+            let kind = scope.kinds.known(&seen.id)?;
             let Some(found) = fresh(&scope, kind, seen).await? else {
                 return Ok(None);
             };
@@ -109,7 +109,7 @@ fn all_tags(scope: &Scope<'_>, resource: &Resolved, wish: &Wish) -> Tags {
 }
 
 async fn create(scope: &Scope<'_>, resource: &Resolved, token: &str) -> Result<()> {
-    let kind = known(&resource.id)?;
+    let kind = scope.kinds.known(&resource.id)?;
     let wish = wish(kind, resource)?;
     let tags = all_tags(scope, resource, &wish);
     let name = resource.id.name().as_str();
@@ -157,7 +157,7 @@ async fn finish(
 
 /// Updates or adopts what is still as seen.
 async fn change(scope: &Scope<'_>, resource: &Resolved, seen: &Live, owners: &[Owner], revives: bool) -> Result<()> {
-    let kind = known(&resource.id)?;
+    let kind = scope.kinds.known(&resource.id)?;
     let wish = wish(kind, resource)?;
     let name = resource.id.name().as_str();
     let found = same(scope, kind, seen).await?;
@@ -261,7 +261,7 @@ async fn again(scope: &Scope<'_>, kind: &dyn AnyKind, name: &str) -> Result<Foun
 
 /// The object as the API shows it after the write; refuses to call somebody else's object made.
 async fn confirm(scope: &Scope<'_>, resource: &Resolved) -> Result<Live> {
-    let found = again(scope, known(&resource.id)?, resource.id.name().as_str()).await?;
+    let found = again(scope, scope.kinds.known(&resource.id)?, resource.id.name().as_str()).await?;
     // In us-east-1 a create of a bucket that the account has already answers 200: the tags tell.
     whose(scope, &resource.id, &found, &[Owner::ThisSet])?;
     Ok(live(&resource.id, scope.set, &found, &callers(&resource.desired)))

@@ -273,7 +273,7 @@ mod tests {
                 let context = Context::new(name, environment, "");
                 let blueprint = cache.blueprint(&spec().with_engine(engine), &context).unwrap();
                 for resource in &blueprint.resources {
-                    let kind = crate::kind::find(resource.id.kind()).unwrap();
+                    let kind = crate::kind::Kinds::default().find(resource.id.kind()).unwrap();
                     kind.facts().name.check(&resource.id).unwrap();
                     kind.normalise(&resource.id, &resource.desired).unwrap();
                 }

@@ -103,9 +103,36 @@ fn servers() -> &'static (Server, Server) {
                     ("GATEWAY_PORT".into(), port.to_string()),
                 ]
             });
-            (moto.join().unwrap(), ministack)
+            let moto = moto.join().unwrap();
+            // Without its group moto shows a flow log as failed, and groups are ministack's.
+            let target = "Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: Logs_20140328.CreateLogGroup";
+            ask(
+                &moto.url,
+                "logs",
+                "123456789012",
+                "eu-west-1",
+                target,
+                r#"{"logGroupName": "k/flow"}"#,
+            );
+            (moto, ministack)
         })
     })
+}
+
+/// What an emulator answers to one POST.
+fn ask(url: &str, service: &str, account: &str, region: &str, headers: &str, body: &str) -> String {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST / HTTP/1.0\r\nHost: {host}\r\n{headers}\r\nContent-Length: {}\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential={account}/20261128/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n{body}",
+        body.len(),
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// Which emulator answers for a service.
@@ -123,6 +150,7 @@ struct Routes {
     tagging: String,
     rds: String,
     eks: String,
+    ec2: String,
 }
 
 impl LoadServiceConfig for Routes {
@@ -135,6 +163,7 @@ impl LoadServiceConfig for Routes {
             "Resource Groups Tagging API" => self.tagging.clone(),
             "RDS" => self.rds.clone(),
             "EKS" => self.eks.clone(),
+            "EC2" => self.ec2.clone(),
             _ => self.ministack.clone(),
         })
     }
@@ -163,6 +192,8 @@ pub(crate) struct Account {
     rds_on_moto: bool,
     pub(crate) eks: Proxy,
     pub(crate) eks_server: Eks,
+    /// On moto, which knows overlapping addresses, rules that are there and rules that are not; ministack takes all.
+    pub(crate) ec2: Proxy,
     pub(crate) clock: Arc<dyn Clock>,
     alarms_are_judged: bool,
 }
@@ -192,6 +223,7 @@ impl Account {
             rds_on_moto: false,
             eks: Proxy::start(Upstream::Http(eks_server.url().to_owned())).unwrap(),
             eks_server,
+            ec2: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
             alarms_are_judged: false,
         }
@@ -214,20 +246,9 @@ impl Account {
     pub(crate) fn subnets(&self) -> Vec<String> {
         let (moto, ministack) = servers();
         let url = if self.rds_on_moto { &moto.url } else { &ministack.url };
-        let host = url.strip_prefix("http://").unwrap();
+        let form = "Content-Type: application/x-www-form-urlencoded";
         let body = "Action=DescribeSubnets&Version=2016-11-15";
-        let mut stream = TcpStream::connect(host).unwrap();
-        write!(
-            stream,
-            "POST / HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential={}/20261128/{}/ec2/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n{body}",
-            body.len(),
-            self.id,
-            self.region,
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let answer = ask(url, "ec2", &self.id, self.region, form, body);
         let ids = answer.split("<subnetId>").skip(1);
         ids.map(|rest| rest.split('<').next().unwrap().to_owned())
             .take(2)
@@ -252,6 +273,7 @@ impl Account {
             tagging: self.tagging.url().to_owned(),
             rds: self.rds.url().to_owned(),
             eks: self.eks.url().to_owned(),
+            ec2: self.ec2.url().to_owned(),
         })
     }
 
@@ -276,6 +298,7 @@ impl Account {
                 ministack.url.clone()
             },
             eks: self.eks_server.url().to_owned(),
+            ec2: moto.url.clone(),
         })
     }
 
@@ -324,12 +347,18 @@ impl Account {
         aws_sdk_cloudwatch::Client::new(&self.behind())
     }
 
+    pub(crate) fn ec2_client(&self) -> aws_sdk_ec2::Client {
+        aws_sdk_ec2::Client::new(&self.behind())
+    }
+
     pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
         aws_sdk_sns::Client::new(&self.behind())
     }
 
     pub(crate) fn provider(&self) -> AwsProvider {
-        AwsProvider::from_config(&self.config(), Arc::clone(&self.clock)).unwrap()
+        AwsProvider::from_config(&self.config(), Arc::clone(&self.clock))
+            .unwrap()
+            .with_kinds(provider_aws_network::kinds())
     }
 
     pub(crate) fn supplied(&self, source: Arc<dyn SecretSource>) -> AwsProvider {
@@ -359,7 +388,7 @@ impl Account {
         }
     }
 
-    pub(crate) fn proxies(&self) -> [&Proxy; 8] {
+    pub(crate) fn proxies(&self) -> [&Proxy; 9] {
         [
             &self.moto,
             &self.ministack,
@@ -369,6 +398,7 @@ impl Account {
             &self.tagging,
             &self.rds,
             &self.eks,
+            &self.ec2,
         ]
     }
 }

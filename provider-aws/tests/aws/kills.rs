@@ -2,6 +2,7 @@
 
 use crate::emulators::Account;
 use crate::kinds;
+use crate::networks;
 use crate::platform::{Platform, apply, apply_with, everything, plan};
 use platform_core::Provider;
 use platform_core::engine::{Action, Engine, Plan, PlanRequest};
@@ -36,13 +37,13 @@ async fn keys(account: &Account) -> Vec<(String, Vec<String>)> {
 
 /// Which run is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Run {
+pub(crate) enum Run {
     Apply,
     Destroy,
 }
 
 /// What is wanted of an account.
-type Wanted = fn(&Account) -> PlanRequest;
+pub(crate) type Wanted = fn(&Account) -> PlanRequest;
 
 fn small(account: &Account) -> PlanRequest {
     Platform::of(account).request()
@@ -65,7 +66,7 @@ impl Run {
 }
 
 /// The server whose calls are counted.
-type Pick = fn(&Account) -> &Proxy;
+pub(crate) type Pick = fn(&Account) -> &Proxy;
 
 /// Kills a run at the n-th call that one of the emulators gets; `None` when it has fewer.
 async fn killed_at(kind: Run, wanted: Wanted, pick: Pick, rule: Rule) -> Option<Account> {
@@ -130,6 +131,7 @@ async fn settles(account: &Account, request: &PlanRequest) {
     apply(&engine, &plan(&engine, request).await).await;
     let second = plan(&engine, request).await;
     assert!(second.is_empty(), "{:#?}", second.changes().collect::<Vec<_>>());
+    networks::are_single(account, request).await;
 }
 
 /// After a killed destroy another one leaves nothing, whatever the first had deleted already.
@@ -143,7 +145,7 @@ async fn is_gone(account: &Account, set: &SetId) {
 }
 
 /// Kills at evenly spread calls, six runs at a time; says how many of how many.
-async fn kill_everywhere(kind: Run, wanted: Wanted, pick: Pick, points: u64) {
+pub(crate) async fn kill_everywhere(kind: Run, wanted: Wanted, pick: Pick, points: u64) {
     let total = calls(kind, wanted, pick).await;
     let step = total.div_ceil(points).max(1);
     let at: Vec<u64> = (1..=total).step_by(usize::try_from(step).unwrap()).collect();

@@ -514,8 +514,13 @@ pub(crate) fn all(account: &Account) -> Vec<Case> {
 
 /// What the whole table asks for.
 pub(crate) fn request(account: &Account) -> PlanRequest {
+    request_of(account, &all(account))
+}
+
+/// What a table asks for.
+pub(crate) fn request_of(account: &Account, cases: &[Case]) -> PlanRequest {
     PlanRequest {
-        resources: all(account).iter().map(|case| case.resource(&case.first)).collect(),
+        resources: cases.iter().map(|case| case.resource(&case.first)).collect(),
         ..PlanRequest::destroy(set(account))
     }
 }
@@ -523,9 +528,13 @@ pub(crate) fn request(account: &Account) -> PlanRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_lives_from_create_to_delete() {
     let account = Account::new().with_speed(20);
+    live(&account, &all(&account)).await;
+}
+
+/// Brings up a table, changes all of it, and takes it down.
+pub(crate) async fn live(account: &Account, cases: &[Case]) {
     let engine = account.engine("a");
-    let mut request = request(&account);
-    let cases = all(&account);
+    let mut request = request_of(account, cases);
 
     let first = plan(&engine, &request).await;
     assert!(actions(&first).iter().all(|(action, _)| *action == Action::Create));
@@ -537,7 +546,7 @@ async fn each_kind_lives_from_create_to_delete() {
         request.resources[at] = case.resource(&case.second);
     }
     let change = plan(&engine, &request).await;
-    for case in &cases {
+    for case in cases {
         assert_eq!(fields(&change, &case.id), case.changes, "{}", case.id);
         let risks = &change.step(&case.id).unwrap().risks;
         assert!(risks.iter().eq(case.risks), "{}: {risks:?}", case.id);
@@ -554,7 +563,7 @@ async fn each_kind_lives_from_create_to_delete() {
     for step in engine.plan(&other).await.unwrap().steps {
         let blocked = step.blocked.unwrap();
         assert!(
-            blocked.why.contains(set(&account).as_str()),
+            blocked.why.contains(set(account).as_str()),
             "{}: {}",
             step.id,
             blocked.why
@@ -562,7 +571,7 @@ async fn each_kind_lives_from_create_to_delete() {
     }
 
     // What is no longer wanted is found by what the service lists.
-    let gone = PlanRequest::destroy(set(&account));
+    let gone = PlanRequest::destroy(set(account));
     let destroy = plan(&engine, &gone).await;
     assert_eq!(destroy.changes().count(), cases.len());
     let report = apply_with(&engine, &destroy, &everything(&destroy)).await;

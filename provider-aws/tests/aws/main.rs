@@ -22,6 +22,7 @@ mod lease;
 mod life;
 mod models;
 mod monitoring;
+mod networks;
 mod ownership;
 mod platform;
 mod rights;

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use platform_core::engine::Action;
 use platform_core::testing::{fixtures, permit};
-use platform_core::value::Recipe;
+use platform_core::value::{Recipe, Reference};
 use platform_core::{Live, Provider, Resolved, Resource, State, Write};
 use provider_aws::AwsProvider;
 use serde_json::json;
@@ -154,7 +154,9 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
     let config = account.config();
     let watched = Watched(config.http_client().unwrap(), seen.clone());
     let config = config.to_builder().http_client(watched).build();
-    let provider = AwsProvider::from_config(&config, Arc::clone(&account.clock)).unwrap();
+    let provider = AwsProvider::from_config(&config, Arc::clone(&account.clock))
+        .unwrap()
+        .with_kinds(provider_aws_network::kinds());
     let platform = Platform::of(&account);
     let set = &platform.set;
     let statement = json!([{"Sid": "Read", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{}:root", account.id)},
@@ -208,8 +210,9 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
             (database("rds.DbInstance"), server, larger, smaller),
         ])
         .chain(
-            crate::kinds::cases(&format!("k{}", account.id), set)
+            crate::networks::all(&account)
                 .into_iter()
+                .chain(crate::kinds::cases(&format!("k{}", account.id), set))
                 .map(|case| {
                     let mut back = case.first.clone();
                     // A cluster never goes back to an older version.
@@ -232,11 +235,17 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
         named.extend(allowed);
         used.extend(called);
     };
-    let mut standing = Vec::new();
+    let mut standing: Vec<Live> = Vec::new();
     for (id, first, second, third) in cases {
         let calls = provider.facts(id.kind()).unwrap().calls;
         let resource = |desired: &serde_json::Value| Resource::new(id.clone(), "rights", desired.clone());
-        let resolved = |resource: &Resource| Resolved::new(resource, &|_| None).unwrap();
+        let resolved = |resource: &Resource| {
+            let lookup = |reference: &Reference| {
+                let of = standing.iter().find(|live| live.id == reference.id)?;
+                of.outputs.get(&reference.output).cloned()
+            };
+            Resolved::new(resource, &lookup).unwrap()
+        };
         // Reading asks for all kinds at once.
         provider.observe(set, &[resource(&first)]).await.unwrap();
         seen.take();
@@ -303,9 +312,9 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
             "backup:DeleteBackupVaultLockConfiguration",
             "backup:DeleteBackupVaultNotifications",
             "cloudwatch:ListDashboards",
-            "ec2:DescribeSecurityGroups",
-            "ec2:DescribeSubnets",
-            "ec2:DescribeVpcs",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:ReplaceRoute",
+            "ec2:ReplaceRouteTableAssociation",
             "eks:ListAccessEntries",
             "eks:ListAddons",
             "eks:ListClusters",

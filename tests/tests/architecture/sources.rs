@@ -3,7 +3,13 @@
 use super::root;
 use std::path::{Path, PathBuf};
 
-const LIBRARIES: &[&str] = &["platform-core", "provider-k8s", "provider-aws", "composition"];
+const LIBRARIES: &[&str] = &[
+    "platform-core",
+    "provider-k8s",
+    "provider-aws",
+    "provider-aws/network",
+    "composition",
+];
 
 /// Longest file in lines, without its tests.
 const LONGEST: usize = 800;
@@ -141,6 +147,7 @@ fn files_are_short_and_say_what_they_are() {
         "platform-core",
         "provider-k8s",
         "provider-aws",
+        "provider-aws/network",
         "composition",
         "examples/cloud",
         "examples/command",
