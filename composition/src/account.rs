@@ -1,9 +1,9 @@
 //! AWS set up as the config says.
 
-use crate::config::{AwsConfig, NatConfig, NetworkConfig, PlatformConfig, Rule};
+use crate::config::{AwsConfig, ClusterConfig, NatConfig, NetworkConfig, NodeGroupConfig, PlatformConfig, Rule};
 use crate::platform::IntoStack;
 use platform_core::{Capability, Environment, Result, Stack};
-use provider_aws::{Aws, AwsOptions, ExistingNetwork, Nat, Network, NewNetwork};
+use provider_aws::{Aws, AwsOptions, Cluster, ExistingNetwork, Nat, Network, NewCluster, NewNetwork, NodeGroup};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,7 +51,47 @@ fn copies_in(config: &PlatformConfig) -> Option<&str> {
 fn options(block: &AwsConfig, environment: Environment) -> AwsOptions {
     let mut options = AwsOptions::new(&block.account).with_network(network(&block.network, environment));
     options.permissions_boundary.clone_from(&block.permissions_boundary);
+    options.cluster = block.cluster.as_ref().and_then(|wanted| cluster(wanted, environment));
     options
+}
+
+fn cluster(block: &ClusterConfig, environment: Environment) -> Option<Cluster> {
+    if let Some(name) = &block.existing {
+        return Some(Cluster::Existing(name.clone()));
+    }
+    let block = block.create.as_ref()?;
+    let mut wanted = NewCluster::default();
+    wanted.version.clone_from(&block.version);
+    wanted.admins.clone_from(&block.admins);
+    wanted.public_access.clone_from(&block.public_access);
+    wanted.deletion_protection = block
+        .deletion_protection
+        .unwrap_or(matches!(environment, Environment::Staging | Environment::Prod));
+    if !block.nodes.is_empty() {
+        wanted.nodes = block
+            .nodes
+            .iter()
+            .map(|(name, group)| (name.clone(), nodes(group)))
+            .collect();
+    }
+    Some(Cluster::Create(wanted))
+}
+
+fn nodes(block: &NodeGroupConfig) -> NodeGroup {
+    let mut group = NodeGroup::default();
+    if !block.instance_types.is_empty() {
+        group.instance_types.clone_from(&block.instance_types);
+    }
+    if let Some(image) = &block.image {
+        group.image.clone_from(image);
+    }
+    if let Some(disk) = block.disk {
+        group.disk_gib = u32::try_from(disk.as_gib_rounded_up()).unwrap_or(u32::MAX);
+    }
+    (group.min, group.max, group.spot) = (block.min, block.max, block.spot);
+    group.labels.clone_from(&block.labels);
+    group.taints.clone_from(&block.taints);
+    group
 }
 
 fn network(block: &NetworkConfig, environment: Environment) -> Network {

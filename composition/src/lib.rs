@@ -49,11 +49,15 @@ mod backups;
 #[cfg(feature = "k8s")]
 mod cluster;
 pub mod config;
+#[cfg(all(feature = "aws", feature = "k8s"))]
+mod eks;
 pub mod lower;
 mod platform;
 mod wire;
 
 pub use backups::{Backups, word};
+#[cfg(all(feature = "aws", feature = "k8s"))]
+pub use eks::Eks;
 pub use platform::{IntoStack, Part, PlanOptions, Platform, PlatformBuilder};
 #[cfg(feature = "aws")]
 pub use provider_aws as aws;

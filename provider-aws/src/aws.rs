@@ -1,6 +1,8 @@
 //! The platform in one account and region.
 
 use crate::capability::{AwsBackup, AwsCache, AwsDatabase, AwsMonitoring, AwsSecurity, AwsStorage};
+use crate::cluster::Cluster;
+use crate::draft::Draft;
 use crate::foundation;
 use crate::kind::AddedKind;
 use crate::network::Network;
@@ -8,12 +10,13 @@ use crate::provider::AwsProvider;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use platform_core::engine::{Engine, EngineBuilder};
-use platform_core::value::{Clock, Place, SystemClock};
+use platform_core::value::{Clock, Place, ResourceId, SystemClock};
 use platform_core::{
     Backup, Cache, Capability, Context, Database, Error, ErrorKind, Monitoring, Provider, Resource, Result, Security,
     Stack, Storage,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -26,6 +29,8 @@ pub struct AwsOptions {
     pub account: String,
     /// Where servers lie.
     pub network: Network,
+    /// The EKS cluster. Default none.
+    pub cluster: Option<Cluster>,
     /// ARN of the policy that bounds every role made here. Default none.
     pub permissions_boundary: Option<String>,
 }
@@ -41,6 +46,11 @@ impl AwsOptions {
     /// Sets where servers lie.
     pub fn with_network(mut self, network: Network) -> Self {
         self.network = network;
+        self
+    }
+    /// Sets the cluster.
+    pub fn with_cluster(mut self, cluster: Cluster) -> Self {
+        self.cluster = Some(cluster);
         self
     }
     /// Sets the policy that bounds every role made here.
@@ -180,6 +190,9 @@ impl Aws {
                 .with_help("write its 12 digits, with quotes"));
         }
         options.network.check()?;
+        if let Some(cluster) = &options.cluster {
+            cluster.check()?;
+        }
         let mut shared = Shared::clone(&self.shared).with_account(|provider| provider.with_account(account.clone()));
         if let Some(copies) = shared.copies.take() {
             let copies = copies.with_account(account.clone());
@@ -231,6 +244,27 @@ impl Aws {
                 ..Shared::clone(&self.shared)
             }),
         }
+    }
+
+    /// The id of the platform's cluster, in this account and region.
+    ///
+    /// # Errors
+    /// `Invalid` when its name cannot be one.
+    pub fn cluster_id(&self, context: &Context) -> Result<ResourceId> {
+        foundation::cluster::id(&Draft::new(&self.shared, context, "foundation"))
+    }
+
+    /// A reference to the ARN of the key that encrypts the platform's data.
+    ///
+    /// # Errors
+    /// `Invalid` when its name cannot be one.
+    pub fn data_key(&self, context: &Context) -> Result<Value> {
+        Draft::new(&self.shared, context, "foundation").data_key()
+    }
+
+    /// The account, where this is one and no in-memory world.
+    pub fn account(&self) -> Option<&AwsProvider> {
+        self.shared.account.as_ref()
     }
 
     /// The options.

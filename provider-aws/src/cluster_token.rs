@@ -1,5 +1,6 @@
 //! Who the caller is, as EKS believes it: a call of STS that is signed here and sent by the cluster.
 
+use crate::kind::eks_cluster;
 use crate::names;
 use crate::provider::{AwsProvider, Connection};
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -9,6 +10,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64_URL;
 use platform_core::{Error, ErrorKind, Result};
 use secrecy::SecretString;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +36,18 @@ pub struct ClusterTokens {
 }
 
 impl AwsProvider {
+    /// What EKS says of a cluster of this account and region: `endpoint`, `certificate_authority` (base64 of PEM), `name`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, and whatever keeps EKS from answering.
+    pub async fn cluster(&self, name: &str) -> Result<BTreeMap<String, Value>> {
+        let outputs = eks_cluster::outputs(&self.connection().clients, name).await?;
+        outputs.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("there is no cluster {name:?}"))
+                .with_help("correct `aws.cluster.existing`, or the region")
+        })
+    }
+
     /// Tokens for a cluster of this account and region.
     pub fn cluster_tokens(&self, cluster: impl Into<String>) -> ClusterTokens {
         ClusterTokens {

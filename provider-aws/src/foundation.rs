@@ -1,4 +1,6 @@
-//! What the capabilities share: the key that encrypts their data.
+//! What the capabilities share: the key that encrypts their data, and the cluster.
+
+pub(crate) mod cluster;
 
 use crate::aws::Shared;
 use crate::draft::{DATA_KEY, Draft};
@@ -17,22 +19,39 @@ pub(crate) fn resources(shared: &Shared, wanted: &BTreeSet<Capability>, context:
             draft.id("kms.Key", &draft.path(DATA_KEY))?,
             json!({ "description": format!("data of {}", context.set), "statements": key_users(&draft, wanted) }),
         ));
+        if !context.alone {
+            resources.extend(cluster::resources(&draft)?);
+        }
     }
     Ok(resources)
 }
 
 /// Services that use the data's key in their own name, beside whom the account's IAM policies allow.
 fn key_users(draft: &Draft<'_>, wanted: &BTreeSet<Capability>) -> Vec<Value> {
-    if wanted.contains(&Capability::Monitoring) {
-        of_monitoring(draft)
-    } else {
-        Vec::new()
+    let mut statements = Vec::new();
+    if wanted.contains(&Capability::Monitoring) || draft.shared.options.cluster.is_some() {
+        statements.push(of_logs(draft));
     }
+    if wanted.contains(&Capability::Monitoring) {
+        statements.extend(of_topics(draft));
+    }
+    statements
 }
 
-/// Log groups, and services that publish to topics.
-fn of_monitoring(draft: &Draft<'_>) -> Vec<Value> {
-    let region = draft.shared.region();
+/// Log groups.
+fn of_logs(draft: &Draft<'_>) -> Value {
+    json!({
+        "Sid": "Logs",
+        "Effect": "Allow",
+        "Principal": { "Service": format!("logs.{}.{}", draft.shared.region(), draft.suffix()) },
+        "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+        "Resource": "*",
+        "Condition": { "ArnLike": { "kms:EncryptionContext:aws:logs:arn": draft.arn("logs", "log-group:*") } },
+    })
+}
+
+/// Services that publish to topics.
+fn of_topics(draft: &Draft<'_>) -> Vec<Value> {
     let publisher = |sid: &str, service: &str| {
         json!({
             "Sid": sid,
@@ -47,14 +66,6 @@ fn of_monitoring(draft: &Draft<'_>) -> Vec<Value> {
         statement
     };
     vec![
-        json!({
-            "Sid": "Logs",
-            "Effect": "Allow",
-            "Principal": { "Service": format!("logs.{region}.{}", draft.suffix()) },
-            "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
-            "Resource": "*",
-            "Condition": { "ArnLike": { "kms:EncryptionContext:aws:logs:arn": draft.arn("logs", "log-group:*") } },
-        }),
         ours(publisher("Alarms", "cloudwatch.amazonaws.com")),
         ours(publisher("Backups", "backup.amazonaws.com")),
         // EventBridge names no account when it publishes to an encrypted topic: a condition would drop its events.

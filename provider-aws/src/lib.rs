@@ -11,6 +11,7 @@
 mod aws;
 mod capability;
 mod client;
+mod cluster;
 mod cluster_token;
 mod cron;
 mod draft;
@@ -31,6 +32,7 @@ mod write;
 
 pub use aws::{Aws, AwsOptions};
 pub use aws_types::SdkConfig;
+pub use cluster::{Cluster, NewCluster, NodeGroup, PodRole};
 pub use cluster_token::ClusterTokens;
 pub use kind::facts;
 pub use network::{ExistingNetwork, Nat, Network, NewNetwork};

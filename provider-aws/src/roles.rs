@@ -23,7 +23,6 @@ pub(crate) fn services(principals: &[&str]) -> Vec<Value> {
 }
 
 /// Trust in pods of the account's clusters, by EKS Pod Identity.
-#[allow(dead_code)] // the capabilities that use it are still to come
 pub(crate) fn pods(account: &str) -> Vec<Value> {
     vec![json!({
         "Effect": "Allow",

@@ -1,5 +1,6 @@
 //! What the capabilities share: namespaces, the certificate authority, default-deny.
 
+use crate::kubernetes::BlockStorage;
 use crate::object::{Scope, with_metadata};
 use crate::{people, policy};
 use platform_core::value::{Place, Recipe, ResourceId};
@@ -56,6 +57,21 @@ pub(crate) fn resources(place: &Place, wanted: &BTreeSet<Capability>, context: &
         resources.push(certificate_of_authority(&scope, CERTIFICATE, CERTIFICATE)?);
     }
     Ok(resources)
+}
+
+/// The class of volumes whose claim names none. They lie where their pod runs, may grow, and go with their claim, which
+/// the platform keeps.
+pub(crate) fn storage_class(place: &Place, context: &Context, storage: &BlockStorage) -> Result<Resource> {
+    let scope = shared(place, context)?.under(COMPONENT);
+    let class = json!({
+        "metadata": { "annotations": { "storageclass.kubernetes.io/is-default-class": "true" } },
+        "provisioner": storage.provisioner,
+        "parameters": storage.parameters,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": true,
+    });
+    scope.cluster_object("StorageClass.storage.k8s.io", "volumes", class)
 }
 
 /// The Secret with the authority's key and certificate.

@@ -27,6 +27,7 @@ mod service;
 mod service_account;
 mod stateful_set;
 mod status;
+mod storage_class;
 mod velero;
 
 use platform_core::value::Kind;
@@ -35,7 +36,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// All kinds, in the order of their names.
-pub(crate) static KINDS: [&KubeKind; 26] = [
+pub(crate) static KINDS: [&KubeKind; 27] = [
     &backup::KIND,
     &backup_repository::KIND,
     &backup_storage_location::KIND,
@@ -62,6 +63,7 @@ pub(crate) static KINDS: [&KubeKind; 26] = [
     &service::KIND,
     &service_account::KIND,
     &stateful_set::KIND,
+    &storage_class::KIND,
 ];
 
 /// One kind: what the engine knows of it, where its API lies, and how its readiness is judged.

@@ -14,7 +14,8 @@ use platform_core::{
     Security, Stack, Storage,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub struct KubernetesOptions {
     pub s3: Flavour,
     /// StorageClass of volumes whose spec names none. Default: the cluster's.
     pub storage_class: Option<String>,
+    /// What a StorageClass of the platform's own is made of, which volumes get whose spec names none. Default none.
+    pub block_storage: Option<BlockStorage>,
     /// Address blocks of the API server, for workloads that call it. Default none: they may connect to any address on its
     /// ports 443 and 6443.
     pub api_server: Vec<String>,
@@ -46,9 +49,40 @@ impl KubernetesOptions {
         self.s3 = flavour;
         self
     }
+    /// Sets what a StorageClass of the platform's own is made of.
+    pub fn with_block_storage(mut self, storage: BlockStorage) -> Self {
+        self.block_storage = Some(storage);
+        self
+    }
     /// Sets the StorageClass of volumes whose spec names none.
     pub fn with_storage_class(mut self, name: impl Into<String>) -> Self {
         self.storage_class = Some(name.into());
+        self
+    }
+}
+
+/// Volumes of a provisioner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BlockStorage {
+    /// `ebs.csi.aws.com`.
+    pub provisioner: String,
+    /// Its parameters; a value may be a reference.
+    pub parameters: BTreeMap<String, Value>,
+}
+
+impl BlockStorage {
+    /// Volumes with the provisioner's defaults.
+    pub fn new(provisioner: impl Into<String>) -> Self {
+        Self {
+            provisioner: provisioner.into(),
+            parameters: BTreeMap::new(),
+        }
+    }
+    /// Adds a parameter.
+    pub fn with_parameter(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.parameters.insert(name.into(), value);
         self
     }
 }
@@ -220,7 +254,17 @@ impl Stack for Kubernetes {
         &self.shared.engine
     }
     fn foundation(&self, wanted: &BTreeSet<Capability>, context: &Context) -> Result<Vec<Resource>> {
-        foundation::resources(self.place(), wanted, context)
+        let mut resources = foundation::resources(self.place(), wanted, context)?;
+        if let Some(storage) = self
+            .shared
+            .options
+            .block_storage
+            .as_ref()
+            .filter(|_| !wanted.is_empty())
+        {
+            resources.push(foundation::storage_class(self.place(), context, storage)?);
+        }
+        Ok(resources)
     }
     fn database(&self) -> Option<Arc<dyn Database>> {
         Some(Arc::new(KubernetesDatabase(Arc::clone(&self.shared))))

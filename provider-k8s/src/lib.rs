@@ -39,5 +39,5 @@ pub use catalogue::{CATALOGUE, CatalogueImage, ImageOptions};
 pub use client::{Endpoint, TokenSource};
 pub use flavour::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour, S3Server};
 pub use kind::facts;
-pub use kubernetes::{Kubernetes, KubernetesOptions};
+pub use kubernetes::{BlockStorage, Kubernetes, KubernetesOptions};
 pub use provider::{KubeProvider, KubeProviderBuilder};

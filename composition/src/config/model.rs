@@ -2,7 +2,10 @@
 
 mod aws;
 
-pub use aws::{AwsConfig, ExistingNetworkConfig, NatConfig, NetworkConfig, NewNetworkConfig};
+pub use aws::{
+    AwsConfig, ClusterConfig, ExistingNetworkConfig, NatConfig, NetworkConfig, NewClusterConfig, NewNetworkConfig,
+    NodeGroupConfig,
+};
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -102,6 +102,8 @@ rules! {
     CacheVolume = "cache-volume",
     /// A network on AWS that no server can lie in.
     Network = "network",
+    /// A cluster that cannot be.
+    Cluster = "cluster",
     /// A bucket's name breaks the naming rules of S3.
     BucketName = "bucket-name",
     /// An expiry contradicts itself.

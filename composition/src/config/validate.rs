@@ -81,7 +81,9 @@ impl PlatformConfig {
         for (capability, providers) in &self.placement {
             let key = format!("placement.{capability}");
             let mut refuse = |rule, message: String, help: &str| reader.refuse_key(node, rule, &key, message, help);
-            let several = capability == Capability::Monitoring.as_str();
+            let several = [Capability::Monitoring, Capability::Security]
+                .iter()
+                .any(|one| one.as_str() == capability);
             if !CAPABILITIES.contains(&capability.as_str()) {
                 let help = format!("known here: {}", CAPABILITIES.join(", "));
                 refuse(Rule::UnknownKey, "unknown capability".to_owned(), &help);

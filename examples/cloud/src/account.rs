@@ -2,17 +2,21 @@
 
 use crate::endpoints::{Endpoint, Services};
 use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
-use composition::PlatformBuilder;
 use composition::config::PlatformConfig;
+use composition::{Eks, PlatformBuilder};
 use platform_command::{Common, Connection, Embedded, Inhabited, Reach, Target, Wiring};
-use platform_core::Stack as _;
-use platform_core::engine::EngineBuilder;
+use platform_core::engine::{EngineBuilder, Plan};
+use platform_core::testing::World;
 use platform_core::value::{Clock, Place, SystemClock};
+use platform_core::{Connect, Provider, Stack as _};
 use provider_aws::{Aws, SdkConfig};
+use provider_k8s::Kubernetes;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The region where neither the config nor anything else names one.
@@ -32,15 +36,54 @@ pub(crate) struct Account {
     endpoint_url: Vec<Endpoint>,
 }
 
+/// An account and its cluster.
 #[derive(Debug)]
-struct OneAccount(Aws);
+struct OneAccount {
+    aws: Aws,
+    cluster: Cluster,
+}
+
+#[derive(Debug)]
+enum Cluster {
+    /// Made by the plan.
+    Made(Eks),
+    /// Made by somebody else.
+    There(Kubernetes),
+}
 
 impl Wiring for OneAccount {
     fn platform(&self, builder: PlatformBuilder) -> PlatformBuilder {
-        builder.provider(self.0.clone())
+        let builder = builder.provider(self.aws.clone());
+        match &self.cluster {
+            Cluster::Made(eks) => builder.provider(eks.clone()),
+            Cluster::There(kubernetes) => builder.provider(kubernetes.clone()),
+        }
     }
-    fn engine(&self, builder: EngineBuilder) -> EngineBuilder {
-        self.0.join(builder)
+    fn engine(&self, builder: EngineBuilder, plan: &Plan) -> EngineBuilder {
+        let builder = self.aws.join(builder);
+        match &self.cluster {
+            Cluster::Made(eks) => match plan.steps.iter().find(|step| step.id.kind().as_str() == "eks.Cluster") {
+                Some(cluster) => builder.later(
+                    eks.place().clone(),
+                    cluster.id.clone(),
+                    provider_k8s::facts,
+                    eks.connection(),
+                ),
+                None => builder,
+            },
+            Cluster::There(kubernetes) => kubernetes.join(builder),
+        }
+    }
+}
+
+/// The embedded world of a cluster, which is there as soon as the cluster is.
+#[derive(Debug)]
+struct Inside(World);
+
+#[async_trait]
+impl Connect for Inside {
+    async fn connect(&self, _outputs: &BTreeMap<String, Value>) -> platform_core::Result<Arc<dyn Provider>> {
+        Ok(Arc::new(self.0.clone()))
     }
 }
 
@@ -85,6 +128,7 @@ impl Account {
         let configured = config.and_then(|config| config.aws.as_ref()?.region.clone());
         let region = self.region.clone().or(configured);
         let copies = config.and_then(|config| config.backup.as_ref()?.second_region());
+        let existing = config.and_then(|config| config.aws.as_ref()?.cluster.as_ref()?.existing.as_deref());
         let mut target = Target {
             embedded: None,
             label: String::new(),
@@ -100,18 +144,31 @@ impl Account {
                     facts: provider_aws::facts,
                 })
             });
-            let embedded = Embedded::open(common, name, places.collect::<Result<Vec<_>>>()?, &clock).await?;
-            let mut worlds = embedded.worlds().iter();
-            let world = worlds.next().context("no embedded world")?;
-            let mut stack = Aws::on(Arc::new(world.clone()), Arc::clone(&clock));
+            let mut places = places.collect::<Result<Vec<_>>>()?;
+            places.insert(
+                1,
+                Inhabited {
+                    place: Place::kubernetes("main")?,
+                    facts: provider_k8s::facts,
+                },
+            );
+            let embedded = Embedded::open(common, name, places, &clock).await?;
+            let mut worlds = embedded.worlds().iter().cloned();
+            let (world, inside) = (worlds.next(), worlds.next());
+            let (world, inside) = world.zip(inside).context("no embedded world")?;
+            let mut aws = Aws::on(Arc::new(world), Arc::clone(&clock));
             if let Some(second) = worlds.next() {
-                stack = stack.with_second_region(Arc::new(second.clone()));
+                aws = aws.with_second_region(Arc::new(second));
             }
+            let cluster = match existing {
+                Some(_) => Cluster::There(Kubernetes::on(Arc::new(inside), Arc::clone(&clock))),
+                None => Cluster::Made(Eks::by(&aws, Arc::new(Inside(inside)))?),
+            };
             target.embedded = Some(embedded);
             return Ok(Connection {
                 clock,
                 target,
-                wiring: Box::new(OneAccount(stack)),
+                wiring: Box::new(OneAccount { aws, cluster }),
             });
         }
         let account = config.and_then(|config| Some(config.aws.as_ref()?.account.as_str()));
@@ -140,14 +197,18 @@ impl Account {
                 format!(" --profile {}", platform_command::quoted(name))
             }),
         });
-        let mut stack = Aws::from_config(&sdk)?;
+        let mut aws = Aws::from_config(&sdk)?;
         if let Some(region) = copies {
-            stack = stack.with_copies_in(region)?;
+            aws = aws.with_copies_in(region)?;
         }
+        let cluster = match existing {
+            Some(name) => Cluster::There(Eks::existing(&aws, name, None).await?),
+            None => Cluster::Made(Eks::of(&aws, None)?),
+        };
         Ok(Connection {
             clock,
             target,
-            wiring: Box::new(OneAccount(stack)),
+            wiring: Box::new(OneAccount { aws, cluster }),
         })
     }
 

@@ -337,7 +337,10 @@ async fn apply_file<S: Site>(file: &Path, options: &Options<S>, stop: &Stop) -> 
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let plan = Plan::from_json(&text)?;
     let Connection { clock, target, wiring } = options.site.connect(options, None).await?;
-    let mut engine = wiring.engine(Engine::builder(clock).policy(plan.policy.clone()).holder(holder()));
+    let mut engine = wiring.engine(
+        Engine::builder(clock).policy(plan.policy.clone()).holder(holder()),
+        &plan,
+    );
     if let Some(ttl) = target.lease_ttl() {
         engine = engine.lease_ttl(ttl);
     }

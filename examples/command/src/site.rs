@@ -5,7 +5,7 @@ use crate::world_file::Embedded;
 use anyhow::Result;
 use composition::PlatformBuilder;
 use composition::config::PlatformConfig;
-use platform_core::engine::EngineBuilder;
+use platform_core::engine::{EngineBuilder, Plan};
 use platform_core::testing::World;
 use platform_core::value::Clock;
 use serde_json::Value;
@@ -50,7 +50,7 @@ pub trait Wiring: std::fmt::Debug + Send + Sync {
     /// To a platform.
     fn platform(&self, builder: PlatformBuilder) -> PlatformBuilder;
     /// To an engine without a platform, for a stored plan.
-    fn engine(&self, builder: EngineBuilder) -> EngineBuilder;
+    fn engine(&self, builder: EngineBuilder, plan: &Plan) -> EngineBuilder;
 }
 
 /// Where a run goes.

@@ -6,7 +6,7 @@ use composition::PlatformBuilder;
 use composition::config::PlatformConfig;
 use platform_command::{Common, Connection, Embedded, Inhabited, Site, Target, Wiring};
 use platform_core::Stack as _;
-use platform_core::engine::EngineBuilder;
+use platform_core::engine::{EngineBuilder, Plan};
 use platform_core::value::{Clock, Place, SystemClock};
 use provider_k8s::{KubeProvider, Kubernetes};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ impl Wiring for OneCluster {
     fn platform(&self, builder: PlatformBuilder) -> PlatformBuilder {
         builder.provider(self.0.clone())
     }
-    fn engine(&self, builder: EngineBuilder) -> EngineBuilder {
+    fn engine(&self, builder: EngineBuilder, _plan: &Plan) -> EngineBuilder {
         self.0.join(builder)
     }
 }

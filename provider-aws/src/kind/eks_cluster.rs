@@ -3,6 +3,7 @@
 
 use super::eks::{self, MAX_CLUSTER, NO_SUCH, Waited};
 use super::{AwsKind, Found, yes};
+use crate::client::Clients;
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -18,7 +19,7 @@ use platform_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -306,6 +307,13 @@ fn encryption(key: &str) -> EncryptionConfig {
         .resources("secrets")
         .provider(KeyProvider::builder().key_arn(key).build())
         .build()
+}
+
+/// What others refer to of a cluster, whoever made it.
+pub(crate) async fn outputs(clients: &Clients, name: &str) -> Result<Option<BTreeMap<String, Value>>> {
+    let answer = clients.eks.describe_cluster().name(name).send().await;
+    let answer = answer.absent("eks:DescribeCluster", NO_SUCH)?;
+    Ok(answer.and_then(|answer| Some(found(name, answer.cluster()?)?.outputs)))
 }
 
 fn endpoints(wanted: &Desired) -> aws_sdk_eks::types::builders::VpcConfigRequestBuilder {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use platform_core::Capability;
+use platform_core::value::Size;
 
 use crate::config::block::{Reader, block};
 use crate::config::problem::Rule;
@@ -21,6 +22,50 @@ block! {
         /// Where servers lie. Default: a VPC made for the platform, which is not available in this version; storage and
         /// security need none.
         network: NetworkConfig = NetworkConfig::default();
+        /// The EKS cluster in which the platform's own servers run: what `placement` puts on kubernetes. Default: none.
+        cluster: Option<ClusterConfig>;
+    }
+
+    /// The EKS cluster: `create` or `existing`, not both.
+    ClusterConfig {
+        /// A cluster made for the platform, and gone with it.
+        create: Option<NewClusterConfig>;
+        /// Somebody else's, by its name, which is only used.
+        existing: Option<String>;
+    }
+
+    /// A cluster made for the platform.
+    NewClusterConfig {
+        /// Minor version of Kubernetes, with quotes. Default: "1.35". Goes up only; nodes and add-ons follow.
+        version: String = "1.35".to_owned();
+        /// ARNs of the roles and users of IAM that may do everything in it. Who runs `apply` has to be one of them.
+        admins: Vec<String>;
+        /// Blocks of addresses from which the API server can be reached by the internet. Default: none, by the VPC alone.
+        public_access: Vec<String>;
+        /// Groups of servers, name -> group. Default: one, `default`.
+        nodes: BTreeMap<String, NodeGroupConfig>;
+        /// A deletion is refused while this is on. Default: off for dev, on for staging and prod.
+        deletion_protection: Option<bool>;
+    }
+
+    /// Servers of one sort.
+    NodeGroupConfig {
+        /// EC2 types in order of preference. Default: [m7i.large].
+        instance_types: Vec<String>;
+        /// EKS's name of the image, such as `BOTTLEROCKET_ARM_64`. Default: AL2023_x86_64_STANDARD.
+        image: Option<String>;
+        /// Least servers. Default: 2.
+        min: u32 = 2;
+        /// Most servers. Default: 4.
+        max: u32 = 4;
+        /// Disk of each server. Default: 50Gi.
+        disk: Option<Size>;
+        /// Cheaper servers that AWS takes back with two minutes' notice. Default: off.
+        spot: bool = false;
+        /// Labels of the nodes.
+        labels: BTreeMap<String, String>;
+        /// Taints of the nodes, `key=value:NoSchedule`.
+        taints: Vec<String>;
     }
 
     /// Where servers lie: `create` or `existing`, not both.
@@ -122,6 +167,76 @@ impl NetworkConfig {
                 "",
                 message,
                 "write `create: {}`, or `existing:` with its ids",
+            );
+        }
+    }
+}
+
+impl ClusterConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if self.create.is_some() == self.existing.is_some() {
+            let message = "a cluster is either made or there already";
+            let help = "write `create: { admins: [...] }`, or `existing:` with its name";
+            reader.refuse(Rule::Cluster, node.at, "", message, help);
+        }
+    }
+}
+
+impl NewClusterConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        let minor = self
+            .version
+            .split_once('.')
+            .map(|(major, minor)| (major, minor.parse::<u32>()));
+        if !matches!(minor, Some(("1", Ok(33..)))) {
+            let message = format!("{:?} is no version of Kubernetes that is supported", self.version);
+            reader.refuse_key(
+                node,
+                Rule::Cluster,
+                "version",
+                message,
+                "write 1.33 or later, with quotes",
+            );
+        }
+        let principal = |arn: &&String| !(arn.starts_with("arn:aws") && arn.contains(":iam::"));
+        if let Some(arn) = self.admins.iter().find(principal) {
+            let message = format!("{arn:?} is no ARN of a role or user of IAM");
+            reader.refuse_key(
+                node,
+                Rule::NameSyntax,
+                "admins",
+                message,
+                "write arn:aws:iam::ACCOUNT:role/NAME",
+            );
+        }
+        if self.admins.is_empty() {
+            let message = "nobody could use the cluster, not even who makes it";
+            let help =
+                "name the roles that administer it, that of `apply` among them: [arn:aws:iam::ACCOUNT:role/NAME]";
+            reader.refuse_key(node, Rule::Cluster, "admins", message, help);
+        }
+    }
+}
+
+impl NodeGroupConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if self.min > self.max || self.max == 0 {
+            let message = format!("{} to {} servers", self.min, self.max);
+            reader.refuse_key(
+                node,
+                Rule::Cluster,
+                "max",
+                message,
+                "write 1 or more, and no less than `min`",
+            );
+        }
+        if self.disk.is_some_and(|disk| disk < Size::gib(20)) {
+            reader.refuse_key(
+                node,
+                Rule::Cluster,
+                "disk",
+                "too small for a node",
+                "write 20Gi or more",
             );
         }
     }
