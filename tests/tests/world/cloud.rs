@@ -3,13 +3,13 @@
 
 use crate::crash::{Scenario, exhaust};
 use crate::stage::{LAG, Stage, nothing};
-use composition::Platform;
 use composition::aws::Aws;
 use composition::config::PlatformConfig;
+use composition::{Eks, Platform};
 use libtest_mimic::Trial;
 use platform_core::engine::{Action, PlanRequest};
 use platform_core::value::{Place, SetId};
-use platform_core::{OnRemoval, Owner, Resource};
+use platform_core::{Connect, OnRemoval, Owner, Provider, Resource};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         crate::trial("cloud::environments_come_and_go", environments_come_and_go),
+        crate::trial("cloud::environments_keep_apart", environments_keep_apart),
         crate::trial("cloud::alarms_are_about_what_is_there", alarms_are_about_what_is_there),
         crate::trial(
             "cloud::backups_are_of_all_that_holds_data",
@@ -29,14 +30,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         crate::trial("cloud::names_fit_at_their_longest", names_fit_at_their_longest),
         crate::trial("cloud::dev_apply_killed_anywhere", || {
-            let start = stage().world.snapshot().unwrap();
+            let start = stage().snapshot();
             exhaust(&scenario("apply of dev", start, request(&example("dev"))), None).unwrap();
         }),
         crate::trial("cloud::dev_destroy_killed_anywhere", || {
             let stage = stage();
             stage.settle(&request(&example("dev")), &nothing).unwrap();
             stage.clock.advance(LAG.window);
-            let start = stage.world.snapshot().unwrap();
+            let start = stage.snapshot();
             exhaust(
                 &scenario("destroy of dev", start, PlanRequest::destroy(set("dev"))),
                 None,
@@ -62,7 +63,18 @@ fn set(environment: &str) -> SetId {
 }
 
 fn stage() -> Stage {
-    Stage::of(place(), provider_aws::facts, set("dev")).beside(second(), provider_aws::facts)
+    stage_of("dev")
+}
+
+fn stage_of(environment: &str) -> Stage {
+    stage_with(set(environment), &format!("ml-platform-{environment}"))
+}
+
+fn stage_with(set: SetId, cluster: &str) -> Stage {
+    let cluster = format!("{}:eks.Cluster/{cluster}", place()).parse().unwrap();
+    Stage::of(place(), provider_aws::facts, set)
+        .beside(second(), provider_aws::facts)
+        .around(Place::kubernetes("main").unwrap(), cluster, provider_k8s::facts)
 }
 
 /// Where prod's backups are copied to.
@@ -75,7 +87,20 @@ fn platform(config: &PlatformConfig) -> Platform {
     let second = stage.second.clone().unwrap();
     let stack =
         Aws::on(Arc::new(stage.world.clone()), Arc::new(stage.clock.clone())).with_second_region(Arc::new(second));
-    Platform::builder(config.clone()).provider(stack).build().unwrap()
+    let inside = Eks::by(&stack, Arc::new(Nowhere)).unwrap();
+    let builder = Platform::builder(config.clone()).provider(stack).provider(inside);
+    builder.build().unwrap()
+}
+
+/// The stage connects by itself.
+#[derive(Debug)]
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl Connect for Nowhere {
+    async fn connect(&self, _outputs: &BTreeMap<String, Value>) -> platform_core::Result<Arc<dyn Provider>> {
+        unreachable!("nothing is planned here")
+    }
 }
 
 fn request(config: &PlatformConfig) -> PlanRequest {
@@ -93,33 +118,55 @@ fn scenario(name: &'static str, start: Vec<u8>, request: PlanRequest) -> Scenari
     }
 }
 
-/// One after the other in one account: none touches what is another's.
+/// One after the other, each with its cluster; what is kept is taken over again.
 fn environments_come_and_go() {
-    let stage = stage();
     for environment in ENVIRONMENTS {
+        let stage = stage_of(environment);
         let wanted = request(&example(environment));
         assert_eq!(wanted.set, set(environment));
         stage.settle(&wanted, &nothing).unwrap();
         stage.clock.advance(LAG.window);
         let again = stage.plan(&wanted).unwrap();
         assert!(again.is_empty(), "{}", again.display());
-    }
-    let others = stage.plan(&request(&example("dev"))).unwrap();
-    assert!(others.is_empty(), "{}", others.display());
+        let inside = &stage.inside.as_ref().unwrap().world;
+        assert!(inside.ids().len() > 40, "{:?}", inside.ids());
 
-    let gone = PlanRequest::destroy(set("prod"));
-    let plan = stage.plan(&gone).unwrap();
-    let released = plan.steps.iter().filter(|step| step.action == Action::Release).count();
-    assert!(released > 2, "what holds data stays: {}", plan.display());
-    let report = stage.settle(&gone, &nothing).unwrap();
-    assert!(report.left.iter().all(|live| live.owner == Owner::Retained));
+        let gone = PlanRequest::destroy(set(environment));
+        let plan = stage.plan(&gone).unwrap();
+        let released = plan.steps.iter().filter(|step| step.action == Action::Release).count();
+        assert!(released > 2, "what holds data stays: {}", plan.display());
+        let report = stage.settle(&gone, &nothing).unwrap();
+        assert!(report.left.iter().all(|live| live.owner == Owner::Retained));
+        stage.clock.advance(LAG.window);
+        // What was kept is taken over again without being asked about.
+        let back = stage.plan(&wanted).unwrap();
+        let adopted = back.steps.iter().filter(|step| step.action == Action::Adopt).count();
+        assert_eq!(adopted, released, "{}", back.display());
+    }
+}
+
+/// Two environments of one account keep apart.
+fn environments_keep_apart() {
+    let stage = Stage::of(place(), provider_aws::facts, set("dev")).beside(second(), provider_aws::facts);
+    let alone = |environment: &str| {
+        let mut config = example(environment).to_json();
+        config["aws"].as_object_mut().unwrap().remove("cluster");
+        config["placement"] = json!({});
+        for key in ["memory", "storage"] {
+            config["monitoring"].as_object_mut().unwrap().remove(key);
+        }
+        request(&PlatformConfig::parse(&config.to_string(), "alone.yaml").unwrap())
+    };
+    for environment in ENVIRONMENTS {
+        stage.settle(&alone(environment), &nothing).unwrap();
+        stage.clock.advance(LAG.window);
+    }
+    stage.settle(&PlanRequest::destroy(set("prod")), &nothing).unwrap();
     stage.clock.advance(LAG.window);
-    let others = stage.plan(&request(&example("staging"))).unwrap();
-    assert!(others.is_empty(), "{}", others.display());
-    // What was kept is taken over again without being asked about.
-    let back = stage.plan(&request(&example("prod"))).unwrap();
-    let adopted = back.steps.iter().filter(|step| step.action == Action::Adopt).count();
-    assert_eq!(adopted, released, "{}", back.display());
+    for environment in ["dev", "staging"] {
+        let others = stage.plan(&alone(environment)).unwrap();
+        assert!(others.is_empty(), "{}", others.display());
+    }
 }
 
 /// Every dimension of every alarm names an object of the platform, and every server and bucket has an alarm.
@@ -266,12 +313,14 @@ fn names_fit_at_their_longest() {
         text["storage"]["buckets"] = json!([{ "name": longest, "versioning": true }, { "name": format!("{}c", &longest[1..]), "versioning": true }]);
         let config = PlatformConfig::parse(&text.to_string(), "longest.yaml").unwrap();
         let wanted = request(&config);
-        let plan = stage().plan(&wanted).unwrap();
+        let stage = stage_with(set(environment), &format!("{name}-{environment}"));
+        let plan = stage.plan(&wanted).unwrap();
         let blocked: Vec<_> = plan.steps.iter().filter_map(|step| step.blocked.as_ref()).collect();
         assert!(blocked.is_empty(), "{blocked:?}");
         assert_eq!(plan.steps.len(), wanted.resources.len());
         for resource in &wanted.resources {
             provider_aws::facts(resource.id.kind())
+                .or_else(|| provider_k8s::facts(resource.id.kind()))
                 .unwrap()
                 .name
                 .check(&resource.id)

@@ -152,7 +152,7 @@ fn kill(
         let killed = stage.run(&faults, &scenario.request, &scenario.consent);
         assert_eq!(killed.done().map(|_| ()), None, "call {n} of {calls} did not kill");
         // What comes after depends on the saved world and the time alone: a read before and after it leaves one point.
-        if !seen.insert((stage.clock.now(), stage.world.snapshot().map_err(|why| why.report())?)) {
+        if !seen.insert((stage.clock.now(), stage.snapshot())) {
             continue;
         }
         recovered(&stage, scenario, &reference)

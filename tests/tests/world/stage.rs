@@ -3,7 +3,8 @@
 use platform_core::engine::{Approvals, Engine, Event, Plan, PlanRequest, Report};
 use platform_core::testing::{Driven, Faults, Lag, ManualClock, Sabotage, Shape, World, fixtures, kinds};
 use platform_core::value::{Clock, Kind, Place, ResourceId, SetId};
-use platform_core::{KindFacts, Provider, Result};
+use platform_core::{Connect, KindFacts, Provider, Result};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,9 +23,33 @@ pub(crate) struct Stage {
     pub(crate) sabotage: Option<Sabotage>,
     /// Another place, where one is wanted.
     pub(crate) second: Option<World>,
+    /// A place that an object of the first makes, where one is wanted.
+    pub(crate) inside: Option<Inside>,
     set: SetId,
     processes: AtomicU32,
 }
+
+/// A world that comes to be with a cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Inside {
+    pub(crate) world: World,
+    cluster: ResourceId,
+    facts: fn(&Kind) -> Option<&'static KindFacts>,
+}
+
+/// A process's way into it.
+#[derive(Debug)]
+struct Way(Arc<dyn Provider>);
+
+#[async_trait::async_trait]
+impl Connect for Way {
+    async fn connect(&self, _outputs: &BTreeMap<String, Value>) -> Result<Arc<dyn Provider>> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// Between saved worlds; JSON holds none.
+const BETWEEN: u8 = 0;
 
 /// A process that plans, consents and applies, up to its end or its death.
 pub(crate) fn plan_and_apply(
@@ -70,6 +95,7 @@ impl Stage {
             clock,
             sabotage: None,
             second: None,
+            inside: None,
             set,
             processes: AtomicU32::new(0),
         }
@@ -81,9 +107,32 @@ impl Stage {
         self
     }
 
+    /// With what runs in a cluster.
+    pub(crate) fn around(
+        mut self,
+        place: Place,
+        cluster: ResourceId,
+        facts: fn(&Kind) -> Option<&'static KindFacts>,
+    ) -> Self {
+        let world = World::new(place, facts, Arc::new(self.clock.clone())).with_lag(LAG);
+        self.inside = Some(Inside { world, cluster, facts });
+        self
+    }
+
+    /// The world and what is in its cluster, saved.
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
+        let worlds = std::iter::once(&self.world).chain(self.inside.as_ref().map(|inside| &inside.world));
+        let saved: Vec<Vec<u8>> = worlds.map(|world| world.snapshot().unwrap()).collect();
+        saved.join(&BETWEEN)
+    }
+
     /// Goes on where a saved world stood, some time later.
     pub(crate) fn restored(self, bytes: &[u8]) -> Self {
-        self.world.restore(bytes).unwrap();
+        let mut saved = bytes.split(|byte| *byte == BETWEEN);
+        self.world.restore(saved.next().unwrap()).unwrap();
+        if let (Some(inside), Some(bytes)) = (&self.inside, saved.next()) {
+            inside.world.restore(bytes).unwrap();
+        }
         self.clock.advance(Duration::from_hours(1));
         self
     }
@@ -110,6 +159,11 @@ impl Stage {
         let mut engine = Engine::builder(Arc::new(self.clock.clone())).provider(self.provider(faults));
         if let Some(second) = &self.second {
             engine = engine.provider(faults.around(Arc::new(second.clone()), Arc::new(self.clock.clone())));
+        }
+        if let Some(inside) = &self.inside {
+            let world = faults.around(Arc::new(inside.world.clone()), Arc::new(self.clock.clone()));
+            let (place, cluster) = (inside.world.place().clone(), inside.cluster.clone());
+            engine = engine.later(place, cluster, inside.facts, Arc::new(Way(world)));
         }
         engine
             .holder(format!("process-{number}"))
@@ -168,15 +222,21 @@ impl Stage {
     }
 
     pub(crate) fn shape(&self) -> BTreeMap<ResourceId, Vec<Shape>> {
-        self.world.shape(&self.set)
+        let mut all = self.world.shape(&self.set);
+        if let Some(inside) = &self.inside {
+            all.extend(inside.world.shape(&self.set));
+        }
+        all
     }
 
     /// Every secret value there, by object and key.
     pub(crate) fn secrets(&self) -> BTreeMap<(ResourceId, String), String> {
         let mut all = BTreeMap::new();
-        for id in self.world.ids() {
-            for (key, value) in self.world.secrets(&id) {
-                all.insert((id.clone(), key), value);
+        for world in std::iter::once(&self.world).chain(self.inside.as_ref().map(|inside| &inside.world)) {
+            for id in world.ids() {
+                for (key, value) in world.secrets(&id) {
+                    all.insert((id.clone(), key), value);
+                }
             }
         }
         all
