@@ -1,8 +1,14 @@
 //! AWS set up as the config says.
 
+#[cfg(feature = "k8s")]
+use crate::config::ProviderName;
 use crate::config::{AwsConfig, ClusterConfig, NatConfig, NetworkConfig, NodeGroupConfig, PlatformConfig, Rule};
+#[cfg(feature = "k8s")]
+use crate::lower;
 use crate::platform::IntoStack;
 use platform_core::{Capability, Environment, Result, Stack};
+#[cfg(feature = "k8s")]
+use provider_aws::PodRole;
 use provider_aws::{Aws, AwsOptions, Cluster, ExistingNetwork, Nat, Network, NewCluster, NewNetwork, NodeGroup};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +30,12 @@ impl IntoStack for Aws {
             let help = "connect to that region, or correct it here";
             return Err(problem(Rule::Placement, "aws.region", &message, help).into());
         }
-        let options = options(block, config.environment);
+        #[allow(unused_mut)] // without Kubernetes there are no pods
+        let mut options = options(block, config.environment);
+        #[cfg(feature = "k8s")]
+        if let Some(Cluster::Create(cluster)) = &mut options.cluster {
+            cluster.pods.extend(pods(config)?);
+        }
         let stack = self
             .with_options(options)
             .map_err(|error| problem(Rule::Network, "aws", error.message(), error.help().unwrap_or_default()))?;
@@ -75,6 +86,20 @@ fn cluster(block: &ClusterConfig, environment: Environment) -> Option<Cluster> {
             .collect();
     }
     Some(Cluster::Create(wanted))
+}
+
+/// What the platform's own pods call of AWS.
+#[cfg(feature = "k8s")]
+fn pods(config: &PlatformConfig) -> Result<Option<PodRole>> {
+    let inside = config
+        .placed(Capability::Monitoring)
+        .contains(&ProviderName::Kubernetes);
+    if config.monitoring.is_none() || !inside {
+        return Ok(None);
+    }
+    let context = lower::context(config, &lower::specs(config));
+    let (namespace, account) = provider_k8s::grafana_account(&context)?;
+    Ok(Some(PodRole::metrics_reader(namespace, account)))
 }
 
 fn nodes(block: &NodeGroupConfig) -> NodeGroup {

@@ -33,6 +33,9 @@ pub struct KubernetesOptions {
     pub storage_class: Option<String>,
     /// What a StorageClass of the platform's own is made of, which volumes get whose spec names none. Default none.
     pub block_storage: Option<BlockStorage>,
+    /// The region whose CloudWatch Grafana shows, by the role of its service account ([`grafana_account`](crate::grafana_account)).
+    /// Default none.
+    pub cloudwatch: Option<String>,
     /// Address blocks of the API server, for workloads that call it. Default none: they may connect to any address on its
     /// ports 443 and 6443.
     pub api_server: Vec<String>,
@@ -47,6 +50,11 @@ impl KubernetesOptions {
     /// Sets the S3 server.
     pub fn with_s3(mut self, flavour: Flavour) -> Self {
         self.s3 = flavour;
+        self
+    }
+    /// Lets Grafana show CloudWatch of a region.
+    pub fn with_cloudwatch(mut self, region: impl Into<String>) -> Self {
+        self.cloudwatch = Some(region.into());
         self
     }
     /// Sets what a StorageClass of the platform's own is made of.

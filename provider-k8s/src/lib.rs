@@ -35,6 +35,7 @@ mod strangers;
 mod write;
 
 pub use capability::monitoring;
+pub use capability::monitoring::grafana_account;
 pub use catalogue::{CATALOGUE, CatalogueImage, ImageOptions};
 pub use client::{Endpoint, TokenSource};
 pub use flavour::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour, S3Server};

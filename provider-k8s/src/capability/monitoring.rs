@@ -17,14 +17,14 @@ pub use watched::{Watched, job};
 pub use yaml::document;
 
 use super::stateful::{claim, port_numbers, selector, with_surface};
-use crate::kubernetes::Shared;
+use crate::kubernetes::{KubernetesOptions, Shared};
 use crate::limits::{self, Needs};
 use crate::object::Scope;
 use crate::policy;
 use async_trait::async_trait;
 use exporters::{STATE_PORT, STATE_TELEMETRY, node_port};
 use platform_core::engine::Engine;
-use platform_core::value::{ResourceId, Size, Span};
+use platform_core::value::{Place, ResourceId, Size, Span};
 use platform_core::{
     AlarmSubject, Blueprint, Call, Capability, Channel, Context, Credentials, DataAsset, Endpoint, Error, ErrorKind,
     Holds, Monitoring, MonitoringFeatures, MonitoringOutputs, MonitoringSpec, Result, Scrape, Surface, Workload,
@@ -42,6 +42,8 @@ const NODE_EXPORTER: &str = "node-exporter";
 const KUBELET_PORT: u16 = 10250;
 /// Where receivers are reached that are URLs.
 const HTTPS: u16 = 443;
+/// Where the agent of EKS Pod Identity listens, at 169.254.170.23.
+const POD_IDENTITY: u16 = 80;
 
 /// Prometheus, Alertmanager, Grafana and what they read.
 #[derive(Debug)]
@@ -82,7 +84,7 @@ impl Monitoring for KubernetesMonitoring {
         check(spec)?;
         let scope = self.scope(context)?;
         let names = Names::new(&scope)?;
-        let mut workloads = workloads(&scope, &names, spec);
+        let mut workloads = workloads(&scope, &names, spec, &self.0.options);
         let mut scrapes = vec![
             scrape_of(job::PROMETHEUS, &names.prometheus, job::PROMETHEUS),
             scrape_of(job::ALERTMANAGER, &names.alertmanager, job::ALERTMANAGER),
@@ -222,8 +224,18 @@ fn check(spec: &MonitoringSpec) -> Result<()> {
     alertmanager::config(spec).map(|_| ())
 }
 
+/// The namespace and the service account of Grafana in a platform.
+///
+/// # Errors
+/// `Invalid` when a name of the context cannot be one.
+pub fn grafana_account(context: &Context) -> Result<(String, String)> {
+    let place = Place::kubernetes("any")?;
+    let scope = Scope::new(&place, context, Capability::Monitoring)?;
+    Ok((scope.namespace().to_owned(), scope.name(GRAFANA)?))
+}
+
 /// What runs in monitoring's own namespace, and whom it calls.
-fn workloads(scope: &Scope<'_>, names: &Names, spec: &MonitoringSpec) -> Vec<Workload> {
+fn workloads(scope: &Scope<'_>, names: &Names, spec: &MonitoringSpec, options: &KubernetesOptions) -> Vec<Workload> {
     let workload = |name: &str, ports: &[(&str, u16)], calls: Vec<Call>| Workload {
         name: name.to_owned(),
         namespace: scope.namespace().to_owned(),
@@ -252,6 +264,11 @@ fn workloads(scope: &Scope<'_>, names: &Names, spec: &MonitoringSpec) -> Vec<Wor
     if !of_alertmanager.is_empty() {
         of_alertmanager.push(Call::Dns);
     }
+    let mut of_grafana = vec![Call::Dns, call(&names.prometheus, PROMETHEUS)];
+    if options.cloudwatch.is_some() {
+        // CloudWatch, and the agent on its node that gives it its role.
+        of_grafana.extend([HTTPS, POD_IDENTITY].map(|port| Call::Outside { port }));
+    }
     vec![
         workload(&names.prometheus, &[(job::PROMETHEUS, PROMETHEUS_PORT)], of_prometheus),
         workload(
@@ -259,11 +276,7 @@ fn workloads(scope: &Scope<'_>, names: &Names, spec: &MonitoringSpec) -> Vec<Wor
             &[(job::ALERTMANAGER, ALERTMANAGER_PORT)],
             of_alertmanager,
         ),
-        workload(
-            &names.grafana,
-            &[(job::GRAFANA, grafana::PORT)],
-            vec![Call::Dns, call(&names.prometheus, PROMETHEUS)],
-        ),
+        workload(&names.grafana, &[(job::GRAFANA, grafana::PORT)], of_grafana),
         workload(
             &names.kube_state,
             &[("metrics", STATE_PORT), ("telemetry", STATE_TELEMETRY)],

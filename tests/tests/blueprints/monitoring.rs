@@ -286,7 +286,7 @@ fn the_same_platform_gives_the_same_bytes_and_every_job_is_guarded() {
                 document(&scrape::config(&once)),
                 document(&rules::file(&once)),
                 document(&alertmanager::config(&spec).unwrap()),
-                document(&dashboards::data_sources(&once)),
+                document(&dashboards::data_sources(&once, Some("eu-west-1"))),
                 document(&dashboards::provider(&once)),
             ];
             texts.extend(dashboards::files(&once).into_values());

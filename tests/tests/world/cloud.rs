@@ -19,6 +19,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         crate::trial("cloud::environments_come_and_go", environments_come_and_go),
         crate::trial("cloud::environments_keep_apart", environments_keep_apart),
+        crate::trial(
+            "cloud::grafana_shows_cloudwatch_by_a_role",
+            grafana_shows_cloudwatch_by_a_role,
+        ),
         crate::trial("cloud::alarms_are_about_what_is_there", alarms_are_about_what_is_there),
         crate::trial(
             "cloud::backups_are_of_all_that_holds_data",
@@ -167,6 +171,37 @@ fn environments_keep_apart() {
         let others = stage.plan(&alone(environment)).unwrap();
         assert!(others.is_empty(), "{}", others.display());
     }
+}
+
+/// Its service account has a role, its pods may reach what they need, and it knows the region.
+fn grafana_shows_cloudwatch_by_a_role() {
+    let wanted = request(&example("dev"));
+    let of = |id: &str| -> &Value {
+        let found = wanted.resources.iter().find(|resource| resource.id.to_string() == id);
+        &found.unwrap_or_else(|| panic!("no {id}")).desired
+    };
+    let pod = of("aws/eu-west-1:eks.PodIdentityAssociation/ml-platform-dev/monitoring/prometheus-grafana");
+    let role = "ml-platform-dev-metrics-reader";
+    assert!(pod["role"].as_str().unwrap().ends_with(role), "{pod}");
+    let inline = of(&format!("aws/eu-west-1:iam.Role/{role}"))["inline"].to_string();
+    assert!(
+        inline.contains("cloudwatch:GetMetricData") && !inline.contains("Put"),
+        "{inline}"
+    );
+    let config = of("k8s/main:ConfigMap/monitoring/prometheus-grafana-config");
+    let sources = config["data"]["datasources.yaml"].as_str().unwrap();
+    assert!(
+        sources.contains("cloudwatch") && sources.contains("eu-west-1"),
+        "{sources}"
+    );
+    let egress =
+        of("k8s/main:NetworkPolicy.networking.k8s.io/monitoring/prometheus-grafana")["spec"]["egress"].to_string();
+    assert!(egress.contains("443") && egress.contains("\"port\":80"), "{egress}");
+    let pods = of("k8s/main:Deployment.apps/monitoring/prometheus-grafana");
+    assert_eq!(
+        pods["spec"]["template"]["spec"]["serviceAccountName"],
+        "prometheus-grafana"
+    );
 }
 
 /// Every dimension of every alarm names an object of the platform, and every server and bucket has an alarm.

@@ -33,9 +33,19 @@ pub fn files(watched: &Watched<'_>) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// `provisioning/datasources/*.yaml`: the platform's Prometheus; none while monitoring's surface has no endpoint
-/// `prometheus`.
-pub fn data_sources(watched: &Watched<'_>) -> Value {
+/// `provisioning/datasources/*.yaml`: the platform's Prometheus, unless monitoring's surface has no endpoint `prometheus`; and
+/// CloudWatch of a region, by the role of Grafana's service account.
+pub fn data_sources(watched: &Watched<'_>, cloudwatch: Option<&str>) -> Value {
+    let cloudwatch = cloudwatch.map(|region| {
+        json!({
+            "name": "CloudWatch",
+            "uid": "cloudwatch",
+            "type": "cloudwatch",
+            "access": "proxy",
+            "editable": false,
+            "jsonData": { "authType": "default", "defaultRegion": region },
+        })
+    });
     let sources: Vec<Value> = watched
         .endpoint(job::PROMETHEUS)
         .map(|endpoint| {
@@ -52,6 +62,7 @@ pub fn data_sources(watched: &Watched<'_>) -> Value {
             })
         })
         .into_iter()
+        .chain(cloudwatch)
         .collect();
     json!({ "apiVersion": 1, "datasources": sources })
 }

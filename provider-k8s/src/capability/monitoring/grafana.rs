@@ -106,7 +106,7 @@ pub(super) fn resources(
     ]);
     let settings = json!({ "data": {
         "grafana.ini": SETTINGS,
-        "datasources.yaml": document(&dashboards::data_sources(watched)),
+        "datasources.yaml": document(&dashboards::data_sources(watched, site.shared.options.cloudwatch.as_deref())),
         "providers.yaml": document(&dashboards::provider(watched)),
     }});
     let mut resources = Stateless {
