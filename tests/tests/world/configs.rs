@@ -4,6 +4,7 @@
 //! The files are read by the real loader and wired to the blueprints of provider-k8s. A failure prints its seed;
 //! `WORLD_SEED=<seed>` tells that one history again.
 
+mod accounts;
 mod draft;
 mod guard;
 mod history;
@@ -19,10 +20,12 @@ const HISTORIES: u64 = 2_500;
 const PAIRS: u64 = 8;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
+    let mut all = vec![
         crate::trial("configs::twenty_thousand_pairs", twenty_thousand_pairs),
         crate::trial("configs::sabotage_is_noticed", sabotage_is_noticed),
-    ]
+    ];
+    all.extend(accounts::trials());
+    all
 }
 
 fn twenty_thousand_pairs() {

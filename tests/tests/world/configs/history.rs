@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// What somebody agrees to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Consent {
+pub(super) enum Consent {
     Nothing,
     /// Whatever loses no data.
     Harmless,
@@ -362,7 +362,7 @@ impl History {
 }
 
 impl Consent {
-    fn to(self, plan: &Plan) -> Approvals {
+    pub(super) fn to(self, plan: &Plan) -> Approvals {
         let risks = [
             Risk::LowersProtection,
             Risk::Exposes,
