@@ -89,6 +89,10 @@ impl Shared {
         self.provider.place()
     }
 
+    pub(crate) fn provider(&self) -> &dyn Provider {
+        &*self.provider
+    }
+
     /// `eu-west-1`.
     pub(crate) fn region(&self) -> &str {
         region_of(self.place())

@@ -9,6 +9,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod backup_plan;
+pub(crate) mod backup_recovery_point;
 pub(crate) mod backup_vault;
 pub(crate) mod cloudwatch;
 pub(crate) mod cloudwatch_alarm;
@@ -56,6 +57,7 @@ use std::marker::PhantomData;
 /// This crate's kinds, in the order in which a plan reads them.
 static KINDS: &[&dyn AnyKind] = &[
     &Adaptor::<backup_plan::Plan>(PhantomData),
+    &Adaptor::<backup_recovery_point::RecoveryPoint>(PhantomData),
     &Adaptor::<backup_vault::Vault>(PhantomData),
     &Adaptor::<eks_access_entry::AccessEntry>(PhantomData),
     &Adaptor::<eks_addon::Addon>(PhantomData),

@@ -2,7 +2,7 @@
 
 use crate::client::{Clients, counted};
 use crate::error::Outcome;
-use crate::kind::{self, AddedKind, AnyKind, Kinds, settled};
+use crate::kind::{self, AddedKind, AnyKind, AwsKind, Kinds, backup_recovery_point, settled};
 use crate::lock::ControlBucket;
 use crate::tags::Tags;
 use crate::{follow, observe, write};
@@ -323,7 +323,10 @@ impl Provider for AwsProvider {
         observe::preview(self.connection.kinds, wanted, seen)
     }
 
-    async fn list(&self, _set: &SetId, kind: &Kind, _within: &Name) -> Result<Vec<Live>> {
+    async fn list(&self, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>> {
+        if kind.as_str() == backup_recovery_point::RecoveryPoint::FACTS.kind {
+            return backup_recovery_point::all(&self.connection.scope(set).await?, within).await;
+        }
         Err(Error::new(
             ErrorKind::Unsupported,
             format!("this version cannot list every {kind} of an account"),

@@ -110,6 +110,13 @@ pub(crate) fn making(tags: &Tags) -> Tags {
     tags
 }
 
+/// The same for an object that is whole once it shows.
+pub(crate) fn finished(tags: &Tags) -> Tags {
+    let mut tags = tags.clone();
+    tags.remove(&key(MAKING));
+    tags
+}
+
 /// The same with a new incarnation's mark, for an object to which AWS gives no id.
 pub(crate) fn born(tags: &Tags) -> Tags {
     let mut tags = tags.clone();

@@ -2,10 +2,13 @@
 //!
 //! It holds what RDS and S3 hold. It cannot take ElastiCache, whose own daily snapshots are there.
 
+mod found;
+
 use crate::aws::Shared;
 use crate::cron;
 use crate::draft::Draft;
 use crate::kind::backup::MAX_NAME;
+use crate::kind::backup_recovery_point;
 use crate::roles;
 use async_trait::async_trait;
 use platform_core::engine::Engine;
@@ -21,6 +24,7 @@ use std::sync::Arc;
 
 const VAULT: &str = "backup.Vault";
 const PLAN: &str = "backup.Plan";
+const POINT: &str = "backup.RecoveryPoint";
 /// The key of the vault, and the role that AWS Backup acts by.
 const PART: &str = "backup";
 
@@ -144,19 +148,21 @@ impl Backup for AwsBackup {
         &self.0.engine
     }
 
-    fn run(&self, spec: &BackupSpec, _name: &str, context: &Context) -> Result<Blueprint<BackupRun>> {
+    fn run(&self, spec: &BackupSpec, name: &str, context: &Context) -> Result<Blueprint<BackupRun>> {
+        check(spec, context)?;
         let draft = self.draft(context);
-        let assets = assets(&draft, spec)?;
-        let asset = assets.first().map(|asset| arn(&draft, asset)).unwrap_or_default();
-        Err(by_hand(
-            "a backup",
-            &format!(
-                "aws backup start-backup-job --backup-vault-name {} --resource-arn {asset} --iam-role-arn {} --lifecycle DeleteAfterDays={}",
-                name(&draft),
-                draft.role_arn(PART),
-                days(spec)
-            ),
-        ))
+        let mut resources = Vec::new();
+        for asset in assets(&draft, spec)? {
+            let resource = arn(&draft, &asset);
+            let Some(point) = backup_recovery_point::name_of(&self::name(&draft), name, &resource) else {
+                continue;
+            };
+            let desired =
+                json!({ "resource": resource, "role": draft.role_arn(PART), "delete_after_days": days(spec) });
+            let point = Resource::new(draft.id(POINT, &point)?, Capability::Backup.as_str(), desired);
+            resources.push(point.with_on_removal(OnRemoval::Retain));
+        }
+        Blueprint::new(resources, &BackupRun { name: name.to_owned() })
     }
 
     fn restore(&self, _spec: &BackupSpec, backup: &str, _context: &Context) -> Result<Blueprint<BackupRun>> {
@@ -170,15 +176,9 @@ impl Backup for AwsBackup {
         Err(by_hand("a drill", "aws backup create-restore-testing-plan ..."))
     }
 
-    async fn status(&self, _spec: &BackupSpec, context: &Context) -> Result<BackupStatus> {
-        let draft = self.draft(context);
-        Err(by_hand(
-            "a list of backups",
-            &format!(
-                "aws backup list-recovery-points-by-backup-vault --backup-vault-name {}",
-                name(&draft)
-            ),
-        ))
+    async fn status(&self, spec: &BackupSpec, context: &Context) -> Result<BackupStatus> {
+        check(spec, context)?;
+        found::status(&self.draft(context), spec).await
     }
 
     async fn in_the_way(&self, _spec: &BackupSpec, _context: &Context) -> Result<Vec<String>> {

@@ -133,6 +133,7 @@ async fn limits_are_awss() {
     );
     for kind in [
         "backup.Plan",
+        "backup.RecoveryPoint",
         "backup.Vault",
         "cloudwatch.Alarm",
         "cloudwatch.CompositeAlarm",

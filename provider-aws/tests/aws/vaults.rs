@@ -29,8 +29,43 @@ struct State {
     selections: BTreeSet<(String, String)>,
     /// How many backups a vault holds.
     holds: BTreeMap<String, u32>,
+    /// Recovery points as a list shows them, each with its vault and tags.
+    points: Vec<Point>,
+    /// Answers to jobs, by token.
+    jobs: BTreeMap<String, Value>,
+    /// How often a list shows no point of a job that has just begun.
+    hidden: u32,
     /// Roles that cannot be assumed yet, and how often that is said.
     fresh: u32,
+}
+
+#[derive(Debug)]
+struct Point {
+    vault: String,
+    shown: Value,
+    tags: Value,
+}
+
+impl Point {
+    fn new(vault: &str, resource: &str, at: i64, more: &Value) -> Self {
+        let mut shown = json!({
+            "RecoveryPointArn": format!("arn:aws:backup:eu-west-1:1:recovery-point:{resource}-{at}"),
+            "BackupVaultName": vault,
+            "ResourceArn": resource,
+            "Status": "COMPLETED",
+            "CreationDate": at,
+            "CompletionDate": at + 60,
+            "IsEncrypted": true,
+        });
+        for (key, value) in more.as_object().unwrap() {
+            shown[key] = value.clone();
+        }
+        Self {
+            vault: vault.to_owned(),
+            shown,
+            tags: json!({}),
+        }
+    }
 }
 
 /// What a request to AWS Backup asks for.
@@ -39,6 +74,8 @@ struct Ask {
     region: String,
     method: String,
     path: Vec<String>,
+    /// The ARN that a list asks for.
+    resource: Option<String>,
     body: Value,
 }
 
@@ -50,11 +87,19 @@ impl Ask {
             return None;
         }
         let path = request.uri().split_once("//")?.1.split_once('/')?.1;
-        let path = path.split('?').next()?.trim_matches('/');
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let decoded = |text: &str| {
+            percent_encoding::percent_decode_str(text)
+                .decode_utf8_lossy()
+                .into_owned()
+        };
+        let resource = query.split('&').find_map(|pair| pair.strip_prefix("resourceArn="));
+        let path = path.trim_matches('/');
         Some(Self {
+            resource: resource.map(decoded),
             region,
             method: request.method().to_owned(),
-            path: path.split('/').map(str::to_owned).collect(),
+            path: path.split('/').map(decoded).collect(),
             body: serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default(),
         })
     }
@@ -79,6 +124,29 @@ impl Vaults {
         self.0.lock().unwrap().holds.insert(vault.to_owned(), backups);
     }
 
+    /// Lets a plan have backed something up; `more` is shown beside.
+    pub(crate) fn took(&self, vault: &str, resource: &str, at: i64, more: &Value) {
+        self.0
+            .lock()
+            .unwrap()
+            .points
+            .push(Point::new(vault, resource, at, more));
+    }
+
+    /// Lets the points of jobs that begin show only after so many looks.
+    pub(crate) fn points_show_late(&self, looks: u32) {
+        self.0.lock().unwrap().hidden = looks;
+    }
+
+    /// How many backups there are, and the tags of the newest.
+    pub(crate) fn points(&self) -> (usize, Value) {
+        let state = self.0.lock().unwrap();
+        (
+            state.points.len(),
+            state.points.last().map(|point| point.tags.clone()).unwrap_or_default(),
+        )
+    }
+
     /// Lets the next selections find that their role cannot be assumed yet.
     pub(crate) fn roles_are_fresh(&self, times: u32) {
         self.0.lock().unwrap().fresh = times;
@@ -93,6 +161,39 @@ impl Vaults {
                 let token = ask.body["CreatorRequestId"].as_str()?.to_owned();
                 let made = state.plans.get(&(ask.region.clone(), token));
                 made.map(|made| (200, made.clone()))
+            }
+            ("PUT", ["backup-jobs"]) => {
+                let made = state.jobs.get(ask.body["IdempotencyToken"].as_str()?);
+                made.map(|made| (200, made.clone()))
+            }
+            ("GET", [VAULTS, vault, "recovery-points"]) if !state.points.is_empty() => {
+                if state.hidden > 0 {
+                    state.hidden -= 1;
+                    return Some((200, json!({ "RecoveryPoints": [] })));
+                }
+                let points = state.points.iter().filter(|point| {
+                    let asked = ask.resource.as_ref();
+                    point.vault == *vault && asked.is_none_or(|resource| point.shown["ResourceArn"] == **resource)
+                });
+                let shown: Vec<&Value> = points.map(|point| &point.shown).collect();
+                Some((200, json!({ "RecoveryPoints": shown })))
+            }
+            (verb, ["tags" | "untag", arn]) => {
+                let untag = ask.path[0] == "untag";
+                let point = state
+                    .points
+                    .iter_mut()
+                    .find(|point| point.shown["RecoveryPointArn"] == **arn)?;
+                let tags = point.tags.as_object_mut().unwrap();
+                match verb {
+                    "GET" => return Some((200, json!({ "Tags": tags }))),
+                    _ if untag => tags.retain(|key, _| {
+                        let gone = ask.body["TagKeyList"].as_array().unwrap();
+                        !gone.contains(&json!(key))
+                    }),
+                    _ => tags.extend(ask.body["Tags"].as_object().unwrap().clone()),
+                }
+                Some((200, json!({})))
             }
             ("PUT", ["backup", "plans", _, "selections"]) if state.fresh > 0 => {
                 state.fresh -= 1;
@@ -155,6 +256,16 @@ impl Vaults {
                 state
                     .kept
                     .retain(|(region, kept), _| region != &ask.region || !kept.starts_with(&format!("{path}/")));
+                (status, answer)
+            }
+            ("PUT", ["backup-jobs"]) if status == 200 => {
+                let text = |key: &str| ask.body[key].as_str().unwrap().to_owned();
+                let lifecycle = json!({ "Lifecycle": ask.body["Lifecycle"], "IamRoleArn": ask.body["IamRoleArn"] });
+                let at = answer["CreationDate"].as_i64().unwrap();
+                let mut point = Point::new(&text("BackupVaultName"), &text("ResourceArn"), at, &lifecycle);
+                point.tags = ask.body["RecoveryPointTags"].clone();
+                state.points.push(point);
+                state.jobs.insert(text("IdempotencyToken"), answer.clone());
                 (status, answer)
             }
             ("PUT", ["backup", "plans"]) if status == 200 => {

@@ -28,6 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "cloud::backups_are_of_all_that_holds_data",
             backups_are_of_all_that_holds_data,
         ),
+        crate::trial("cloud::a_backup_by_hand_is_listed", a_backup_by_hand_is_listed),
         crate::trial(
             "cloud::wishes_beyond_aws_backup_are_refused",
             wishes_beyond_aws_backup_are_refused,
@@ -312,6 +313,42 @@ fn backups_are_of_all_that_holds_data() {
             assert_eq!(rule["copies"][arn]["delete_after_days"], days);
         }
     }
+}
+
+/// A backup by hand is listed with what the environment expects of it, and stays when its run has gone.
+fn a_backup_by_hand_is_listed() {
+    let stage = stage();
+    // Without what lies in a cluster: backups are of what AWS holds.
+    let mut text = example("dev").to_json();
+    for key in ["monitoring", "placement"] {
+        text.as_object_mut().unwrap().remove(key);
+    }
+    text["aws"].as_object_mut().unwrap().remove("cluster");
+    let config = PlatformConfig::parse(&text.to_string(), "dev.yaml").unwrap_or_else(|why| panic!("{why}"));
+    let stack = Aws::on(Arc::new(stage.world.clone()), Arc::new(stage.clock.clone()));
+    let platform = Platform::builder(config).provider(stack).build().unwrap();
+    let backups = platform.backups().unwrap().unwrap();
+    let drive = |future| stage.clock.drive(future).done().expect("stalled");
+    let before = drive(backups.status()).unwrap();
+    assert!(
+        before.problems.iter().any(|what| what.contains("no vault")),
+        "{before:?}"
+    );
+    stage.settle(&platform.request().unwrap(), &nothing).unwrap();
+    stage.clock.advance(LAG.window);
+    let taken = stage.clock.drive(backups.run(|_| {})).done().expect("stalled").unwrap();
+    stage.clock.advance(LAG.window);
+    let status = drive(backups.status()).unwrap();
+    assert_eq!(status.backups, [taken]);
+    assert_eq!(status.problems, Vec::<String>::new());
+    let points = stage
+        .world
+        .ids()
+        .into_iter()
+        .filter(|id| id.kind().as_str() == "backup.RecoveryPoint");
+    assert_eq!(points.count(), 3, "the server and both buckets");
+    let again = stage.plan(&platform.request().unwrap()).unwrap();
+    assert!(again.is_empty(), "none of it is the platform's: {}", again.display());
 }
 
 /// What AWS Backup cannot do is refused before any call.
