@@ -36,7 +36,11 @@ impl IntoStack for Aws {
         if let Some(Cluster::Create(cluster)) = &mut options.cluster {
             cluster.pods.extend(pods(config)?);
         }
-        let stack = self
+        #[cfg(feature = "network")]
+        let this = self.with_kinds(provider_aws_network::kinds());
+        #[cfg(not(feature = "network"))]
+        let this = self;
+        let stack = this
             .with_options(options)
             .map_err(|error| problem(Rule::Network, "aws", error.message(), error.help().unwrap_or_default()))?;
         let Some(region) = copies_in(config) else {

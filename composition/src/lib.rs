@@ -61,5 +61,7 @@ pub use eks::Eks;
 pub use platform::{IntoStack, Part, PlanOptions, Platform, PlatformBuilder};
 #[cfg(feature = "aws")]
 pub use provider_aws as aws;
+#[cfg(feature = "network")]
+pub use provider_aws_network as aws_network;
 #[cfg(feature = "k8s")]
 pub use provider_k8s as kubernetes;

@@ -10,7 +10,7 @@ use crate::provider::AwsProvider;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use platform_core::engine::{Engine, EngineBuilder};
-use platform_core::value::{Clock, Place, ResourceId, SystemClock};
+use platform_core::value::{Clock, Kind, Place, ResourceId, SystemClock};
 use platform_core::{
     Backup, Cache, Capability, Context, Database, Error, ErrorKind, Monitoring, Provider, Resource, Result, Security,
     Stack, Storage,
@@ -91,6 +91,11 @@ impl Shared {
 
     pub(crate) fn provider(&self) -> &dyn Provider {
         &*self.provider
+    }
+
+    /// Whether the provider has this kind.
+    pub(crate) fn knows(&self, kind: &Kind) -> bool {
+        self.provider.facts(kind).is_some()
     }
 
     /// `eu-west-1`.

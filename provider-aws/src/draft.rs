@@ -1,6 +1,7 @@
 //! Ids, names, ARNs and tags that all AWS objects of a blueprint share.
 
 use crate::aws::{Shared, region_of};
+use crate::foundation::network;
 use crate::kind::s3_bucket;
 use crate::names;
 use crate::network::Network;
@@ -74,7 +75,15 @@ impl<'a> Draft<'a> {
     /// An object, with the caller's tags.
     pub(crate) fn resource(&self, id: ResourceId, mut desired: Value) -> Resource {
         if let (Value::Object(map), false) = (&mut desired, self.context.tags.is_empty()) {
-            map.insert("tags".to_owned(), json!(self.context.tags));
+            match map.get_mut("tags") {
+                // Those that others go by win.
+                Some(Value::Object(tags)) => {
+                    for (key, value) in &self.context.tags {
+                        tags.entry(key.clone()).or_insert_with(|| json!(value));
+                    }
+                }
+                _ => drop(map.insert("tags".to_owned(), json!(self.context.tags))),
+            }
         }
         Resource::new(id, self.component, desired)
     }
@@ -110,7 +119,32 @@ impl<'a> Draft<'a> {
     pub(crate) fn private_subnets(&self) -> Result<Vec<Value>> {
         match &self.shared.options.network {
             Network::Existing(there) => Ok(there.private_subnets.iter().map(|id| json!(id)).collect()),
-            Network::Create(_) => Err(not_made()),
+            Network::Create(wanted) => {
+                self.makes_networks()?;
+                network::subnets(self, wanted, network::Tier::Private)
+            }
+        }
+    }
+
+    /// The public subnets.
+    pub(crate) fn public_subnets(&self) -> Result<Vec<Value>> {
+        match &self.shared.options.network {
+            Network::Existing(there) => Ok(there.public_subnets.iter().map(|id| json!(id)).collect()),
+            Network::Create(wanted) => {
+                self.makes_networks()?;
+                network::subnets(self, wanted, network::Tier::Public)
+            }
+        }
+    }
+
+    /// The VPC.
+    pub(crate) fn vpc(&self) -> Result<Value> {
+        match &self.shared.options.network {
+            Network::Existing(there) => Ok(json!(there.vpc)),
+            Network::Create(_) => {
+                self.makes_networks()?;
+                Ok(Reference::new(network::vpc(self)?, "id").to_value())
+            }
         }
     }
 
@@ -125,16 +159,24 @@ impl<'a> Draft<'a> {
                         .with_help(format!("add `{capability}: sg-...`, or let the network be made")),
                 ),
             },
-            Network::Create(_) => Err(not_made()),
+            Network::Create(_) => {
+                self.makes_networks()?;
+                network::group(self, capability)
+            }
         }
     }
-}
 
-/// What servers are refused with where their network would have to be made.
-fn not_made() -> Error {
-    Error::new(ErrorKind::Unsupported, "networks are not made in this version")
-        .with_context("config", "aws.network")
-        .with_help("name one that is there: `existing: { vpc, private_subnets, security_groups }`")
+    /// Refuses to make a network where its kinds are not known.
+    pub(crate) fn makes_networks(&self) -> Result<()> {
+        if self.shared.knows(&"ec2.Vpc".parse()?) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "this stack has not the kinds to make a network")
+            .with_context("config", "aws.network")
+            .with_help(
+                "name one that is there: `existing: { vpc, private_subnets, security_groups }`; or add the crate provider-aws-network (feature `network` of composition)",
+            ))
+    }
 }
 
 /// The key that encrypts the platform's data.

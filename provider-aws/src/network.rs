@@ -28,8 +28,8 @@ impl Default for Network {
 pub struct NewNetwork {
     /// Its addresses, a `/16` to `/20`. Default `10.0.0.0/16`. Cannot be changed.
     pub cidr: String,
-    /// Letters of the availability zones, two or more: `a` is `eu-west-1a` in eu-west-1. Default `a`, `b`, `c`. Each has a
-    /// public and a private subnet. More can be added, none changed.
+    /// Letters of the availability zones, two or more from `a` to `h`: `a` is `eu-west-1a` in eu-west-1. Default `a`, `b`,
+    /// `c`. Each has a public and a private subnet. More can be added, none changed.
     pub zones: Vec<String>,
     /// NAT gateways by which private subnets reach the internet.
     pub nat: Nat,
@@ -107,12 +107,16 @@ impl Network {
                 let mut letters = wanted.zones.clone();
                 letters.sort();
                 letters.dedup();
-                let letter = |zone: &String| zone.len() == 1 && zone.chars().all(|c| c.is_ascii_lowercase());
+                let letter = |zone: &String| zone.len() == 1 && zone.chars().all(|c| ('a'..='h').contains(&c));
                 if letters.len() != wanted.zones.len()
                     || !(2..=4).contains(&letters.len())
                     || !letters.iter().all(letter)
                 {
-                    return refuse("zones", "not two to four different zones".to_owned(), "write [a, b, c]");
+                    return refuse(
+                        "zones",
+                        "not two to four different zones from a to h".to_owned(),
+                        "write [a, b, c]",
+                    );
                 }
                 Ok(())
             }
@@ -167,6 +171,7 @@ mod tests {
             (new("8.8.0.0/16", &["a", "b"]), Some("cidr")),
             (new("10.0.0.0/16", &["a"]), Some("zones")),
             (new("10.0.0.0/16", &["a", "a"]), Some("zones")),
+            (new("10.0.0.0/16", &["a", "i"]), Some("zones")),
             (new("10.0.0.0/16", &["eu-west-1a", "b"]), Some("zones")),
             (there("vpc-1", &["subnet-1", "subnet-2"]), None),
             (there("1", &["subnet-1", "subnet-2"]), Some("vpc")),

@@ -141,7 +141,7 @@ impl Account {
             let places = regions.map(|region| {
                 Ok(Inhabited {
                     place: Place::aws(region)?,
-                    facts: provider_aws::facts,
+                    facts: provider_aws_network::facts,
                 })
             });
             let mut places = places.collect::<Result<Vec<_>>>()?;

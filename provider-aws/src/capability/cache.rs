@@ -12,7 +12,7 @@ use platform_core::{
 use serde_json::json;
 use std::sync::Arc;
 
-const PORT: u16 = 6379;
+pub(crate) const PORT: u16 = 6379;
 const MAX_REPLICAS: u32 = 5;
 /// The longest id of a replication group, a user, a user group.
 const MAX_NAME: usize = 40;

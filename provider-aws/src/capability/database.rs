@@ -13,7 +13,7 @@ use platform_core::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const PORT: u16 = 5432;
+pub(crate) const PORT: u16 = 5432;
 /// The database that applications use.
 const APP: &str = "app";
 /// The master user: neither `postgres` nor `admin`, which are guessed first.

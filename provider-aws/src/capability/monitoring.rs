@@ -9,13 +9,14 @@ mod receivers;
 
 use crate::aws::Shared;
 use crate::draft::Draft;
+use crate::foundation::retention;
 use crate::kind::cloudwatch_composite_alarm::MAX_RULE;
 use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::ResourceId;
 use platform_core::{
-    Blueprint, Capability, Context, Environment, Error, ErrorKind, Holds, Monitoring, MonitoringFeatures,
-    MonitoringOutputs, MonitoringSpec, Resource, Result, Severity, Surface,
+    Blueprint, Capability, Context, Error, ErrorKind, Holds, Monitoring, MonitoringFeatures, MonitoringOutputs,
+    MonitoringSpec, Resource, Result, Severity, Surface,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,15 +119,6 @@ fn logs(draft: &Draft<'_>) -> Result<Vec<Resource>> {
         }
     }
     Ok(groups)
-}
-
-/// Days that logs are kept.
-fn retention(environment: Environment) -> &'static str {
-    match environment {
-        Environment::Prod => "365",
-        Environment::Staging => "90",
-        Environment::Local | Environment::Dev => "30",
-    }
 }
 
 /// Alarms that are on while any other is: what a status page asks. They tell nobody, since each of the others does.

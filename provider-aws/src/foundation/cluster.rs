@@ -1,11 +1,12 @@
 //! A cluster with what it needs: roles, its log group, add-ons, servers, and who may use it.
 
+use super::{network, retention};
 use crate::cluster::{Cluster, NewCluster, NodeGroup, PodRole};
 use crate::draft::Draft;
 use crate::kind::eks_cluster::KIND;
 use crate::roles;
 use platform_core::value::{Digest, ResourceId};
-use platform_core::{Environment, Error, ErrorKind, Holds, Resource, Result};
+use platform_core::{Error, ErrorKind, Holds, Resource, Result};
 use serde_json::{Value, json};
 
 /// Longest name of a cluster.
@@ -128,11 +129,7 @@ impl New<'_> {
 
     /// What the control plane writes into, made first: EKS would make it without retention and key.
     fn logs(&self) -> Result<Resource> {
-        let days = match self.draft.context.environment {
-            Environment::Prod => "365",
-            Environment::Staging => "90",
-            Environment::Local | Environment::Dev => "30",
-        };
+        let days = retention(self.draft.context.environment);
         let id = self
             .draft
             .id("logs.LogGroup", &format!("aws/eks/{}/cluster", self.name()))?;
@@ -197,7 +194,8 @@ impl New<'_> {
         let nodes = self
             .part(self.id("eks.Nodegroup", &own)?, desired)
             .with_after(role.id.clone());
-        Ok(after.iter().cloned().fold(nodes, Resource::with_after))
+        let ways = network::ways(self.draft)?;
+        Ok(after.iter().cloned().chain(ways).fold(nodes, Resource::with_after))
     }
 
     /// A role and the service account whose pods act by it.

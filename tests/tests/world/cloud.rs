@@ -8,7 +8,7 @@ use composition::config::PlatformConfig;
 use composition::{Eks, Platform};
 use libtest_mimic::Trial;
 use platform_core::engine::{Action, PlanRequest};
-use platform_core::value::{Place, SetId};
+use platform_core::value::{Place, ResourceId, SetId};
 use platform_core::{Connect, OnRemoval, Owner, Provider, Resource};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "cloud::grafana_shows_cloudwatch_by_a_role",
             grafana_shows_cloudwatch_by_a_role,
         ),
+        crate::trial("cloud::a_network_comes_and_goes", a_network_comes_and_goes),
         crate::trial("cloud::alarms_are_about_what_is_there", alarms_are_about_what_is_there),
         crate::trial(
             "cloud::backups_are_of_all_that_holds_data",
@@ -77,8 +78,8 @@ fn stage_of(environment: &str) -> Stage {
 
 fn stage_with(set: SetId, cluster: &str) -> Stage {
     let cluster = format!("{}:eks.Cluster/{cluster}", place()).parse().unwrap();
-    Stage::of(place(), provider_aws::facts, set)
-        .beside(second(), provider_aws::facts)
+    Stage::of(place(), provider_aws_network::facts, set)
+        .beside(second(), provider_aws_network::facts)
         .around(Place::kubernetes("main").unwrap(), cluster, provider_k8s::facts)
 }
 
@@ -150,18 +151,22 @@ fn environments_come_and_go() {
     }
 }
 
+/// An example with nothing on Kubernetes.
+fn without_cluster(environment: &str) -> PlatformConfig {
+    let mut config = example(environment).to_json();
+    config["aws"].as_object_mut().unwrap().remove("cluster");
+    config["placement"] = json!({});
+    for key in ["memory", "storage"] {
+        config["monitoring"].as_object_mut().unwrap().remove(key);
+    }
+    PlatformConfig::parse(&config.to_string(), "alone.yaml").unwrap()
+}
+
 /// Two environments of one account keep apart.
 fn environments_keep_apart() {
-    let stage = Stage::of(place(), provider_aws::facts, set("dev")).beside(second(), provider_aws::facts);
-    let alone = |environment: &str| {
-        let mut config = example(environment).to_json();
-        config["aws"].as_object_mut().unwrap().remove("cluster");
-        config["placement"] = json!({});
-        for key in ["memory", "storage"] {
-            config["monitoring"].as_object_mut().unwrap().remove(key);
-        }
-        request(&PlatformConfig::parse(&config.to_string(), "alone.yaml").unwrap())
-    };
+    let stage =
+        Stage::of(place(), provider_aws_network::facts, set("dev")).beside(second(), provider_aws_network::facts);
+    let alone = |environment: &str| request(&without_cluster(environment));
     for environment in ENVIRONMENTS {
         stage.settle(&alone(environment), &nothing).unwrap();
         stage.clock.advance(LAG.window);
@@ -202,6 +207,58 @@ fn grafana_shows_cloudwatch_by_a_role() {
     assert_eq!(
         pods["spec"]["template"]["spec"]["serviceAccountName"],
         "prometheus-grafana"
+    );
+}
+
+/// A network with each number of NAT gateways: a second plan is empty, a zone more moves nothing, and a destroy leaves nothing
+/// of it. Without its kinds it is refused with what to do.
+fn a_network_comes_and_goes() {
+    let with = |create: Value| {
+        let mut config = example("dev").to_json();
+        config["aws"]["network"] = json!({ "create": create });
+        PlatformConfig::parse(&config.to_string(), "dev.yaml").unwrap()
+    };
+    for (nat, gateways, endpoints) in [("none", 0, 12), ("single", 1, 1), ("per_zone", 2, 1)] {
+        let stage = stage();
+        let two = request(&with(json!({ "zones": ["a", "b"], "nat": nat })));
+        let count = |kind: &str| {
+            two.resources
+                .iter()
+                .filter(|one| one.id.kind().as_str() == kind)
+                .count()
+        };
+        assert_eq!((count("ec2.NatGateway"), count("ec2.ElasticIp")), (gateways, gateways));
+        assert_eq!((count("ec2.VpcEndpoint"), count("ec2.Subnet")), (endpoints, 4));
+        stage.settle(&two, &nothing).unwrap();
+        stage.clock.advance(LAG.window);
+        let again = stage.plan(&two).unwrap();
+        assert!(again.is_empty(), "{}", again.display());
+
+        let more = stage
+            .plan(&request(&with(json!({ "zones": ["a", "b", "c"], "nat": nat }))))
+            .unwrap();
+        let moved = |id: &ResourceId| ["ec2.Vpc", "ec2.Subnet", "ec2.NatGateway"].contains(&id.kind().as_str());
+        for step in more.changes().filter(|step| moved(&step.id)) {
+            assert_eq!(step.action, Action::Create, "{}", more.display());
+        }
+        assert!(more.changes().all(|step| step.blocked.is_none()), "{}", more.display());
+
+        let report = stage.settle(&PlanRequest::destroy(set("dev")), &nothing).unwrap();
+        let left = report
+            .left
+            .iter()
+            .filter(|live| live.id.kind().as_str().starts_with("ec2."));
+        assert_eq!(left.count(), 0, "{:?}", report.left);
+    }
+
+    let stage = Stage::of(place(), provider_aws::facts, set("dev"));
+    let stack = Aws::on(Arc::new(stage.world.clone()), Arc::new(stage.clock.clone()));
+    let platform = Platform::builder(without_cluster("dev")).provider(stack).build();
+    let refused = platform.and_then(|platform| platform.request()).unwrap_err();
+    assert!(
+        refused.report().contains("provider-aws-network"),
+        "{}",
+        refused.report()
     );
 }
 
@@ -391,7 +448,7 @@ fn names_fit_at_their_longest() {
         assert!(blocked.is_empty(), "{blocked:?}");
         assert_eq!(plan.steps.len(), wanted.resources.len());
         for resource in &wanted.resources {
-            provider_aws::facts(resource.id.kind())
+            provider_aws_network::facts(resource.id.kind())
                 .or_else(|| provider_k8s::facts(resource.id.kind()))
                 .unwrap()
                 .name

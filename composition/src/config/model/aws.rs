@@ -19,8 +19,8 @@ block! {
         region: Option<String>;
         /// ARN of the policy that bounds every role made here. Default: none.
         permissions_boundary: Option<String>;
-        /// Where servers lie. Default: a VPC made for the platform, which is not available in this version; storage and
-        /// security need none.
+        /// Where servers lie. Default: a VPC made for the platform, which needs the feature `network`; storage and security
+        /// need none.
         network: NetworkConfig = NetworkConfig::default();
         /// The EKS cluster in which the platform's own servers run: what `placement` puts on kubernetes. Default: none.
         cluster: Option<ClusterConfig>;
@@ -70,7 +70,7 @@ block! {
 
     /// Where servers lie: `create` or `existing`, not both.
     NetworkConfig {
-        /// A VPC made for the platform, and gone with it. Not available in this version: what needs a network is refused.
+        /// A VPC made for the platform, and gone with it. Needs the feature `network`.
         create: Option<NewNetworkConfig>;
         /// Somebody else's, which is only used.
         existing: Option<ExistingNetworkConfig>;
@@ -80,8 +80,8 @@ block! {
     NewNetworkConfig {
         /// Its private addresses, a /16 to /20. Default: 10.0.0.0/16. Cannot be changed.
         cidr: String = "10.0.0.0/16".to_owned();
-        /// Letters of two to four availability zones: `a` is `eu-west-1a` in eu-west-1. Default: [a, b, c]. Zones can be
-        /// added, not taken away while something lies there.
+        /// Letters of two to four availability zones, `a` to `h`: `a` is `eu-west-1a` in eu-west-1. Default: [a, b, c].
+        /// Zones can be added, not taken away while something lies there.
         zones: Option<Vec<String>>;
         /// How private subnets reach the internet: `none`, by a `single` NAT gateway, or by one `per_zone`. Default: single
         /// for dev, per_zone for staging and prod.
