@@ -481,7 +481,7 @@ async fn kill_everywhere(run: Run, moto: bool) {
     let total = account.rds.calls().len() as u64;
     let mut killed = 0;
     // MLPLAT_KILL_EVERY=1 kills before and after each call; else some are picked, which every run picks alike.
-    let every = std::env::var("MLPLAT_KILL_EVERY").map_or(7, |every| every.parse().unwrap());
+    let every = std::env::var("MLPLAT_KILL_EVERY").map_or(13, |every| every.parse().unwrap());
     let at: Vec<(u64, bool)> = (1..=total).flat_map(|n| [(n, false), (n, true)]).collect();
     let at: Vec<(u64, bool)> = at.into_iter().step_by(every).collect();
     for batch in at.chunks(6) {

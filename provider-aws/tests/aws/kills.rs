@@ -72,7 +72,7 @@ pub(crate) type Pick = fn(&Account) -> &Proxy;
 async fn killed_at(kind: Run, wanted: Wanted, pick: Pick, rule: Rule) -> Option<Account> {
     // Leases of 30 s run out in 0.6 s, the minute in which a key may stay unseen takes 1.2 s. Faster, and a busy machine
     // takes longer for a call than a lease lasts.
-    let (account, engine, next) = kind.ready(wanted, 50).await;
+    let (account, engine, next) = kind.ready(wanted, 20).await;
     pick(&account).set_rules([rule]);
     let run = tokio::spawn(async move { engine.apply(&next, &everything(&next), &mut |_| {}).await });
     let handle = run.abort_handle();
@@ -91,7 +91,7 @@ async fn killed_at(kind: Run, wanted: Wanted, pick: Pick, rule: Rule) -> Option<
 
 /// Calls of an undisturbed run.
 async fn calls(kind: Run, wanted: Wanted, pick: Pick) -> u64 {
-    let (account, engine, next) = kind.ready(wanted, 20).await;
+    let (account, engine, next) = kind.ready(wanted, 12).await;
     apply_with(&engine, &next, &everything(&next)).await;
     pick(&account).calls().len() as u64
 }
@@ -179,22 +179,22 @@ pub(crate) async fn kill_everywhere(kind: Run, wanted: Wanted, pick: Pick, point
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_apply_killed_at_any_call_is_finished_by_the_next() {
-    kill_everywhere(Run::Apply, small, |account| &account.s3, 20).await;
-    kill_everywhere(Run::Apply, small, |account| &account.ministack, 10).await;
-    kill_everywhere(Run::Apply, small, |account| &account.moto, 6).await;
-    kill_everywhere(Run::Apply, kinds::request, |account| &account.query, 12).await;
-    kill_everywhere(Run::Apply, kinds::request, |account| &account.ministack, 12).await;
-    kill_everywhere(Run::Apply, kinds::request, |account| &account.cloudwatch, 8).await;
+    kill_everywhere(Run::Apply, small, |account| &account.s3, 8).await;
+    kill_everywhere(Run::Apply, small, |account| &account.ministack, 5).await;
+    kill_everywhere(Run::Apply, small, |account| &account.moto, 3).await;
+    kill_everywhere(Run::Apply, kinds::request, |account| &account.query, 5).await;
+    kill_everywhere(Run::Apply, kinds::request, |account| &account.ministack, 6).await;
+    kill_everywhere(Run::Apply, kinds::request, |account| &account.cloudwatch, 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_destroy_killed_at_any_call_is_finished_by_the_next() {
-    kill_everywhere(Run::Destroy, small, |account| &account.s3, 12).await;
-    kill_everywhere(Run::Destroy, small, |account| &account.ministack, 8).await;
-    kill_everywhere(Run::Destroy, small, |account| &account.moto, 6).await;
-    kill_everywhere(Run::Destroy, kinds::request, |account| &account.query, 12).await;
-    kill_everywhere(Run::Destroy, kinds::request, |account| &account.ministack, 12).await;
-    kill_everywhere(Run::Destroy, kinds::request, |account| &account.cloudwatch, 8).await;
+    kill_everywhere(Run::Destroy, small, |account| &account.s3, 5).await;
+    kill_everywhere(Run::Destroy, small, |account| &account.ministack, 4).await;
+    kill_everywhere(Run::Destroy, small, |account| &account.moto, 3).await;
+    kill_everywhere(Run::Destroy, kinds::request, |account| &account.query, 5).await;
+    kill_everywhere(Run::Destroy, kinds::request, |account| &account.ministack, 5).await;
+    kill_everywhere(Run::Destroy, kinds::request, |account| &account.cloudwatch, 4).await;
 }
 
 /// A half-made bucket that nobody wants any more is let go like a whole one, and taken back.

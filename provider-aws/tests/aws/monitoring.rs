@@ -353,7 +353,7 @@ async fn measure(account: &Account, resource: &Resource, values: &[f64]) {
 /// Against the emulator that keeps all of an alarm, but knows no composite ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_drawn_reads_back_as_it_was_drawn() {
-    let account = Account::new().with_speed(20);
+    let account = Account::new().with_speed(8);
     let aws = Aws::on(Arc::new(account.provider()), Arc::clone(&account.clock))
         .with_options(AwsOptions::new(&account.id))
         .unwrap();
@@ -375,7 +375,7 @@ async fn what_was_drawn_reads_back_as_it_was_drawn() {
 /// Against the emulator that judges alarms.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pool_and_the_errors_raise_an_alarm_and_else_keep_quiet() {
-    let account = Account::new().with_speed(20).with_judged_alarms();
+    let account = Account::new().with_speed(8).with_judged_alarms();
     let aws = Aws::on(Arc::new(account.provider()), Arc::clone(&account.clock))
         .with_options(AwsOptions::new(&account.id))
         .unwrap();

@@ -143,8 +143,8 @@ async fn each_kind_of_ec2_lives_from_create_to_delete() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_network_killed_at_any_call_is_finished_by_the_next() {
-    kill_everywhere(Run::Apply, request, |account| &account.ec2, 12).await;
-    kill_everywhere(Run::Destroy, request, |account| &account.ec2, 6).await;
+    kill_everywhere(Run::Apply, request, |account| &account.ec2, 6).await;
+    kill_everywhere(Run::Destroy, request, |account| &account.ec2, 4).await;
 }
 
 /// EC2 shows new objects late: a second VPC or address is never made for one that does not show yet.

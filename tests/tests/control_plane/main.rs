@@ -8,6 +8,7 @@ mod autoscaled;
 mod backups;
 mod canary;
 mod certificates;
+mod clusters;
 mod configured;
 mod cost;
 mod end_state;
