@@ -70,8 +70,8 @@ pub(crate) type Pick = fn(&Account) -> &Proxy;
 
 /// Kills a run at the n-th call that one of the emulators gets; `None` when it has fewer.
 async fn killed_at(kind: Run, wanted: Wanted, pick: Pick, rule: Rule) -> Option<Account> {
-    // Leases of 30 s run out in 0.6 s, the minute in which a key may stay unseen takes 1.2 s. Faster, and a busy machine
-    // takes longer for a call than a lease lasts.
+    // Leases of 30 s run out in 1.5 s, the minute in which a key may stay unseen takes 3 s. Faster, and a busy machine takes
+    // longer for a call than a lease lasts.
     let (account, engine, next) = kind.ready(wanted, 20).await;
     pick(&account).set_rules([rule]);
     let run = tokio::spawn(async move { engine.apply(&next, &everything(&next), &mut |_| {}).await });

@@ -288,6 +288,10 @@ impl Vaults {
                 }
                 (status, answer)
             }
+            ("DELETE", ["backup", "plans", id]) if status == 200 => {
+                state.plans.retain(|_, made| made["BackupPlanId"] != **id);
+                (status, answer)
+            }
             ("DELETE", ["backup", "plans", plan, "selections", id]) => {
                 state.selections.remove(&((*plan).to_owned(), (*id).to_owned()));
                 (status, answer)
