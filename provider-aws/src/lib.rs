@@ -3,6 +3,7 @@
 //! * [`AwsProvider`]: one account and region as a [`platform_core::Provider`], built from the caller's `SdkConfig`.
 //! * [`facts`]: what the engine has to know of each kind.
 //! * [`kind`]: what a kind is, for those that live in a crate of their own.
+//! * [`export`]: wished resources in the languages of others.
 //! * [`Aws`]: the capabilities as blueprints over any provider, an account or an in-memory world.
 //!
 //! Each kind is one taggable object together with
@@ -16,6 +17,7 @@ mod cluster_token;
 mod cron;
 mod draft;
 mod error;
+pub mod export;
 mod follow;
 mod foundation;
 pub mod kind;

@@ -1,5 +1,6 @@
 //! Tools that others wrote look at the rendered objects.
 
+mod cloud;
 mod monitoring;
 
 use platform_tests::manifests::{Wanted, manifest, pod_template, resources};
@@ -27,21 +28,21 @@ fn documents(wanted: &Wanted) -> Vec<Value> {
     resources(wanted).unwrap().iter().map(manifest).collect()
 }
 
-/// Checkov's findings as `check resource`, and how many resources it looked at.
-fn checkov(folder: &Path) -> (BTreeSet<(String, String)>, u64, u64) {
+/// Checkov's findings as `check resource`, and how many resources it looked at: of a `--directory` or a `--file`.
+fn checkov(framework: &str, of: &str, path: &Path) -> (BTreeSet<(String, String)>, u64, u64) {
     let program = Python::Judges.programs().unwrap().join("checkov");
     let output = Command::new(program)
         .args([
             "--framework",
-            "kubernetes",
+            framework,
             "--output",
             "json",
             "--quiet",
             "--compact",
             "--skip-download",
         ])
-        .arg("--directory")
-        .arg(folder)
+        .arg(of)
+        .arg(path)
         .output()
         .unwrap();
     let report: Value = serde_json::from_slice(&output.stdout)
@@ -85,7 +86,7 @@ fn checkov_finds_nothing_without_a_reason() {
             .filter(|document| pod_template(document).is_some())
             .count();
         let rendered = render(&documents, folder.path()) + pods;
-        let (failures, scanned, passed) = checkov(folder.path());
+        let (failures, scanned, passed) = checkov("kubernetes", "--directory", folder.path());
         println!(
             "{name}: {rendered} rendered, {scanned} scanned, {passed} passed, {} failed",
             failures.len()
@@ -112,7 +113,7 @@ fn checkov_fails_a_careless_pod() {
         "spec": { "hostNetwork": true, "containers": [{ "name": "c", "image": "postgres:latest", "securityContext": { "privileged": true } }] },
     });
     render(&[pod], folder.path());
-    let (failures, scanned, _) = checkov(folder.path());
+    let (failures, scanned, _) = checkov("kubernetes", "--directory", folder.path());
     assert_eq!(scanned, 1);
     assert!(failures.len() >= 15, "{failures:?}");
 }

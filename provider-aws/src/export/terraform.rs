@@ -1,0 +1,413 @@
+//! A Terraform plan, as `terraform show -json` writes it and as Checkov, Trivy and policies of OPA read it.
+//!
+//! A kind holds everything on an object that cannot carry a tag, so one resource becomes several of Terraform: `aws_s3_bucket`,
+//! `aws_s3_bucket_versioning` and so on. What one refers to another by stays a reference, also where its value is known.
+
+mod data;
+mod network;
+mod operations;
+
+use crate::aws::region_of;
+use crate::kind::Kinds;
+use crate::{names, policy};
+use platform_core::value::{Digest, Place, Reference, ResourceId, references, resolve};
+use platform_core::{Error, ErrorKind, Resource, Result};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+const PROVIDER: &str = "registry.terraform.io/hashicorp/aws";
+/// What reads a plan asks for; the plan was made by no Terraform.
+const TERRAFORM: &str = "1.11.4";
+/// Marks what Terraform writes as JSON in a text.
+const JSON: &str = "$json";
+/// Characters of the hash by which two resources are told apart whose names Terraform spells alike.
+const HASH: usize = 6;
+
+/// A plan that creates all of these in an account: what lies on AWS, the rest has judges of its own. No value of a secret is in it.
+///
+/// # Errors
+/// `Unsupported` for a kind that Terraform does not have, `Invalid` for wishes that a kind refuses and for references to what is
+/// not among the resources.
+pub fn terraform(account: &str, resources: &[Resource]) -> Result<Value> {
+    let mut parts = Vec::new();
+    let mut named = Named::default();
+    for resource in resources.iter().filter(|resource| is_aws(resource.id.place())) {
+        let of = Of::new(account, resource)?;
+        let made = data::parts(&of)
+            .or_else(|| operations::parts(&of))
+            .or_else(|| network::parts(&of))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!("Terraform has no {}", resource.id.kind()),
+                )
+                .with_context("resource", &resource.id)
+                .with_help("leave it out of what is exported")
+            })?;
+        let name = named.name(&resource.id);
+        if let Some(first) = made.first() {
+            let address = format!("{}.{name}", first.r#type);
+            named.addresses.insert(resource.id.clone(), address);
+        }
+        if let Some(arn) = of.arn() {
+            named.arns.insert(arn, Reference::new(resource.id.clone(), "arn"));
+        }
+        parts.extend(
+            made.into_iter()
+                .map(|part| (resource.id.place().clone(), name.clone(), part)),
+        );
+    }
+    let home = parts.first().map(|(place, ..)| place.clone());
+    let (mut planned, mut changes, mut configured) = (Vec::new(), Vec::new(), Vec::new());
+    let mut providers = Map::new();
+    for (place, name, part) in parts {
+        let region = region_of(&place).to_owned();
+        let provider = if Some(&place) == home.as_ref() {
+            "aws".to_owned()
+        } else {
+            format!("aws.{region}")
+        };
+        providers.entry(provider.clone()).or_insert_with(|| {
+            json!({ "name": "aws", "full_name": PROVIDER, "expressions": { "region": { "constant_value": region } } })
+        });
+        let name = match part.suffix.as_str() {
+            "" => name,
+            suffix => format!("{name}_{}", spelt(suffix)),
+        };
+        let mut shown = Shown::default();
+        for (key, value) in part.values {
+            shown.show(&key, &value, &named)?;
+        }
+        let head = json!({
+            "address": format!("{}.{name}", part.r#type), "mode": "managed", "type": part.r#type, "name": name,
+        });
+        planned.push(with(&head, json!({
+            "provider_name": PROVIDER, "schema_version": 0, "values": shown.after, "sensitive_values": shown.sensitive,
+        })));
+        changes.push(with(
+            &head,
+            json!({
+                "provider_name": PROVIDER,
+                "change": {
+                    "actions": ["create"], "before": null, "after": shown.after, "after_unknown": shown.unknown,
+                    "before_sensitive": false, "after_sensitive": shown.sensitive,
+                },
+            }),
+        ));
+        configured.push(with(
+            &head,
+            json!({
+                "provider_config_key": provider, "schema_version": 0, "expressions": shown.expressions,
+            }),
+        ));
+    }
+    Ok(json!({
+        "format_version": "1.2",
+        "terraform_version": TERRAFORM,
+        "planned_values": { "root_module": { "resources": planned } },
+        "resource_changes": changes,
+        "configuration": { "provider_config": providers, "root_module": { "resources": configured } },
+    }))
+}
+
+fn is_aws(place: &Place) -> bool {
+    place.as_ref().starts_with("aws/")
+}
+
+fn with(head: &Value, more: Value) -> Value {
+    let mut all = head.as_object().cloned().unwrap_or_default();
+    if let Value::Object(more) = more {
+        all.extend(more);
+    }
+    Value::Object(all)
+}
+
+/// As Terraform spells a name.
+fn spelt(name: &str) -> String {
+    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let spelt: String = name.chars().map(legal).collect();
+    if spelt.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        spelt
+    } else {
+        format!("_{spelt}")
+    }
+}
+
+/// One resource of Terraform.
+#[derive(Debug)]
+struct Part {
+    r#type: &'static str,
+    /// What it is called beyond its object's name, where an object has several of a type.
+    suffix: String,
+    values: Map<String, Value>,
+}
+
+impl Part {
+    fn new(r#type: &'static str, values: Value) -> Self {
+        Self::called(r#type, "", values)
+    }
+
+    fn called(r#type: &'static str, suffix: &str, values: Value) -> Self {
+        let values = match values {
+            Value::Object(values) => values,
+            _ => Map::new(),
+        };
+        Self {
+            r#type,
+            suffix: suffix.to_owned(),
+            values,
+        }
+    }
+}
+
+/// A resource whose parts are drawn, in its normal form.
+#[derive(Debug)]
+struct Of<'a> {
+    account: &'a str,
+    id: &'a ResourceId,
+    settings: Value,
+    tags: Value,
+}
+
+impl<'a> Of<'a> {
+    fn new(account: &'a str, resource: &'a Resource) -> Result<Self> {
+        let (settings, tags) = if resource.id.kind().as_str().starts_with("ec2.") {
+            let tags = resource.desired.get("tags").cloned().unwrap_or_default();
+            (Value::clone(&resource.desired), tags)
+        } else {
+            let kind = Kinds::default().known(&resource.id)?;
+            let wish = kind.normalise(&resource.id, &resource.desired)?;
+            (wish.settings, json!(wish.tags))
+        };
+        Ok(Self {
+            account,
+            id: &resource.id,
+            settings,
+            tags,
+        })
+    }
+
+    fn name(&self) -> &'a str {
+        self.id.name().as_str()
+    }
+
+    /// A setting; null where there is none.
+    fn get(&self, key: &str) -> Value {
+        self.settings.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Whether a setting is on.
+    fn is(&self, key: &str) -> bool {
+        self.settings.get(key) == Some(&Value::Bool(true))
+    }
+
+    /// A setting's entries by name.
+    fn entries(&self, key: &str) -> impl Iterator<Item = (&String, &Value)> {
+        self.settings.get(key).and_then(Value::as_object).into_iter().flatten()
+    }
+
+    /// A setting's statements.
+    fn statements(&self) -> Vec<Value> {
+        self.settings
+            .get("statements")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// An output of its own.
+    fn own(&self, output: &str) -> Value {
+        Reference::new(self.id.clone(), output).to_value()
+    }
+
+    /// The name of another object at the same place.
+    fn named(&self, kind: &str, name: &Value) -> Value {
+        let id = name
+            .as_str()
+            .and_then(|name| format!("{}:{kind}/{name}", self.id.place()).parse().ok());
+        id.map_or_else(|| name.clone(), |id: ResourceId| Reference::new(id, "name").to_value())
+    }
+
+    /// An output of the log group of a name.
+    fn log_group(&self, name: &Value, output: &str) -> Value {
+        let own = name.as_str().map(|name| name.trim_start_matches('/'));
+        let id = own.and_then(|own| format!("{}:logs.LogGroup/{own}", self.id.place()).parse().ok());
+        id.map_or_else(|| name.clone(), |id: ResourceId| Reference::new(id, output).to_value())
+    }
+
+    /// The cluster that it belongs to, and its name there.
+    fn in_cluster(&self) -> (Value, &'a str) {
+        let (cluster, own) = self.name().split_once('/').unwrap_or(("", self.name()));
+        (self.named("eks.Cluster", &json!(cluster)), own)
+    }
+
+    fn partition(&self) -> &'static str {
+        names::partition(region_of(self.id.place()))
+    }
+
+    /// Its ARN, where that can be computed.
+    fn arn(&self) -> Option<String> {
+        let (name, account, region) = (self.name(), self.account, region_of(self.id.place()));
+        let rest = match self.id.kind().as_str() {
+            "iam.Role" => format!("iam::{account}:role{}{name}", self.get("path").as_str()?),
+            "s3.Bucket" => format!("s3:::{name}"),
+            "sns.Topic" => format!("sns:{region}:{account}:{name}"),
+            "backup.Vault" => format!("backup:{region}:{account}:backup-vault:{name}"),
+            "rds.DbInstance" => format!("rds:{region}:{account}:db:{name}"),
+            _ => return None,
+        };
+        Some(format!("arn:{}:{rest}", self.partition()))
+    }
+}
+
+/// A document of JSON in a text.
+fn json_text(document: &Value) -> Value {
+    json!({ JSON: document })
+}
+
+/// A policy of these statements.
+fn document(statements: &[Value]) -> Value {
+    json_text(&json!({ "Version": "2012-10-17", "Statement": policy::normals(statements) }))
+}
+
+/// Where resources lie in the plan.
+#[derive(Debug, Default)]
+struct Named {
+    names: BTreeSet<String>,
+    addresses: BTreeMap<ResourceId, String>,
+    arns: BTreeMap<String, Reference>,
+}
+
+impl Named {
+    /// A name that no resource of the same kind has.
+    fn name(&mut self, id: &ResourceId) -> String {
+        let name = spelt(id.name().as_str());
+        if self.names.insert(format!("{}/{name}", id.kind())) {
+            return name;
+        }
+        format!("{name}_{}", Digest::of(id).short(HASH))
+    }
+
+    /// `aws_kms_key.data.arn`, `aws_kms_key.data`.
+    fn paths(&self, reference: &Reference) -> Result<[String; 2]> {
+        let address = self.addresses.get(&reference.id).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, format!("{reference} is not among what is exported"))
+                .with_help("export a whole platform, not a part of it")
+        })?;
+        let attribute = match (reference.id.kind().as_str(), reference.output.as_str()) {
+            ("rds.DbInstance", "host") => "address",
+            ("rds.DbInstance", "secret_arn") => "master_user_secret",
+            ("rds.DbInstance", "name") => "identifier",
+            ("elasticache.User", "name") => "user_id",
+            ("elasticache.UserGroup", "name") => "user_group_id",
+            ("s3.Bucket", "name") => "id",
+            ("eks.Cluster", "security_group") => "vpc_config[0].cluster_security_group_id",
+            (_, output) => output,
+        };
+        Ok([format!("{address}.{attribute}"), address.clone()])
+    }
+}
+
+/// The values of one resource, as a plan shows them.
+#[derive(Debug, Default)]
+struct Shown {
+    after: Map<String, Value>,
+    unknown: Map<String, Value>,
+    sensitive: Map<String, Value>,
+    expressions: Map<String, Value>,
+}
+
+impl Shown {
+    fn show(&mut self, key: &str, value: &Value, named: &Named) -> Result<()> {
+        if value.is_null() {
+            return Ok(());
+        }
+        let key = key.to_owned();
+        if value.get("$secret").is_some() {
+            self.after.insert(key.clone(), Value::Null);
+            self.sensitive.insert(key.clone(), Value::Bool(true));
+            self.expressions.insert(key, json!({}));
+        } else if let Some(blocks) = blocks(value) {
+            let mut all = Vec::new();
+            for block in blocks {
+                let mut shown = Self::default();
+                for (key, value) in block {
+                    shown.show(key, value, named)?;
+                }
+                all.push(shown);
+            }
+            let each = |of: fn(&Self) -> &Map<String, Value>| all.iter().map(|one| json!(of(one))).collect::<Value>();
+            self.after.insert(key.clone(), each(|one| &one.after));
+            self.unknown.insert(key.clone(), each(|one| &one.unknown));
+            self.sensitive.insert(key.clone(), each(|one| &one.sensitive));
+            self.expressions.insert(key, each(|one| &one.expressions));
+        } else {
+            let mut links = references(value);
+            // the name of what is there already leads nowhere
+            links.retain(|link| link.output != "name" || named.addresses.contains_key(&link.id));
+            if value.get(JSON).is_none() {
+                links.extend(texts(value).iter().filter_map(|text| named.arns.get(*text).cloned()));
+            }
+            let mut paths = Vec::new();
+            for link in &links {
+                paths.extend(named.paths(link)?);
+            }
+            match known(value, named)? {
+                Some(known) => {
+                    if paths.is_empty() {
+                        self.expressions.insert(key.clone(), json!({ "constant_value": known }));
+                    }
+                    self.after.insert(key.clone(), known);
+                }
+                None => {
+                    self.unknown.insert(key.clone(), Value::Bool(true));
+                }
+            }
+            if !paths.is_empty() {
+                self.expressions.insert(key, json!({ "references": paths }));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What Terraform writes as blocks: a list of objects.
+fn blocks(value: &Value) -> Option<Vec<&Map<String, Value>>> {
+    let items = value.as_array().filter(|items| !items.is_empty())?;
+    let all: Option<Vec<_>> = items.iter().map(Value::as_object).collect();
+    all.filter(|_| items.iter().all(|item| Reference::of_value(item).is_none()))
+}
+
+/// All texts in a value.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(map) => map.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The value, if it is known before anything is made: names are, and so is all of a document but its references.
+fn known(value: &Value, named: &Named) -> Result<Option<Value>> {
+    if let Some(document) = value.get(JSON) {
+        let mut paths = BTreeMap::new();
+        for reference in references(document) {
+            let [path, _] = named.paths(&reference)?;
+            paths.insert(reference.to_string(), format!("${{{path}}}"));
+        }
+        let text = resolve(document, &|reference: &Reference| {
+            paths.get(&reference.to_string()).map(|path| json!(path))
+        });
+        return Ok(Some(Value::String(text.to_string())));
+    }
+    let known = resolve(value, &|reference: &Reference| {
+        let slash = if reference.id.kind().as_str() == "logs.LogGroup" {
+            "/"
+        } else {
+            ""
+        };
+        (reference.output == "name").then(|| json!(format!("{slash}{}", reference.id.name())))
+    });
+    Ok(references(&known).is_empty().then_some(known))
+}
