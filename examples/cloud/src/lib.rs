@@ -4,9 +4,11 @@ mod account;
 mod endpoints;
 
 use account::Account;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use composition::config::PlatformConfig;
 use platform_command::{Common, Connection, Site};
+use platform_core::Resource;
+use serde_json::Value;
 
 /// Declares a binary's site.
 macro_rules! site {
@@ -26,6 +28,11 @@ macro_rules! site {
 
             async fn connect(&self, common: &Common, config: Option<&PlatformConfig>) -> Result<Connection> {
                 self.account.connect($name, common, config).await
+            }
+
+            fn export(config: &PlatformConfig, resources: &[Resource]) -> Result<Value> {
+                let block = config.aws.as_ref().context("the config has no block aws")?;
+                Ok(provider_aws::export::terraform(&block.account, resources)?)
             }
         }
     )+};

@@ -43,6 +43,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: BackupVerb,
     },
+    /// Prints what the config asks for as a Terraform plan (JSON), for Checkov, Trivy and policies. Reads nothing that lives
+    Export,
     /// Shows where another config means something else. Exit code: 0 nowhere, 2 somewhere, 1 error
     Diff {
         /// The other config file, or its name beside this one: `prod`

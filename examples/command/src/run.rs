@@ -27,6 +27,7 @@ pub(crate) async fn run<S: Site>(cli: &Cli<S>, stop: &Stop) -> Result<Exit> {
         Some(Command::Plan { out, destroy }) => Session::open(options).await?.plan(out.as_deref(), *destroy).await,
         Some(Command::Drift) => Session::open(options).await?.drift().await,
         Some(Command::Outputs) => Session::open(options).await?.outputs().await,
+        Some(Command::Export) => Session::open(options).await?.export(),
         Some(Command::Destroy) => Session::open(options).await?.destroy(stop).await,
         Some(Command::Backup { verb }) => {
             let session = Session::open(options).await?;
@@ -269,6 +270,12 @@ impl<'a, S: Site> Session<'a, S> {
         if !plan.is_empty() && self.options.output == Output::Text {
             print("Not everything stands as wanted; `plan` shows what differs.")?;
         }
+        Ok(Exit::Done)
+    }
+
+    fn export(&self) -> Result<Exit> {
+        let request = self.platform.request()?;
+        print(&S::export(self.platform.config(), &request.resources)?.to_string())?;
         Ok(Exit::Done)
     }
 

@@ -2,9 +2,10 @@
 
 use crate::args::Common;
 use crate::world_file::Embedded;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use composition::PlatformBuilder;
 use composition::config::PlatformConfig;
+use platform_core::Resource;
 use platform_core::engine::{EngineBuilder, Plan};
 use platform_core::testing::World;
 use platform_core::value::Clock;
@@ -32,6 +33,17 @@ pub trait Site: clap::Args + Clone + std::fmt::Debug + Send + Sync + 'static {
         common: &Common,
         config: Option<&PlatformConfig>,
     ) -> impl Future<Output = Result<Connection>> + Send;
+
+    /// What a config asks for, for tools that judge it. Default: the binary has nothing that they know.
+    ///
+    /// # Errors
+    /// Something in it cannot be exported.
+    fn export(_config: &PlatformConfig, _resources: &[Resource]) -> Result<Value> {
+        bail!(
+            "{} has no export: scanners read what is made in a cluster as manifests",
+            Self::NAME
+        )
+    }
 }
 
 /// What a run works on.
