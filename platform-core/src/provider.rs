@@ -176,6 +176,13 @@ pub struct PlannedWrite {
     pub verb: Verb,
 }
 
+impl PlannedWrite {
+    /// One verb on one object.
+    pub fn new(id: ResourceId, verb: Verb) -> Self {
+        Self { id, verb }
+    }
+}
+
 /// What can be done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

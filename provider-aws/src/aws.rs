@@ -3,17 +3,17 @@
 use crate::capability::{AwsBackup, AwsCache, AwsDatabase, AwsMonitoring, AwsSecurity, AwsStorage};
 use crate::cluster::Cluster;
 use crate::draft::Draft;
-use crate::foundation;
-use crate::kind::AddedKind;
+use crate::kind::{AddedKind, Kinds};
 use crate::network::Network;
 use crate::provider::AwsProvider;
+use crate::{foundation, iam};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use platform_core::engine::{Engine, EngineBuilder};
-use platform_core::value::{Clock, Kind, Place, ResourceId, SystemClock};
+use platform_core::value::{Clock, Kind, Place, ResourceId, SetId, SystemClock};
 use platform_core::{
-    Backup, Cache, Capability, Context, Database, Error, ErrorKind, Monitoring, Provider, Resource, Result, Security,
-    Stack, Storage,
+    Backup, Cache, Capability, Context, Database, Error, ErrorKind, Monitoring, PlannedWrite, Provider, Resource,
+    Result, Security, Stack, Storage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,6 +80,8 @@ pub(crate) struct Shared {
     second: Option<Arc<dyn Provider>>,
     /// The same, where it was reached as the first one.
     copies: Option<AwsProvider>,
+    /// What the provider is known to hold; a world may hold more.
+    kinds: Kinds,
     pub(crate) engine: Engine,
     pub(crate) options: AwsOptions,
 }
@@ -164,11 +166,13 @@ impl Aws {
         Ok(stack)
     }
 
-    /// Adds kinds of another crate, such as those of `provider-aws-network`, by which a network can be made. Nothing over a
-    /// provider that is no account: that knows its own.
+    /// Adds kinds of another crate, such as those of `provider-aws-network`, by which a network can be made. A provider that
+    /// is no account knows its own.
     pub fn with_kinds(self, kinds: &'static [AddedKind]) -> Self {
+        let mut shared = Shared::clone(&self.shared).with_account(|account| account.with_kinds(kinds));
+        shared.kinds = Kinds { added: kinds };
         Self {
-            shared: Arc::new(Shared::clone(&self.shared).with_account(|account| account.with_kinds(kinds))),
+            shared: Arc::new(shared),
         }
     }
 
@@ -181,6 +185,7 @@ impl Aws {
                 sdk: None,
                 second: None,
                 copies: None,
+                kinds: Kinds::default(),
                 engine,
                 options: AwsOptions::default(),
             }),
@@ -269,6 +274,16 @@ impl Aws {
     /// `Invalid` when its name cannot be one.
     pub fn data_key(&self, context: &Context) -> Result<Value> {
         Draft::new(&self.shared, context, "foundation").data_key()
+    }
+
+    /// The rights that these writes of a set need, and planning them, as IAM policies: nothing more. They are several where
+    /// one managed policy cannot hold them; `Plan::writes` lists what a plan writes, and nothing written is what a plan needs.
+    ///
+    /// Actions are allowed on the ARNs of the objects. Where AWS makes their ids, tags bind: to what the set owns or
+    /// let go of, and for creates and takeovers to what no set owns. Roles are passed from the set's own path only.
+    pub fn policies(&self, set: &SetId, writes: &[PlannedWrite]) -> Vec<Value> {
+        let shared = &self.shared;
+        iam::policies(shared.kinds, &shared.options.account, shared.region(), set, writes)
     }
 
     /// The account, where this is one and no in-memory world.

@@ -40,6 +40,7 @@ pub(crate) mod secretsmanager_secret;
 pub(crate) mod sns_topic;
 
 pub use crate::error::Outcome;
+pub use crate::iam::Reach;
 pub use crate::provider::Scope;
 pub use crate::tags::{Tags, id_tag, set_tag, unfinished};
 
@@ -144,6 +145,8 @@ pub fn facts(kind: &Kind) -> Option<&'static KindFacts> {
 pub trait AwsKind: Debug + Send + Sync + 'static {
     /// What the engine has to know.
     const FACTS: &'static KindFacts;
+    /// Where the rights to its calls end.
+    const REACH: Reach;
     /// Fields that say what an object is made from: a wish that leaves them out takes those of what is there.
     const MADE_BY: &'static [&'static str] = &[];
     /// The settings, without tags. Serialises to what `read` shows for the same settings, whatever was left out or
@@ -262,6 +265,7 @@ impl<D> Found<D> {
 #[async_trait]
 pub(crate) trait AnyKind: Debug + Send + Sync {
     fn facts(&self) -> &'static KindFacts;
+    fn reach(&self) -> Reach;
     fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish>;
     async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>>;
     fn made_by(&self) -> &'static [&'static str];
@@ -332,6 +336,10 @@ impl<K: AwsKind> Adaptor<K> {
 impl<K: AwsKind> AnyKind for Adaptor<K> {
     fn facts(&self) -> &'static KindFacts {
         K::FACTS
+    }
+
+    fn reach(&self) -> Reach {
+        K::REACH
     }
 
     fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish> {

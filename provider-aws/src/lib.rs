@@ -20,6 +20,7 @@ mod error;
 pub mod export;
 mod follow;
 mod foundation;
+mod iam;
 pub mod kind;
 mod lock;
 mod names;

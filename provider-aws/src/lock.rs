@@ -38,6 +38,16 @@ struct Record {
     open: Vec<OpenCreate>,
 }
 
+/// The control bucket of an account and region.
+pub(crate) fn bucket(account: &str, region: &str) -> String {
+    format!("{PRODUCT}{}", s3_bucket::account_tail(account, region))
+}
+
+/// The lease object of a set.
+pub(crate) fn key(set: &SetId) -> String {
+    format!("leases/{set}.json")
+}
+
 /// What came of a conditional write.
 enum Put {
     /// The new ETag.
@@ -52,14 +62,7 @@ impl ControlBucket {
     }
 
     fn bucket(&self, account: &Account) -> String {
-        format!(
-            "{PRODUCT}{}",
-            s3_bucket::account_tail(&account.id, &self.connection.region)
-        )
-    }
-
-    fn key(set: &SetId) -> String {
-        format!("leases/{set}.json")
+        bucket(&account.id, &self.connection.region)
     }
 
     /// Creates that a killed run may have left; none when there is no lease object yet.
@@ -75,7 +78,7 @@ impl ControlBucket {
             .s3
             .get_object()
             .bucket(self.bucket(account))
-            .key(Self::key(set))
+            .key(key(set))
             .expected_bucket_owner(&account.id)
             .send()
             .await
@@ -88,7 +91,7 @@ impl ControlBucket {
         })?;
         let record = serde_json::from_slice(&body.into_bytes()).map_err(|cause| {
             Error::new(ErrorKind::Internal, format!("the lease object is damaged: {cause}"))
-                .with_context("object", format!("s3://{}/{}", self.bucket(account), Self::key(set)))
+                .with_context("object", format!("s3://{}/{}", self.bucket(account), key(set)))
                 .with_help("make sure that nobody applies, then delete the object")
         })?;
         Ok(Some((record, etag)))
@@ -105,7 +108,7 @@ impl ControlBucket {
             .s3
             .put_object()
             .bucket(self.bucket(account))
-            .key(Self::key(set))
+            .key(key(set))
             .expected_bucket_owner(&account.id)
             .content_type("application/json")
             .body(ByteStream::from(body));
@@ -234,7 +237,7 @@ impl Lock for ControlBucket {
                 .s3
                 .delete_object()
                 .bucket(self.bucket(account))
-                .key(Self::key(&lease.set))
+                .key(key(&lease.set))
                 .expected_bucket_owner(&account.id)
                 .if_match(etag)
                 .send()

@@ -26,7 +26,7 @@ pub type Tags = BTreeMap<String, String>;
 
 pub(crate) const SET: &str = "set";
 pub(crate) const ID: &str = "id";
-const RETAINED: &str = "retained-from";
+pub(crate) const RETAINED: &str = "retained-from";
 const MAKING: &str = "making";
 const HOLDS: &str = "holds";
 const ON_REMOVAL: &str = "on-removal";

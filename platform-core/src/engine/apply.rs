@@ -9,7 +9,7 @@ use super::report::{Outcome, Report};
 use super::schedule::Run;
 use super::{Approvals, Engine, Event};
 use crate::facts::Creation;
-use crate::provider::{Finding, PlannedWrite, Verb};
+use crate::provider::{Finding, PlannedWrite};
 use crate::resource::{Observation, Owner};
 use crate::value::{Digest, Place, PlaceIdentity, ResourceId, Timestamp};
 use crate::{Error, ErrorKind, Result};
@@ -209,20 +209,9 @@ impl Engine {
     async fn preflight(&self, approved: &ApprovedPlan) -> Result<()> {
         let mut writes: HashMap<&Place, Vec<PlannedWrite>> = HashMap::new();
         for step in &approved.plan().steps {
-            let verbs: &[Verb] = match approved.action(step) {
-                Action::Create => &[Verb::Create],
-                Action::Update => &[Verb::Update],
-                Action::Replace => &[Verb::Delete, Verb::Create],
-                Action::Adopt => &[Verb::Adopt],
-                Action::Release => &[Verb::Release],
-                Action::Delete => &[Verb::Delete],
-                Action::Unchanged | Action::Blocked => &[],
-            };
             let here = writes.entry(step.id.place()).or_default();
-            here.extend(verbs.iter().map(|verb| PlannedWrite {
-                id: step.id.clone(),
-                verb: *verb,
-            }));
+            let verbs = approved.action(step).verbs().iter();
+            here.extend(verbs.map(|verb| PlannedWrite::new(step.id.clone(), *verb)));
         }
         let mut asked = Vec::new();
         let now = |(place, writes): &(&&Place, &Vec<PlannedWrite>)| !writes.is_empty() && self.is_connected(place);

@@ -152,10 +152,7 @@ impl Engine {
             .collect();
         let writes: Vec<PlannedWrite> = wanted
             .iter()
-            .map(|resource| PlannedWrite {
-                id: resource.id.clone(),
-                verb: Verb::Create,
-            })
+            .map(|resource| PlannedWrite::new(resource.id.clone(), Verb::Create))
             .collect();
         refuse(&provider.preflight(&request.set, &writes).await?)?;
         let lease = self.lease_at(&request.set, &provider, &mut |_| {}).await?;

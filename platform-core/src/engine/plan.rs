@@ -4,6 +4,7 @@ use super::approve::Policy;
 use crate::blueprint::{Blueprint, Context};
 use crate::error::Result;
 use crate::facts::{FieldChange, Risk};
+use crate::provider::{PlannedWrite, Verb};
 use crate::resource::{Actor, Holds, Resource};
 use crate::value::{Digest, FieldPath, Place, PlaceIdentity, ResourceId, SetId, Timestamp, Uid};
 use crate::{Error, ErrorKind};
@@ -109,6 +110,21 @@ pub enum Action {
     Delete,
     /// It cannot be done; says why.
     Blocked,
+}
+
+impl Action {
+    /// What it writes.
+    pub(crate) const fn verbs(self) -> &'static [Verb] {
+        match self {
+            Self::Create => &[Verb::Create],
+            Self::Update => &[Verb::Update],
+            Self::Replace => &[Verb::Delete, Verb::Create],
+            Self::Adopt => &[Verb::Adopt],
+            Self::Release => &[Verb::Release],
+            Self::Delete => &[Verb::Delete],
+            Self::Unchanged | Self::Blocked => &[],
+        }
+    }
 }
 
 /// Why a step is in the plan.
@@ -297,6 +313,13 @@ impl Plan {
     /// Steps that write or are blocked.
     pub fn changes(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.action != Action::Unchanged)
+    }
+
+    /// What an apply writes, in the order of the steps: what rights are asked and granted for.
+    pub fn writes(&self) -> Vec<PlannedWrite> {
+        let each = self.steps.iter().map(|step| (step, step.action.verbs()));
+        each.flat_map(|(step, verbs)| verbs.iter().map(|verb| PlannedWrite::new(step.id.clone(), *verb)))
+            .collect()
     }
 
     /// Steps that mend what others did: a field that they changed, or an object that is gone while others of the set stand.

@@ -6,7 +6,7 @@
 mod facts;
 mod selections;
 
-use super::{AwsKind, Found, backup};
+use super::{AwsKind, Found, Reach, backup};
 use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
@@ -203,6 +203,7 @@ async fn get(scope: &Scope<'_>, id: &str) -> Result<Option<(GetBackupPlanOutput,
 #[async_trait]
 impl AwsKind for Plan {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["backup:{region}:{account}:backup-plan:*"]).births(&["backup:CreateBackupPlan"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

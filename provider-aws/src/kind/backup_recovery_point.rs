@@ -6,7 +6,7 @@
 mod facts;
 mod list;
 
-use super::{AwsKind, Found, backup, rds};
+use super::{AwsKind, Found, Reach, backup, rds};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -188,6 +188,24 @@ fn state_of(job: &BackupJob) -> State {
 #[async_trait]
 impl AwsKind for RecoveryPoint {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&[
+        "backup:{region}:{account}:backup-vault:{cluster}",
+        "backup:{region}:{account}:recovery-point:*",
+    ])
+    .beside(&[
+        (
+            "rds:ListTagsForResource",
+            &["rds:{region}:{account}:snapshot:awsbackup:*"],
+        ),
+        (
+            "rds:AddTagsToResource",
+            &["rds:{region}:{account}:snapshot:awsbackup:*"],
+        ),
+        (
+            "rds:RemoveTagsFromResource",
+            &["rds:{region}:{account}:snapshot:awsbackup:*"],
+        ),
+    ]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -5,7 +5,7 @@
 
 mod facts;
 
-use super::{AwsKind, Found, backup, yes};
+use super::{AwsKind, Found, Reach, backup, yes};
 use crate::error::{Outcome, code};
 use crate::names;
 use crate::policy;
@@ -229,6 +229,7 @@ async fn write_told(scope: &Scope<'_>, name: &str, told: Option<&Told>) -> Resul
 #[async_trait]
 impl AwsKind for Vault {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["backup:{region}:{account}:backup-vault:{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

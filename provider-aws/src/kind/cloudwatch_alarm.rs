@@ -6,7 +6,7 @@
 mod facts;
 mod metric;
 
-use super::{AwsKind, Found, cloudwatch, yes};
+use super::{AwsKind, Found, Reach, cloudwatch, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -132,6 +132,7 @@ impl Desired {
 #[async_trait]
 impl AwsKind for Alarm {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["cloudwatch:{region}:{account}:alarm:{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -1,7 +1,7 @@
 //! `cloudwatch.CompositeAlarm`: an alarm about other alarms. Made and found as metric alarms are; CloudWatch refuses the
 //! delete of an alarm that one still names.
 
-use super::{AwsKind, Found, cloudwatch, yes};
+use super::{AwsKind, Found, Reach, cloudwatch, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -95,6 +95,7 @@ impl Desired {
 #[async_trait]
 impl AwsKind for CompositeAlarm {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["cloudwatch:{region}:{account}:alarm:{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -1,7 +1,7 @@
 //! `cloudwatch.Dashboard`: widgets by name. A dashboard cannot carry tags, so a line of text at its foot says whose it is
 //! and holds what tags would: one without that line is a stranger's.
 
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
@@ -125,6 +125,7 @@ async fn put(scope: &Scope<'_>, name: &str, settings: &Desired, tags: &Tags) -> 
 #[async_trait]
 impl AwsKind for Dashboard {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["cloudwatch::{account}:dashboard/{name}"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -2,7 +2,7 @@
 //! principal's ARN without its beginning.
 
 use super::eks::{self, NO_SUCH};
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -105,6 +105,10 @@ fn policy_arn(scope: &Scope<'_>, policy: &str) -> String {
 #[async_trait]
 impl AwsKind for AccessEntry {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&[
+        "eks:{region}:{account}:cluster/{cluster}",
+        "eks:{region}:{account}:access-entry/{cluster}/*",
+    ]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

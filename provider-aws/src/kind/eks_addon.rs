@@ -2,7 +2,7 @@
 //! remembers which one that was, so that an upgrade of the cluster takes its add-ons along.
 
 use super::eks::{self, NO_SUCH, Waited};
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -70,6 +70,10 @@ pub(crate) struct Desired {
 #[async_trait]
 impl AwsKind for Addon {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&[
+        "eks:{region}:{account}:cluster/{cluster}",
+        "eks:{region}:{account}:addon/{cluster}/{rest}/*",
+    ]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

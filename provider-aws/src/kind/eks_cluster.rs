@@ -2,7 +2,7 @@
 //! add-ons; neither is made along with it.
 
 use super::eks::{self, MAX_CLUSTER, NO_SUCH, Waited};
-use super::{AwsKind, Found, yes};
+use super::{AwsKind, Found, Reach, yes};
 use crate::client::Clients;
 use crate::error::Outcome;
 use crate::provider::Scope;
@@ -155,6 +155,7 @@ fn all_logs() -> Vec<String> {
 #[async_trait]
 impl AwsKind for Cluster {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["eks:{region}:{account}:cluster/{name}"]).births(&["eks:CreateCluster"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -2,7 +2,7 @@
 //! business: a wish names the least and the most.
 
 use super::eks::{self, NO_SUCH, Waited};
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -132,6 +132,10 @@ const EFFECTS: [(&str, TaintEffect); 3] = [
 #[async_trait]
 impl AwsKind for Nodegroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&[
+        "eks:{region}:{account}:cluster/{cluster}",
+        "eks:{region}:{account}:nodegroup/{cluster}/{rest}/*",
+    ]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -2,7 +2,7 @@
 //! `<cluster>/<namespace>/<service account>`.
 
 use super::eks::{self, NO_SUCH};
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -90,6 +90,10 @@ async fn id_of(scope: &Scope<'_>, name: &str) -> Result<Option<String>> {
 #[async_trait]
 impl AwsKind for PodIdentityAssociation {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&[
+        "eks:{region}:{account}:cluster/{cluster}",
+        "eks:{region}:{account}:podidentityassociation/{cluster}/*",
+    ]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

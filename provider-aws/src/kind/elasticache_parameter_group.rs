@@ -1,7 +1,7 @@
 //! `elasticache.ParameterGroup`: what the servers of a cache are told beside AWS's defaults, for one family of versions.
 
 use super::elasticache as common;
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -89,6 +89,7 @@ fn description() -> String {
 #[async_trait]
 impl AwsKind for ParameterGroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["elasticache:{region}:{account}:parametergroup:{name}"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

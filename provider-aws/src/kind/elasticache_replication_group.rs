@@ -9,7 +9,7 @@ mod read;
 mod write;
 
 use super::elasticache as common;
-use super::{AwsKind, Found, yes};
+use super::{AwsKind, Found, Reach, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -99,6 +99,36 @@ fn maintenance_window() -> String {
 #[async_trait]
 impl AwsKind for ReplicationGroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&[
+        "elasticache:{region}:{account}:replicationgroup:{name}",
+        "elasticache:{region}:{account}:cluster:{name}*",
+    ])
+    .beside(&[
+        (
+            "elasticache:CreateReplicationGroup",
+            &[
+                "elasticache:{region}:{account}:parametergroup:*",
+                "elasticache:{region}:{account}:snapshot:*",
+                "elasticache:{region}:{account}:subnetgroup:*",
+                "elasticache:{region}:{account}:usergroup:*",
+            ],
+        ),
+        (
+            "elasticache:ModifyReplicationGroup",
+            &[
+                "elasticache:{region}:{account}:parametergroup:*",
+                "elasticache:{region}:{account}:usergroup:*",
+            ],
+        ),
+        (
+            "elasticache:CreateSnapshot",
+            &["elasticache:{region}:{account}:snapshot:*"],
+        ),
+        (
+            "elasticache:DeleteReplicationGroup",
+            &["elasticache:{region}:{account}:snapshot:*"],
+        ),
+    ]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -1,7 +1,7 @@
 //! `elasticache.SubnetGroup`: the subnets that a cache's servers lie in.
 
 use super::elasticache as common;
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -72,6 +72,7 @@ fn description() -> String {
 #[async_trait]
 impl AwsKind for SubnetGroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["elasticache:{region}:{account}:subnetgroup:{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

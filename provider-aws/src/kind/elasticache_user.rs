@@ -2,7 +2,7 @@
 //! could stand in a config or leak.
 
 use super::elasticache as common;
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -104,6 +104,7 @@ fn rules(text: &str) -> String {
 #[async_trait]
 impl AwsKind for User {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["elasticache:{region}:{account}:user:{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

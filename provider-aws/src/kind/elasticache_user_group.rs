@@ -1,7 +1,7 @@
 //! `elasticache.UserGroup`: the users of a cache.
 
 use super::elasticache as common;
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -79,6 +79,16 @@ fn redis() -> String {
 #[async_trait]
 impl AwsKind for UserGroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["elasticache:{region}:{account}:usergroup:{name}"]).beside(&[
+        (
+            "elasticache:CreateUserGroup",
+            &["elasticache:{region}:{account}:user:*"],
+        ),
+        (
+            "elasticache:ModifyUserGroup",
+            &["elasticache:{region}:{account}:user:*"],
+        ),
+    ]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

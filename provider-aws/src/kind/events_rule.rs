@@ -1,7 +1,7 @@
 //! `events.Rule`: which events of the account's own bus go where. `PutRule` overwrites what is there and empties what it
 //! is not told, so it is always told everything; the rule is described right before.
 
-use super::{AwsKind, Found, yes};
+use super::{AwsKind, Found, Reach, yes};
 use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
@@ -281,6 +281,7 @@ async fn read_targets(scope: &Scope<'_>, name: &str) -> Result<BTreeMap<String, 
 #[async_trait]
 impl AwsKind for Rule {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["events:{region}:{account}:rule/{name}"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -3,7 +3,7 @@
 //! IAM is one service for all regions, and its roles are unknown to the tagging API: those of a set are listed by the path
 //! `/mlplat/<set>/` that they are made under.
 
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::policy;
 use crate::provider::Scope;
@@ -140,6 +140,7 @@ fn statements(document: &str) -> Result<Vec<Value>> {
 #[async_trait]
 impl AwsKind for Role {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["iam::{account}:role/mlplat/{set}/{name}", "iam::{account}:role/{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

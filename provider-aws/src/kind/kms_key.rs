@@ -7,7 +7,7 @@
 mod facts;
 mod read;
 
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::kind::yes;
 use crate::policy;
@@ -101,6 +101,8 @@ fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>> {
 #[async_trait]
 impl AwsKind for KmsKey {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach =
+        Reach::of(&["kms:{region}:{account}:alias/{name}", "kms:{region}:{account}:key/*"]).births(&["kms:CreateKey"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

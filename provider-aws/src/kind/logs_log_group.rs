@@ -4,7 +4,7 @@
 //! What was logged cannot be made again and is what an inquiry asks for, so it counts as data: a group outlives its
 //! platform, and empties by its retention.
 
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
@@ -264,6 +264,10 @@ async fn write(scope: &Scope<'_>, group: &str, have: &Desired, want: &Desired) -
 #[async_trait]
 impl AwsKind for LogGroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&[
+        "logs:{region}:{account}:log-group:/{name}",
+        "logs:{region}:{account}:log-group:/{name}:*",
+    ]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -12,7 +12,7 @@ mod update;
 mod windows;
 
 use super::rds::{tag, tags_of};
-use super::{AwsKind, Found, yes};
+use super::{AwsKind, Found, Reach, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -151,6 +151,50 @@ fn final_prefix(name: &str) -> String {
 #[async_trait]
 impl AwsKind for DbInstance {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["rds:{region}:{account}:db:{name}"]).beside(&[
+        (
+            "rds:CreateDBInstance",
+            &[
+                "rds:{region}:{account}:og:*",
+                "rds:{region}:{account}:pg:*",
+                "rds:{region}:{account}:subgrp:*",
+            ],
+        ),
+        (
+            "rds:ModifyDBInstance",
+            &[
+                "rds:{region}:{account}:og:*",
+                "rds:{region}:{account}:pg:*",
+                "rds:{region}:{account}:subgrp:*",
+            ],
+        ),
+        (
+            "rds:RestoreDBInstanceFromDBSnapshot",
+            &[
+                "rds:{region}:{account}:og:*",
+                "rds:{region}:{account}:pg:*",
+                "rds:{region}:{account}:subgrp:*",
+                "rds:{region}:{account}:snapshot:*",
+            ],
+        ),
+        (
+            "rds:RestoreDBInstanceToPointInTime",
+            &[
+                "rds:{region}:{account}:og:*",
+                "rds:{region}:{account}:pg:*",
+                "rds:{region}:{account}:subgrp:*",
+                "rds:{region}:{account}:auto-backup:*",
+                "rds:{region}:{account}:db:*",
+            ],
+        ),
+        (
+            "rds:DescribeDBInstanceAutomatedBackups",
+            &["rds:{region}:{account}:auto-backup:*", "rds:{region}:{account}:db:*"],
+        ),
+        ("rds:DescribeDBSnapshots", &["rds:{region}:{account}:snapshot:*"]),
+        ("rds:CreateDBSnapshot", &["rds:{region}:{account}:snapshot:*"]),
+        ("rds:AddTagsToResource", &["rds:{region}:{account}:snapshot:*"]),
+    ]);
     const MADE_BY: &'static [&'static str] = &["restore"];
     type Desired = Desired;
 

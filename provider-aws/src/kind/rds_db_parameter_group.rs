@@ -5,7 +5,7 @@
 //! shows `parameters_applied: false` until then.
 
 use super::rds::{candidates, sdk_tags, tag, tags_at};
-use super::{AwsKind, Found, yes};
+use super::{AwsKind, Found, Reach, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -114,6 +114,7 @@ impl Desired {
 #[async_trait]
 impl AwsKind for DbParameterGroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["rds:{region}:{account}:pg:{name}"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -1,7 +1,7 @@
 //! `rds.DbSubnetGroup`: the subnets that a database's servers lie in.
 
 use super::rds::{candidates, sdk_tags, tag, tags_at};
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -74,6 +74,7 @@ fn description() -> String {
 #[async_trait]
 impl AwsKind for DbSubnetGroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["rds:{region}:{account}:subgrp:{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

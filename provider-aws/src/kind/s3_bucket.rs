@@ -6,7 +6,7 @@ mod lifecycle;
 mod settings;
 mod write;
 
-use super::{AwsKind, Found, yes};
+use super::{AwsKind, Found, Reach, yes};
 use crate::error::{Outcome, code};
 use crate::names;
 use crate::policy;
@@ -223,6 +223,7 @@ fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>> {
 #[async_trait]
 impl AwsKind for Bucket {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["s3:::{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -3,7 +3,7 @@
 //!
 //! The recipes stand in the description as JSON, which is where a view reads them back from.
 
-use super::{AwsKind, Found};
+use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
 use crate::policy;
 use crate::provider::Scope;
@@ -136,6 +136,10 @@ fn sdk_tags(tags: &Tags) -> Vec<Tag> {
 #[async_trait]
 impl AwsKind for Secret {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&[
+        "secretsmanager:{region}:{account}:secret:{name}",
+        "secretsmanager:{region}:{account}:secret:{name}-??????",
+    ]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

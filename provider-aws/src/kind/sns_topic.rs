@@ -7,7 +7,7 @@
 mod facts;
 mod subscriptions;
 
-use super::{AwsKind, Found, yes};
+use super::{AwsKind, Found, Reach, yes};
 use crate::error::Outcome;
 use crate::names;
 use crate::policy;
@@ -142,6 +142,7 @@ async fn set(scope: &Scope<'_>, arn: &str, attribute: &str, value: &str) -> Resu
 #[async_trait]
 impl AwsKind for Topic {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["sns:{region}:{account}:{name}"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

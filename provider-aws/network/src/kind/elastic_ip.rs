@@ -9,7 +9,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Address, DomainType, Filter, ResourceType, Tag};
 use platform_core::value::SetId;
 use platform_core::{Calls, Creation, Holds, KindFacts, Result, Risk, State, Updating};
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -64,6 +64,7 @@ impl Described for Address {
 #[async_trait]
 impl AwsKind for ElasticIp {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:elastic-ip/*"]).births(&["ec2:AllocateAddress"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -10,7 +10,7 @@ use platform_core::value::SetId;
 use platform_core::{
     Calls, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Result, Risk, State, Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -93,6 +93,9 @@ impl Described for Sdk {
 #[async_trait]
 impl AwsKind for FlowLog {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:vpc-flow-log/*"])
+        .beside(&[("ec2:CreateFlowLogs", &["ec2:{region}:{account}:vpc/*"])])
+        .births(&["ec2:CreateFlowLogs"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -11,7 +11,7 @@ use platform_core::value::SetId;
 use platform_core::{
     Calls, Creation, Error, ErrorKind, Field, Holds, KindFacts, Result, Risk, RiskRule, State, Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -96,6 +96,12 @@ async fn detach(scope: &Scope<'_>, gateway: &str, vpc: &str) -> Result<()> {
 #[async_trait]
 impl AwsKind for InternetGateway {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:internet-gateway/*"])
+        .beside(&[
+            ("ec2:AttachInternetGateway", &["ec2:{region}:{account}:vpc/*"]),
+            ("ec2:DetachInternetGateway", &["ec2:{region}:{account}:vpc/*"]),
+        ])
+        .births(&["ec2:CreateInternetGateway"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -8,7 +8,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, NatGateway as Sdk, NatGatewayState, ResourceType, Tag};
 use platform_core::value::SetId;
 use platform_core::{Calls, Creation, Field, FieldChange, Holds, KindFacts, Result, State, Updating};
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -94,6 +94,16 @@ fn state(gateway: &Sdk) -> State {
 #[async_trait]
 impl AwsKind for NatGateway {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:natgateway/*"])
+        .beside(&[(
+            "ec2:CreateNatGateway",
+            &[
+                "ec2:{region}:{account}:elastic-ip/*",
+                "ec2:{region}:{account}:subnet/*",
+                "ec2:{region}:{account}:vpc/*",
+            ],
+        )])
+        .births(&["ec2:CreateNatGateway"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

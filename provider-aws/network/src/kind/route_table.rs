@@ -10,7 +10,7 @@ use platform_core::value::SetId;
 use platform_core::{
     Calls, Creation, Equal, Field, FieldChange, Holds, KindFacts, Result, Risk, RiskRule, State, Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -214,6 +214,14 @@ async fn put_route(scope: &Scope<'_>, table: &str, route: &Route, replaces: bool
 #[async_trait]
 impl AwsKind for RouteTable {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:route-table/*"])
+        .beside(&[
+            ("ec2:CreateRouteTable", &["ec2:{region}:{account}:vpc/*"]),
+            ("ec2:AssociateRouteTable", &["ec2:{region}:{account}:subnet/*"]),
+            ("ec2:ReplaceRouteTableAssociation", &["ec2:{region}:{account}:subnet/*"]),
+            ("ec2:DisassociateRouteTable", &["ec2:{region}:{account}:subnet/*"]),
+        ])
+        .births(&["ec2:CreateRouteTable"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

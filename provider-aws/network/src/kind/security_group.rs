@@ -14,7 +14,7 @@ use platform_core::{
     Calls, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Result, Risk, RiskRule, State,
     Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use rules::{Direction, Rule};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -120,6 +120,19 @@ async fn delete(client: &Client, group: &str) -> Result<()> {
 #[async_trait]
 impl AwsKind for SecurityGroup {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:security-group/*"])
+        .beside(&[
+            ("ec2:CreateSecurityGroup", &["ec2:{region}:{account}:vpc/*"]),
+            (
+                "ec2:AuthorizeSecurityGroupIngress",
+                &["ec2:{region}:{account}:security-group-rule/*"],
+            ),
+            (
+                "ec2:AuthorizeSecurityGroupEgress",
+                &["ec2:{region}:{account}:security-group-rule/*"],
+            ),
+        ])
+        .births(&["ec2:CreateSecurityGroup"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

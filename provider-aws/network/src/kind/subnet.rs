@@ -6,7 +6,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, ResourceType, Subnet as Sdk, SubnetState, Tag};
 use platform_core::value::SetId;
 use platform_core::{Calls, Creation, Field, FieldChange, Holds, KindFacts, Result, Risk, RiskRule, State, Updating};
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -80,6 +80,9 @@ impl Described for Sdk {
 #[async_trait]
 impl AwsKind for Subnet {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:subnet/*"])
+        .beside(&[("ec2:CreateSubnet", &["ec2:{region}:{account}:vpc/*"])])
+        .births(&["ec2:CreateSubnet"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

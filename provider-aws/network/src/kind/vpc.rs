@@ -14,7 +14,7 @@ use platform_core::{
     Calls, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Result, Retry, Risk, RiskRule, State,
     Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -151,6 +151,18 @@ async fn close(client: &Client, vpc: &str) -> Result<()> {
 #[async_trait]
 impl AwsKind for Vpc {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:vpc/*"])
+        .unmarked(&[
+            (
+                "ec2:RevokeSecurityGroupIngress",
+                &["ec2:{region}:{account}:security-group/*"],
+            ),
+            (
+                "ec2:RevokeSecurityGroupEgress",
+                &["ec2:{region}:{account}:security-group/*"],
+            ),
+        ])
+        .births(&["ec2:CreateVpc"]);
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -13,7 +13,7 @@ use platform_core::{
     Calls, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Result, Risk, RiskRule, State,
     Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -143,6 +143,27 @@ fn some(ids: &[String]) -> Option<Vec<String>> {
 #[async_trait]
 impl AwsKind for VpcEndpoint {
     const FACTS: &'static KindFacts = &FACTS;
+    const REACH: Reach = Reach::of(&["ec2:{region}:{account}:vpc-endpoint/*"])
+        .beside(&[
+            (
+                "ec2:CreateVpcEndpoint",
+                &[
+                    "ec2:{region}:{account}:route-table/*",
+                    "ec2:{region}:{account}:security-group/*",
+                    "ec2:{region}:{account}:subnet/*",
+                    "ec2:{region}:{account}:vpc/*",
+                ],
+            ),
+            (
+                "ec2:ModifyVpcEndpoint",
+                &[
+                    "ec2:{region}:{account}:route-table/*",
+                    "ec2:{region}:{account}:security-group/*",
+                    "ec2:{region}:{account}:subnet/*",
+                ],
+            ),
+        ])
+        .births(&["ec2:CreateVpcEndpoint"]);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {
