@@ -5,6 +5,7 @@
 
 mod debian;
 mod exporters;
+mod node;
 mod object_store;
 mod python;
 mod tool;
@@ -13,6 +14,7 @@ mod velero;
 pub use self::{
     debian::{Debian, Unpacked},
     exporters::{Exporters, exporters},
+    node::iam_simulator,
     object_store::{ObjectStore, object_store},
     python::Python,
     tool::cargo_deny,

@@ -40,6 +40,7 @@ enum Peer {
     Debian(Debian),
     ObjectStore,
     Exporters,
+    IamSimulator,
     Velero,
 }
 
@@ -103,7 +104,7 @@ const SUITES: &[Suite] = &[
         binary: "aws",
         filter: &[],
         part: Part::Integration,
-        peers: &[Peer::Python(Python::Aws)],
+        peers: &[Peer::Python(Python::Aws), Peer::IamSimulator],
         waits: false,
     },
     Suite {
@@ -314,6 +315,7 @@ impl fmt::Display for Peer {
             Self::Debian(package) => f.write_str(package.package()),
             Self::ObjectStore => f.write_str("S3 server"),
             Self::Exporters => f.write_str("exporters"),
+            Self::IamSimulator => f.write_str("IAM simulator"),
             Self::Velero => f.write_str("Velero"),
         }
     }
@@ -327,6 +329,7 @@ impl Peer {
             Self::Debian(package) => package.ready().map(|_| ()),
             Self::ObjectStore => peer::object_store().map(|_| ()),
             Self::Exporters => peer::exporters().map(|_| ()),
+            Self::IamSimulator => peer::iam_simulator().map(|_| ()),
             Self::Velero => peer::velero().map(|_| ()),
         }
     }

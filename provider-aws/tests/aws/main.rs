@@ -25,6 +25,7 @@ mod monitoring;
 mod networks;
 mod ownership;
 mod platform;
+mod policies;
 mod rights;
 mod values;
 mod vaults;

@@ -1,0 +1,194 @@
+//! The emitted IAM policies judged by others: all that the facts of every kind name is allowed and needed, and nothing of
+//! another set. That calls need no more than the facts name is recorded in [`crate::rights`].
+
+use platform_core::testing::{ManualClock, World};
+use platform_core::value::{Clock, Place, ResourceId, SetId};
+use platform_core::{KindFacts, PlannedWrite, Verb};
+use provider_aws::{Aws, AwsOptions};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+const ACCOUNT: &str = "123456789012";
+const REGION: &str = "eu-west-1";
+
+/// Kinds with what IAM's reference calls their objects and what is on them, the service that a role is passed to, and the
+/// one that AWS makes a role for.
+const KINDS: &[(&str, &[&str], &str, &str)] = &[
+    ("backup.Plan", &["backupPlan"], "backup.amazonaws.com", ""),
+    (
+        "backup.RecoveryPoint",
+        &["backupVault", "recoveryPoint"],
+        "backup.amazonaws.com",
+        "",
+    ),
+    ("backup.Vault", &["backupVault"], "", ""),
+    ("cloudwatch.Alarm", &["alarm"], "", ""),
+    ("cloudwatch.CompositeAlarm", &["alarm"], "", ""),
+    ("cloudwatch.Dashboard", &["dashboard"], "", ""),
+    ("ec2.ElasticIp", &["elastic-ip"], "", ""),
+    ("ec2.FlowLog", &["vpc-flow-log"], "vpc-flow-logs.amazonaws.com", ""),
+    ("ec2.InternetGateway", &["internet-gateway"], "", ""),
+    ("ec2.NatGateway", &["natgateway"], "", ""),
+    ("ec2.RouteTable", &["route-table"], "", ""),
+    ("ec2.SecurityGroup", &["security-group"], "", ""),
+    ("ec2.Subnet", &["subnet"], "", ""),
+    ("ec2.Vpc", &["vpc"], "", ""),
+    ("ec2.VpcEndpoint", &["vpc-endpoint"], "", ""),
+    ("eks.AccessEntry", &["access-entry"], "", ""),
+    ("eks.Addon", &["addon"], "", ""),
+    ("eks.Cluster", &["cluster"], "eks.amazonaws.com", "eks.amazonaws.com"),
+    (
+        "eks.Nodegroup",
+        &["nodegroup"],
+        "ec2.amazonaws.com",
+        "eks-nodegroup.amazonaws.com",
+    ),
+    (
+        "eks.PodIdentityAssociation",
+        &["podidentityassociation"],
+        "pods.eks.amazonaws.com",
+        "",
+    ),
+    ("elasticache.ParameterGroup", &["parametergroup"], "", ""),
+    (
+        "elasticache.ReplicationGroup",
+        &["cluster", "replicationgroup"],
+        "",
+        "elasticache.amazonaws.com",
+    ),
+    ("elasticache.SubnetGroup", &["subnetgroup"], "", ""),
+    ("elasticache.User", &["user"], "", ""),
+    ("elasticache.UserGroup", &["usergroup"], "", ""),
+    (
+        "events.Rule",
+        &["rule-on-default-event-bus"],
+        "events.amazonaws.com",
+        "",
+    ),
+    ("iam.Role", &["role"], "", ""),
+    ("kms.Key", &["alias", "key"], "", ""),
+    ("logs.LogGroup", &["log-group"], "", ""),
+    (
+        "rds.DbInstance",
+        &["db"],
+        "monitoring.rds.amazonaws.com",
+        "rds.amazonaws.com",
+    ),
+    ("rds.DbParameterGroup", &["pg"], "", ""),
+    ("rds.DbSubnetGroup", &["subgrp"], "", ""),
+    ("s3.Bucket", &["bucket"], "s3.amazonaws.com", ""),
+    ("secretsmanager.Secret", &["Secret"], "", ""),
+    ("sns.Topic", &["topic"], "", ""),
+];
+
+fn facts(kind: &str) -> &'static KindFacts {
+    provider_aws_network::facts(&kind.parse().unwrap()).unwrap()
+}
+
+fn name(kind: &str) -> &'static str {
+    match kind {
+        "eks.Cluster" => "k000",
+        "backup.RecoveryPoint" => "k000/run",
+        kind if kind.starts_with("eks.") => "k000/part",
+        _ => "k000",
+    }
+}
+
+fn actions(kind: &str, verb: Option<Verb>) -> BTreeSet<&'static str> {
+    let calls = facts(kind).calls;
+    let more: &[&str] = match verb {
+        None => &[],
+        Some(Verb::Create) => calls.create,
+        Some(Verb::Delete) => calls.delete,
+        Some(_) => calls.update,
+    };
+    let tags_only = verb == Some(Verb::Release);
+    let more = more
+        .iter()
+        .filter(|action| !tags_only || action.to_lowercase().contains("tag"));
+    calls.read.iter().chain(more).copied().collect()
+}
+
+fn judge(set: &SetId, runs: &[Value]) -> Value {
+    let folder = xtask::peer::iam_simulator().unwrap();
+    let script = tempfile::Builder::new().suffix(".mjs").tempfile_in(&folder).unwrap();
+    std::fs::write(script.path(), include_str!("policies.mjs")).unwrap();
+    let kinds: BTreeMap<&str, &[&str]> = KINDS.iter().map(|(kind, types, ..)| (*kind, *types)).collect();
+    let input = json!({"account": ACCOUNT, "region": REGION, "set": set, "kinds": kinds, "runs": runs});
+    let mut node = Command::new("node")
+        .arg(script.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    node.stdin
+        .take()
+        .unwrap()
+        .write_all(input.to_string().as_bytes())
+        .unwrap();
+    let output = node.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn policies_allow_what_is_needed_and_nothing_else() {
+    for added in provider_aws_network::kinds() {
+        let kind = added.facts().kind;
+        assert!(KINDS.iter().any(|(known, ..)| *known == kind), "{kind} is not judged");
+    }
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+    let world = World::new(
+        Place::aws(REGION).unwrap(),
+        provider_aws_network::facts,
+        Arc::clone(&clock),
+    );
+    let stack = Aws::on(Arc::new(world), clock)
+        .with_kinds(provider_aws_network::kinds())
+        .with_options(AwsOptions::new(ACCOUNT))
+        .unwrap();
+    let set = SetId::new("k000-dev-1").unwrap();
+    let runs: Vec<Value> = [
+        ("plan", None),
+        ("create", Some(Verb::Create)),
+        ("update", Some(Verb::Update)),
+        ("adopt", Some(Verb::Adopt)),
+        ("release", Some(Verb::Release)),
+        ("delete", Some(Verb::Delete)),
+    ]
+    .into_iter()
+    .map(|(word, verb)| {
+        let ids = KINDS.iter().map(|(kind, ..)| -> ResourceId {
+            format!("aws/{REGION}:{kind}/{}", name(kind)).parse().unwrap()
+        });
+        let writes: Vec<PlannedWrite> = verb
+            .map(|verb| ids.map(|id| PlannedWrite::new(id, verb)).collect())
+            .unwrap_or_default();
+        let policies = stack.policies(&set, &writes);
+        for policy in &policies {
+            assert!(policy.to_string().len() <= 6144, "{word}");
+        }
+        let asked = KINDS.iter().map(|(kind, _, passes, linked)| {
+            json!({"id": {"kind": kind, "name": name(kind)}, "actions": actions(kind, verb), "passes": passes, "linked": linked})
+        });
+        // The control bucket, which the first run of all makes.
+        let bucket = json!({"id": {"kind": "s3.Bucket", "name": format!("mlplat-{ACCOUNT}-{REGION}-an")},
+            "actions": actions("s3.Bucket", Some(Verb::Create)).into_iter().chain(actions("s3.Bucket", Some(Verb::Update)))
+                .filter(|action| action.starts_with("s3:")).collect::<BTreeSet<_>>()});
+        let asked: Vec<Value> = asked.chain(verb.map(|_| bucket)).collect();
+        json!({"verb": word, "policies": policies, "writes": asked})
+    })
+    .collect();
+    let verdict = judge(&set, &runs);
+    assert_eq!(verdict["wrong"], json!([]), "{verdict:#}");
+    println!("{}", verdict["counts"]);
+    // The simulator cannot tell from the ARN of a plan or a vault what it is.
+    assert_eq!(
+        verdict["ambiguous"],
+        json!(["backup:ListTags", "backup:TagResource", "backup:UntagResource"])
+    );
+    assert!(verdict["counts"]["asked"].as_u64().unwrap() > 1000, "{verdict}");
+}
