@@ -71,7 +71,6 @@ macro_rules! clients {
     ($($name:ident: $sdk:ident),* $(,)?) => {
         /// One client a service.
         #[derive(Clone, Debug)]
-        #[allow(dead_code)] // the kinds of some services are still to come
         pub(crate) struct Clients {
             pub(crate) s3: aws_sdk_s3::Client,
             config: SdkConfig,

@@ -18,7 +18,6 @@ pub(crate) struct Draft<'a> {
     component: &'static str,
 }
 
-#[allow(dead_code)] // the capabilities that use the rest are still to come
 impl<'a> Draft<'a> {
     /// Of a capability, or of what all share.
     pub(crate) fn new(shared: &'a Shared, context: &'a Context, component: &'static str) -> Self {
@@ -122,28 +121,6 @@ impl<'a> Draft<'a> {
             Network::Create(wanted) => {
                 self.makes_networks()?;
                 network::subnets(self, wanted, network::Tier::Private)
-            }
-        }
-    }
-
-    /// The public subnets.
-    pub(crate) fn public_subnets(&self) -> Result<Vec<Value>> {
-        match &self.shared.options.network {
-            Network::Existing(there) => Ok(there.public_subnets.iter().map(|id| json!(id)).collect()),
-            Network::Create(wanted) => {
-                self.makes_networks()?;
-                network::subnets(self, wanted, network::Tier::Public)
-            }
-        }
-    }
-
-    /// The VPC.
-    pub(crate) fn vpc(&self) -> Result<Value> {
-        match &self.shared.options.network {
-            Network::Existing(there) => Ok(json!(there.vpc)),
-            Network::Create(_) => {
-                self.makes_networks()?;
-                Ok(Reference::new(network::vpc(self)?, "id").to_value())
             }
         }
     }
