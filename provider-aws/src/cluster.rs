@@ -108,7 +108,8 @@ impl PodRole {
             name: "metrics-reader".to_owned(),
             namespace: namespace.into(),
             service_account: service_account.into(),
-            // https://grafana.com/docs/grafana/latest/datasources/aws-cloudwatch/configure/: neither has a resource level.
+            // https://grafana.com/docs/grafana/latest/datasources/aws-cloudwatch/configure/. Metrics have no resource level; logs are
+            // those of every group, since people choose them in Grafana.
             statements: vec![json!({
                 "Effect": "Allow",
                 "Action": [

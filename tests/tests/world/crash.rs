@@ -150,7 +150,15 @@ fn kill(
         let stage = (scenario.stage)().restored(&scenario.start).with_sabotage(sabotage);
         let faults = Faults::none().kill_at(n, side);
         let killed = stage.run(&faults, &scenario.request, &scenario.consent);
-        assert_eq!(killed.done().map(|_| ()), None, "call {n} of {calls} did not kill");
+        if let Some(ended) = killed.done() {
+            // Which of two answers is seen first is chance, and so is whether a last look is needed.
+            assert!(calls - n < 3, "call {n} of {calls} did not kill");
+            assert!(
+                ended.is_ok_and(|report| report.is_success()),
+                "it died of something else"
+            );
+            continue;
+        }
         // What comes after depends on the saved world and the time alone: a read before and after it leaves one point.
         if !seen.insert((stage.clock.now(), stage.snapshot())) {
             continue;

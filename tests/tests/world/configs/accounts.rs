@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Histories, and the pairs of configs in each. `MLPLAT_HISTORIES=2500` makes it twenty thousand pairs, in three minutes.
-const HISTORIES: u64 = 600;
+const HISTORIES: u64 = 720;
 const PAIRS: u64 = 8;
 
 pub(super) fn trials() -> Vec<Trial> {
