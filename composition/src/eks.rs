@@ -113,10 +113,8 @@ impl IntoStack for Eks {
             .with_parameter("type", Value::from("gp3"))
             .with_parameter("encrypted", Value::from("true"))
             .with_parameter("kmsKeyId", key);
-        let mut options = stack.options().clone().with_block_storage(volumes);
-        if let Some((_, region)) = self.aws.place().as_ref().split_once('/') {
-            options = options.with_cloudwatch(region);
-        }
+        let options = stack.options().clone().with_block_storage(volumes);
+        let options = options.with_cloudwatch(self.aws.region());
         stack.with_options(options)?.into_stack(config)
     }
 }

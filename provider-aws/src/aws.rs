@@ -286,6 +286,11 @@ impl Aws {
         iam::policies(shared.kinds, &shared.options.account, shared.region(), set, writes)
     }
 
+    /// The region: `eu-west-1`.
+    pub fn region(&self) -> &str {
+        self.shared.region()
+    }
+
     /// The account, where this is one and no in-memory world.
     pub fn account(&self) -> Option<&AwsProvider> {
         self.shared.account.as_ref()

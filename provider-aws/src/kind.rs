@@ -174,9 +174,12 @@ pub trait AwsKind: Debug + Send + Sync + 'static {
     /// Makes the object with these tags, its identity first; called when `read` found nothing.
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Self::Desired, tags: &Tags, token: &str) -> Result<()>;
 
-    /// Calls off a scheduled deletion. Default: the kind has none.
+    /// Calls off a scheduled deletion. Default: the kind has none, and never shows an object as doomed.
     async fn revive(_scope: &Scope<'_>, _found: &Found<Self::Desired>) -> Result<()> {
-        Ok(())
+        Err(Error::new(
+            ErrorKind::Internal,
+            format!("a deletion of {} is never scheduled", Self::FACTS.kind),
+        ))
     }
 
     /// Makes what differs as wanted.

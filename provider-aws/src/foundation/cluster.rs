@@ -63,11 +63,12 @@ impl New<'_> {
         let mut resources = vec![logs, cluster];
         resources.extend(self.admins()?);
         // Pods have no address without the first two, and no role of their own without the third.
-        let (network, network_role) = self.pods_role(
+        let [network, network_role] = self.pods_role(
             "network",
             "kube-system",
             "aws-node",
-            Rights::Managed("AmazonEKS_CNI_Policy"),
+            &["AmazonEKS_CNI_Policy"],
+            Vec::new(),
         )?;
         let early = [
             self.addon("eks-pod-identity-agent", None, &[])?,
@@ -85,8 +86,13 @@ impl New<'_> {
             nodes.push(self.nodes(name, group, &servers, &before)?);
         }
         let on_nodes: Vec<ResourceId> = nodes.iter().map(|group| group.id.clone()).collect();
-        let (volumes, volumes_role) =
-            self.pods_role("volumes", "kube-system", "ebs-csi-controller-sa", self.volumes()?)?;
+        let [volumes, volumes_role] = self.pods_role(
+            "volumes",
+            "kube-system",
+            "ebs-csi-controller-sa",
+            &["service-role/AmazonEBSCSIDriverPolicy"],
+            self.volumes()?,
+        )?;
         let mut with_volumes = on_nodes.clone();
         with_volumes.push(volumes.id.clone());
         let late = [
@@ -103,13 +109,7 @@ impl New<'_> {
                 service_account,
                 statements,
             } = pod;
-            let rights = Rights::Own(statements.clone());
-            resources.extend(<[Resource; 2]>::from(self.pods_role(
-                name,
-                namespace,
-                service_account,
-                rights,
-            )?));
+            resources.extend(self.pods_role(name, namespace, service_account, &[], statements.clone())?);
         }
         Ok(resources)
     }
@@ -198,48 +198,36 @@ impl New<'_> {
         Ok(after.iter().cloned().chain(ways).fold(nodes, Resource::with_after))
     }
 
-    /// A role and the service account whose pods act by it.
-    fn pods_role(&self, part: &str, namespace: &str, account: &str, rights: Rights) -> Result<(Resource, Resource)> {
-        let trust = roles::pods(&self.draft.shared.options.account);
-        let role = match rights {
-            Rights::Managed(policy) => self
-                .draft
-                .role(part, &trust, &[], &[self.draft.managed_policy(policy)])?,
-            Rights::Own(statements) => self.draft.role(part, &trust, &[(part, statements)], &[])?,
-            Rights::Both(policy, statements) => self.draft.role(
-                part,
-                &trust,
-                &[(part, statements)],
-                &[self.draft.managed_policy(policy)],
-            )?,
+    /// The service account whose pods act by a role, and the role: by policies of AWS, by statements of its own, or both.
+    fn pods_role(
+        &self,
+        part: &str,
+        namespace: &str,
+        account: &str,
+        managed: &[&str],
+        statements: Vec<Value>,
+    ) -> Result<[Resource; 2]> {
+        let draft = self.draft;
+        let managed: Vec<String> = managed.iter().map(|policy| draft.managed_policy(policy)).collect();
+        let inline: Vec<(&str, Vec<Value>)> = if statements.is_empty() {
+            Vec::new()
+        } else {
+            vec![(part, statements)]
         };
+        let role = draft.role(part, &roles::pods(&draft.shared.options.account), &inline, &managed)?;
         let id = self.id("eks.PodIdentityAssociation", &format!("{namespace}/{account}"))?;
-        let association = self
-            .part(id, json!({"role": self.draft.role_arn(part)}))
-            .with_after(role.id.clone());
-        Ok((association, role))
+        let association = self.part(id, json!({"role": draft.role_arn(part)}));
+        Ok([association.with_after(role.id.clone()), role])
     }
 
     /// What the driver of volumes may do: volumes are encrypted with the data's key.
-    fn volumes(&self) -> Result<Rights> {
+    fn volumes(&self) -> Result<Vec<Value>> {
         let key = self.draft.data_key()?;
-        Ok(Rights::Both(
-            "service-role/AmazonEBSCSIDriverPolicy",
-            vec![
-                json!({"Sid": "Use", "Effect": "Allow", "Resource": key,
+        Ok(vec![
+            json!({"Sid": "Use", "Effect": "Allow", "Resource": key,
                     "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]}),
-                json!({"Sid": "Grant", "Effect": "Allow", "Resource": key, "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
+            json!({"Sid": "Grant", "Effect": "Allow", "Resource": key, "Action": ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
                     "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}}}),
-            ],
-        ))
+        ])
     }
-}
-
-/// What a role of pods may do.
-enum Rights {
-    /// A policy of AWS.
-    Managed(&'static str),
-    /// Statements.
-    Own(Vec<Value>),
-    Both(&'static str, Vec<Value>),
 }

@@ -325,10 +325,6 @@ impl AwsKind for Plan {
         Ok(())
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "a plan's deletion is never scheduled"))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         let id = found.uid.as_str();
         // What is backed up first: a rule that is new finds it.

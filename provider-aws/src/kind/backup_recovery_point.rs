@@ -311,13 +311,6 @@ impl AwsKind for RecoveryPoint {
         Ok(())
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a backup's deletion is never scheduled here",
-        ))
-    }
-
     async fn update(_scope: &Scope<'_>, _name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         // A job that is under way does not tell everything.
         if found.settings.resource == wanted.resource && tags::unfinished(&found.tags) {

@@ -341,10 +341,6 @@ impl AwsKind for Vault {
         Ok(())
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "a vault's deletion is never scheduled"))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         let have = &found.settings;
         if have.kms_key != wanted.kms_key {

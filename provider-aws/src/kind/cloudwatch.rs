@@ -127,11 +127,6 @@ pub(super) fn sorted(actions: &[String]) -> Vec<String> {
     actions
 }
 
-/// An alarm is never scheduled for deletion.
-pub(super) fn never_doomed() -> Error {
-    Error::new(ErrorKind::Internal, "its deletion is never scheduled")
-}
-
 /// The name that a handle stands for: ARNs of alarms end in it.
 pub(super) fn name_of(arn: &str) -> &str {
     arn.split_once(":alarm:").map_or(arn, |(_, name)| name)

@@ -214,10 +214,6 @@ impl AwsKind for Alarm {
             .map(drop)
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(cloudwatch::never_doomed())
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, _found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         wanted
             .put(scope, name)

@@ -201,13 +201,6 @@ impl AwsKind for Dashboard {
         put(scope, name, wanted, &tags::born(tags)).await
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a dashboard's deletion is never scheduled",
-        ))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         put(scope, name, wanted, &found.tags).await
     }

@@ -4,7 +4,7 @@ use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
 use crate::tags::Tags;
-use aws_sdk_eks::types::UpdateStatus;
+use aws_sdk_eks::types::{ErrorCode, Update, UpdateStatus};
 use platform_core::{Error, ErrorKind, Result, State};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -77,11 +77,14 @@ pub(super) fn state(word: &str, why: impl FnOnce() -> String) -> State {
     }
 }
 
-/// What a service said of issues, as one text.
-pub(super) fn issues(what: &str, word: &str, said: impl IntoIterator<Item = (String, String)>) -> String {
+/// What EKS said of issues, as one text: `the cluster is failed: CODE: message`.
+pub(super) fn issues<'a>(
+    what: &str,
+    word: &str,
+    said: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>,
+) -> String {
     let said: Vec<String> = said
-        .into_iter()
-        .map(|(code, message)| format!("{code}: {message}"))
+        .map(|(code, message)| format!("{}: {}", code.unwrap_or_default(), message.unwrap_or_default()))
         .collect();
     if said.is_empty() {
         return format!("{what} is {word}");
@@ -98,11 +101,7 @@ pub(super) struct Waited<'a> {
 
 impl Waited<'_> {
     /// Waits until an update has ended.
-    pub(super) async fn until_updated(
-        &self,
-        scope: &Scope<'_>,
-        update: Option<&aws_sdk_eks::types::Update>,
-    ) -> Result<()> {
+    pub(super) async fn until_updated(&self, scope: &Scope<'_>, update: Option<&Update>) -> Result<()> {
         // An answer without an id is an update that is done: nothing can be asked about it.
         let Some(id) = update.and_then(|update| update.id()) else {
             return Ok(());
@@ -118,16 +117,8 @@ impl Waited<'_> {
             match update.and_then(|update| update.status()) {
                 Some(UpdateStatus::Successful) => return Ok(()),
                 Some(status @ (UpdateStatus::Failed | UpdateStatus::Cancelled)) => {
-                    let said = update
-                        .into_iter()
-                        .flat_map(aws_sdk_eks::types::Update::errors)
-                        .map(|error| {
-                            let code = error
-                                .error_code()
-                                .map(aws_sdk_eks::types::ErrorCode::as_str)
-                                .unwrap_or_default();
-                            (code.to_owned(), error.error_message().unwrap_or_default().to_owned())
-                        });
+                    let errors = update.into_iter().flat_map(Update::errors);
+                    let said = errors.map(|error| (error.error_code().map(ErrorCode::as_str), error.error_message()));
                     let why = issues("the update", &status.as_str().to_lowercase(), said);
                     return Err(Error::new(ErrorKind::Failed, why).with_help("mend what it names, then run again"));
                 }

@@ -197,13 +197,6 @@ impl AwsKind for AccessEntry {
         Ok(())
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion of an access entry is never scheduled",
-        ))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         let (cluster, own) = eks::split(KIND, name)?;
         let principal = principal(scope, own)?;

@@ -7,7 +7,7 @@ use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
-use aws_sdk_eks::types::ResolveConflicts;
+use aws_sdk_eks::types::{AddonHealth, AddonIssueCode, ResolveConflicts};
 use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, State,
@@ -119,18 +119,8 @@ impl AwsKind for Addon {
                 what: "degraded".to_owned(),
             },
             word => eks::state(word, || {
-                let said = addon
-                    .health()
-                    .map(aws_sdk_eks::types::AddonHealth::issues)
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|issue| {
-                        let code = issue
-                            .code()
-                            .map(aws_sdk_eks::types::AddonIssueCode::as_str)
-                            .unwrap_or_default();
-                        (code.to_owned(), issue.message().unwrap_or_default().to_owned())
-                    });
+                let issues = addon.health().map(AddonHealth::issues).unwrap_or_default().iter();
+                let said = issues.map(|issue| (issue.code().map(AddonIssueCode::as_str), issue.message()));
                 eks::issues("the add-on", &word.to_lowercase(), said)
             }),
         };
@@ -175,13 +165,6 @@ impl AwsKind for Addon {
             .await
             .during("eks:CreateAddon")
             .map(drop)
-    }
-
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion of an add-on is never scheduled",
-        ))
     }
 
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {

@@ -9,8 +9,9 @@ use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
 use aws_sdk_eks::types::{
-    AuthenticationMode, Cluster as SdkCluster, CreateAccessConfigRequest, EncryptionConfig, LogSetup, LogType, Logging,
-    Provider as KeyProvider, SupportType, UpgradePolicyRequest, VpcConfigRequest,
+    AuthenticationMode, Cluster as SdkCluster, ClusterHealth, ClusterIssueCode, CreateAccessConfigRequest,
+    EncryptionConfig, LogSetup, LogType, Logging, Provider as KeyProvider, SupportType, UpgradePolicyRequest,
+    VpcConfigRequest,
 };
 use platform_core::value::SetId;
 use platform_core::{
@@ -236,13 +237,6 @@ impl AwsKind for Cluster {
             .map(drop)
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion of a cluster is never scheduled",
-        ))
-    }
-
     /// One kind of change at a time: EKS takes no two in one call, and none while another is under way.
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         let (eks, have) = (&scope.clients.eks, &found.settings);
@@ -401,18 +395,8 @@ fn found(name: &str, cluster: &SdkCluster) -> Option<Found<Desired>> {
         .map(aws_sdk_eks::types::ClusterStatus::as_str)
         .unwrap_or_default();
     let state = eks::state(word, || {
-        let said = cluster
-            .health()
-            .map(aws_sdk_eks::types::ClusterHealth::issues)
-            .unwrap_or_default()
-            .iter()
-            .map(|issue| {
-                let code = issue
-                    .code()
-                    .map(aws_sdk_eks::types::ClusterIssueCode::as_str)
-                    .unwrap_or_default();
-                (code.to_owned(), issue.message().unwrap_or_default().to_owned())
-            });
+        let issues = cluster.health().map(ClusterHealth::issues).unwrap_or_default().iter();
+        let said = issues.map(|issue| (issue.code().map(ClusterIssueCode::as_str), issue.message()));
         eks::issues("the cluster", &word.to_lowercase(), said)
     });
     let mut found = Found::of_arn(name, arn, settings, eks::by_key(cluster.tags()), state);

@@ -8,8 +8,8 @@ use crate::provider::Scope;
 use crate::tags::Tags;
 use async_trait::async_trait;
 use aws_sdk_eks::types::{
-    AmiTypes, CapacityTypes, Nodegroup as SdkNodegroup, NodegroupScalingConfig, NodegroupUpdateConfig, Taint,
-    TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
+    AmiTypes, CapacityTypes, Nodegroup as SdkNodegroup, NodegroupHealth, NodegroupIssueCode, NodegroupScalingConfig,
+    NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
 };
 use platform_core::value::SetId;
 use platform_core::{
@@ -240,13 +240,6 @@ impl AwsKind for Nodegroup {
             .map(drop)
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion of a node group is never scheduled",
-        ))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         let (cluster, own) = eks::split(KIND, name)?;
         let have = &found.settings;
@@ -413,18 +406,8 @@ fn found(name: &str, group: &SdkNodegroup) -> Option<Found<Desired>> {
         .map(aws_sdk_eks::types::NodegroupStatus::as_str)
         .unwrap_or_default();
     let state = eks::state(word, || {
-        let said = group
-            .health()
-            .map(aws_sdk_eks::types::NodegroupHealth::issues)
-            .unwrap_or_default()
-            .iter()
-            .map(|issue| {
-                let code = issue
-                    .code()
-                    .map(aws_sdk_eks::types::NodegroupIssueCode::as_str)
-                    .unwrap_or_default();
-                (code.to_owned(), issue.message().unwrap_or_default().to_owned())
-            });
+        let issues = group.health().map(NodegroupHealth::issues).unwrap_or_default().iter();
+        let said = issues.map(|issue| (issue.code().map(NodegroupIssueCode::as_str), issue.message()));
         eks::issues("the node group", &word.to_lowercase(), said)
     });
     Some(Found::of_arn(name, arn, settings, eks::by_key(group.tags()), state))

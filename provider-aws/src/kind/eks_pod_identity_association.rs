@@ -169,13 +169,6 @@ impl AwsKind for PodIdentityAssociation {
             .map(drop)
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion of an association is never scheduled",
-        ))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, _found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         let Some(id) = id_of(scope, name).await? else {
             return Err(Error::new(ErrorKind::Conflict, "the association is gone").with_help("plan again"));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use aws_sdk_elasticache::types::ParameterNameValue;
 use platform_core::value::SetId;
 use platform_core::{
-    Calls, Charset, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, State, Updating,
+    Calls, Charset, Creation, Field, FieldChange, Holds, KindFacts, NameRule, Result, State, Updating,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -175,13 +175,6 @@ impl AwsKind for ParameterGroup {
 
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         write(scope, name, &found.settings.parameters, &wanted.parameters).await
-    }
-
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion in ElastiCache is never scheduled",
-        ))
     }
 
     async fn tag(scope: &Scope<'_>, found: &Found<Desired>, put: &Tags, remove: &[String]) -> Result<()> {

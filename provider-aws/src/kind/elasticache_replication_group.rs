@@ -229,13 +229,6 @@ impl AwsKind for ReplicationGroup {
         write::settle(scope, name).await
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion in ElastiCache is never scheduled",
-        ))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         write::update(scope, name, found, wanted).await
     }

@@ -161,13 +161,6 @@ impl AwsKind for SubnetGroup {
             .map(drop)
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion in ElastiCache is never scheduled",
-        ))
-    }
-
     async fn tag(scope: &Scope<'_>, found: &Found<Desired>, put: &Tags, remove: &[String]) -> Result<()> {
         common::retag(scope, &found.handle, put, remove).await
     }

@@ -8,8 +8,7 @@ use crate::tags::Tags;
 use async_trait::async_trait;
 use platform_core::value::SetId;
 use platform_core::{
-    Calls, Charset, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk,
-    RiskRule, Updating,
+    Calls, Charset, Creation, Equal, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk, RiskRule, Updating,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -169,13 +168,6 @@ impl AwsKind for UserGroup {
             .await
             .during("elasticache:ModifyUserGroup")
             .map(drop)
-    }
-
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a deletion in ElastiCache is never scheduled",
-        ))
     }
 
     async fn tag(scope: &Scope<'_>, found: &Found<Desired>, put: &Tags, remove: &[String]) -> Result<()> {

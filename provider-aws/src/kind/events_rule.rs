@@ -381,10 +381,6 @@ impl AwsKind for Rule {
         put_targets(scope, name, targets.collect::<Result<_>>()?).await
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "a rule's deletion is never scheduled"))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         let have = &found.settings;
         if !have.same_rule(wanted) {

@@ -260,10 +260,6 @@ impl AwsKind for Role {
             })
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "a role's deletion is never scheduled"))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         write(scope, name, &found.settings, wanted).await
     }

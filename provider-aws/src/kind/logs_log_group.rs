@@ -361,13 +361,6 @@ impl AwsKind for LogGroup {
         write(scope, &group, &Desired::bare(wanted.kms_key.clone()), wanted).await
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a log group's deletion is never scheduled",
-        ))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         write(scope, &group(name), &found.settings, wanted).await
     }

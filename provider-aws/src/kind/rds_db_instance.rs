@@ -286,10 +286,6 @@ impl AwsKind for DbInstance {
         }
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Ok(())
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         // A restart only where this change is one.
         update::converge(scope, name, wanted, !found.settings.parameters_applied).await

@@ -204,10 +204,6 @@ impl AwsKind for DbParameterGroup {
         .await
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Ok(())
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         if (&found.settings.family, &found.settings.description) != (&wanted.family, &wanted.description) {
             return Err(Error::new(

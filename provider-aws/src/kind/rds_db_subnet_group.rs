@@ -150,10 +150,6 @@ impl AwsKind for DbSubnetGroup {
         Ok(())
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Ok(())
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, _found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         scope
             .clients

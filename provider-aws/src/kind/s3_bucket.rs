@@ -352,13 +352,6 @@ impl AwsKind for Bucket {
         write::write(scope, name, &Desired::bare(), wanted).await
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "a bucket's deletion is never scheduled",
-        ))
-    }
-
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         write::write(scope, name, &found.settings, wanted).await
     }

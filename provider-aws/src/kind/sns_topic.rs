@@ -278,10 +278,6 @@ impl AwsKind for Topic {
         subscriptions::write(scope, &arn, &tags, wanted).await
     }
 
-    async fn revive(_scope: &Scope<'_>, _found: &Found<Desired>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "a topic's deletion is never scheduled"))
-    }
-
     async fn update(scope: &Scope<'_>, _name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {
         let (have, arn) = (&found.settings, found.handle.as_str());
         if have.kms_key != wanted.kms_key {
