@@ -38,11 +38,11 @@ pub use compare::Difference;
 pub use load::Layers;
 pub use model::{
     AlertsConfig, AllowConfig, ApplicationConfig, AwsConfig, BackupConfig, BackupStoreConfig, BucketConfig,
-    CacheConfig, ClusterConfig, Cpu, CredentialsConfig, CustomStorage, DatabaseConfig, DefinitionsFrom, DigestPolicy,
-    EmailConfig, ExistingNetworkConfig, ImagesConfig, InvalidCpu, LimitConfig, MonitoringConfig, NatConfig,
-    NetworkConfig, NewClusterConfig, NewNetworkConfig, NodeGroupConfig, PeerConfig, PeopleConfig, PlatformConfig,
-    ProviderName, QuotaConfig, ReceiverConfig, RevisionsConfig, SecurityConfig, SlackConfig, StorageConfig,
-    StorageFlavour, SubjectsConfig, SuppliedConfig, TlsIssuer,
+    CacheConfig, ClusterConfig, Cpu, CredentialsConfig, CustomStorage, DatabaseConfig, DatabaseSourceConfig,
+    DefinitionsFrom, DigestPolicy, EmailConfig, ExistingNetworkConfig, ImagesConfig, InvalidCpu, LimitConfig,
+    MonitoringConfig, NatConfig, NetworkConfig, NewClusterConfig, NewNetworkConfig, NodeGroupConfig, PeerConfig,
+    PeopleConfig, PlatformConfig, PointInTimeConfig, ProviderName, QuotaConfig, ReceiverConfig, RevisionsConfig,
+    SecurityConfig, SlackConfig, StorageConfig, StorageFlavour, SubjectsConfig, SuppliedConfig, TlsIssuer,
 };
 pub use problem::{ConfigErrors, Problem, Rule};
 pub use schema::schema;

@@ -2,14 +2,14 @@
 
 use crate::config::{
     AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig,
-    DatabaseConfig, DefinitionsFrom, LimitConfig, MonitoringConfig, PeopleConfig, PlatformConfig, QuotaConfig,
-    ReceiverConfig, SecurityConfig, StorageConfig, SubjectsConfig,
+    DatabaseConfig, DatabaseSourceConfig, DefinitionsFrom, LimitConfig, MonitoringConfig, PeopleConfig, PlatformConfig,
+    QuotaConfig, ReceiverConfig, SecurityConfig, StorageConfig, SubjectsConfig,
 };
 use platform_core::value::Supplied;
 use platform_core::{
     AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Channel, Context,
-    DatabaseSpec, Definitions, LimitSpec, MonitoringSpec, PeopleSpec, QuotaSpec, Receiver, RestoreFrom, SecuritySpec,
-    StorageSpec, Subjects,
+    DatabaseSource, DatabaseSpec, Definitions, LimitSpec, MonitoringSpec, PeopleSpec, QuotaSpec, Receiver, RestoreFrom,
+    SecuritySpec, StorageSpec, Subjects,
 };
 
 /// What a config asks for, capability by capability; an absent one is not wanted.
@@ -90,7 +90,21 @@ fn database(name: &str, block: &DatabaseConfig) -> DatabaseSpec {
     spec.instance_class.clone_from(&block.instance_class);
     spec.multi_az = block.multi_az.unwrap_or(spec.multi_az);
     spec.deletion_protection = block.deletion_protection.unwrap_or(spec.deletion_protection);
+    spec.restore_from = block.restore_from.as_ref().and_then(database_source);
     spec
+}
+
+/// The copy that is named; the config has been checked to name exactly one.
+fn database_source(block: &DatabaseSourceConfig) -> Option<DatabaseSource> {
+    let snapshot = block.snapshot.clone().map(DatabaseSource::Snapshot);
+    snapshot.or_else(|| {
+        let point = block.point_in_time.as_ref()?;
+        Some(DatabaseSource::PointInTime {
+            of: point.of.clone(),
+            // Whatever is no time is `latest`.
+            at: point.at.parse().ok(),
+        })
+    })
 }
 
 fn cache(name: &str, block: &CacheConfig) -> CacheSpec {
@@ -318,8 +332,8 @@ mod tests {
     use crate::config::PlatformConfig;
     use platform_core::value::{Percent, Size, Span, Supplied};
     use platform_core::{
-        BackupStore, CacheEngine, Capability, Channel, Definitions, Environment, LimitSpec, PeopleSpec, PodSecurity,
-        Receiver, RestoreFrom, Severity, Subjects,
+        BackupStore, CacheEngine, Capability, Channel, DatabaseSource, Definitions, Environment, LimitSpec, PeopleSpec,
+        PodSecurity, Receiver, RestoreFrom, Severity, Subjects,
     };
     use std::collections::BTreeMap;
 
@@ -556,6 +570,26 @@ backup:
         assert_eq!(&context.security, security);
         assert_eq!(context.restored, backup.scope);
         assert!(!context.alone);
+    }
+
+    #[test]
+    fn a_database_starts_from_the_copy_that_is_named() {
+        let of = |source: &str| {
+            let text = format!("name: demo\nenvironment: dev\ndatabase: {{ restore_from: {source} }}\n");
+            let config = PlatformConfig::parse(&text, "demo.yaml").unwrap_or_else(|errors| panic!("{errors}"));
+            specs(&config).database.unwrap().restore_from.unwrap()
+        };
+        let point = |at: Option<&str>| DatabaseSource::PointInTime {
+            of: "demo-dev".to_owned(),
+            at: at.map(|at| at.parse().unwrap()),
+        };
+        assert_eq!(of("{ snapshot: kept }"), DatabaseSource::Snapshot("kept".to_owned()));
+        assert_eq!(of("{ point_in_time: { of: demo-dev } }"), point(None));
+        let at = "2026-11-29T02:00:00Z";
+        assert_eq!(
+            of(&format!("{{ point_in_time: {{ of: demo-dev, at: \"{at}\" }} }}")),
+            point(Some(at))
+        );
     }
 
     #[test]

@@ -452,7 +452,7 @@ fn located(config: &PlatformConfig, error: Error) -> Error {
     match error.context().iter().find(|(name, _)| *name == "config") {
         Some((_, key)) => {
             let rule = match key.split('.').next() {
-                Some("backup") if key.ends_with("restore_from") => Rule::RestoreFrom,
+                _ if key.contains(".restore_from") => Rule::RestoreFrom,
                 Some("backup") if key.ends_with("copy_to") => Rule::Placement,
                 Some("aws") if error.kind() == ErrorKind::Unsupported => Rule::NotAvailable,
                 Some("aws") => Rule::Network,

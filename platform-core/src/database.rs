@@ -4,7 +4,7 @@ use crate::Result;
 use crate::blueprint::{Blueprint, Context};
 use crate::engine::{Approvals, Engine, Plan, PlanRequest, Report};
 use crate::surface::{Capability, Surface};
-use crate::value::Size;
+use crate::value::{Size, Timestamp};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -98,6 +98,24 @@ pub struct DatabaseSpec {
     pub multi_az: bool,
     /// Refuses deletion until switched off in a plan of its own (AWS). Default off.
     pub deletion_protection: bool,
+    /// What a new server is made from (AWS). Default: an empty database. It tells where the data of one that is there came
+    /// from, and is never written over it.
+    pub restore_from: Option<DatabaseSource>,
+}
+
+/// A copy that a new database is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseSource {
+    /// A snapshot, by its identifier or ARN.
+    Snapshot(String),
+    /// A moment of a server, which may be gone.
+    PointInTime {
+        /// Which server.
+        of: String,
+        /// When; absent for the newest moment that can be restored.
+        at: Option<Timestamp>,
+    },
 }
 
 impl DatabaseSpec {
@@ -115,7 +133,13 @@ impl DatabaseSpec {
             instance_class: None,
             multi_az: false,
             deletion_protection: false,
+            restore_from: None,
         }
+    }
+    /// Sets what a new server is made from.
+    pub fn with_restore_from(mut self, source: DatabaseSource) -> Self {
+        self.restore_from = Some(source);
+        self
     }
     /// Sets the volume size.
     pub fn with_storage(mut self, storage: Size) -> Self {

@@ -28,7 +28,7 @@ pub use backup::{
 };
 pub use blueprint::{Blueprint, Context, Environment, Stack};
 pub use cache::{Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec};
-pub use database::{Credentials, Database, DatabaseFeatures, DatabaseOutputs, DatabaseSpec};
+pub use database::{Credentials, Database, DatabaseFeatures, DatabaseOutputs, DatabaseSource, DatabaseSpec};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use facts::{Calls, Charset, Creation, Equal, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule, Updating};
 pub use monitoring::{Channel, Monitoring, MonitoringFeatures, MonitoringOutputs, MonitoringSpec, Receiver, Severity};

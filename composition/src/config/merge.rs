@@ -8,13 +8,14 @@ use super::words::CAPABILITIES;
 use super::yaml::{Entry, Node, Value};
 
 /// Keys that count on one provider only.
-const ONLY: [(&str, &str, &str); 23] = [
+const ONLY: [(&str, &str, &str); 24] = [
     ("database", "cpu", "kubernetes"),
     ("database", "memory", "kubernetes"),
     ("database", "storage_class", "kubernetes"),
     ("database", "instance_class", "aws"),
     ("database", "multi_az", "aws"),
     ("database", "deletion_protection", "aws"),
+    ("database", "restore_from", "aws"),
     ("cache", "memory", "kubernetes"),
     ("cache", "persistence", "kubernetes"),
     ("cache", "storage", "kubernetes"),

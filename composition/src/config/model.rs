@@ -108,6 +108,26 @@ block! {
         /// Refuses deletion until switched off in a plan of its own. AWS only. Default: off for dev, on for staging and
         /// prod.
         deletion_protection: Option<bool>;
+        /// The copy that a new database starts from. AWS only. Default: none, and it starts empty. Counts when the server is
+        /// made: from then on it tells where the data came from, and another value is refused.
+        restore_from: Option<DatabaseSourceConfig>;
+    }
+
+    /// A copy of a database: exactly one of the two.
+    DatabaseSourceConfig {
+        /// A snapshot of this account and region: its identifier, or its ARN. What AWS Backup took of a database is one
+        /// (`arn:aws:rds:eu-west-1:111111111111:snapshot:awsbackup:job-...`).
+        snapshot: Option<String>;
+        /// A moment of a server of this account and region, as long as its automated backups are kept.
+        point_in_time: Option<PointInTimeConfig>;
+    }
+
+    /// A moment of a database.
+    PointInTimeConfig {
+        /// The server's identifier, or its resource id (`db-...`) where several had that name. It may be gone.
+        of: String;
+        /// When, such as `2026-11-29T02:00:00Z`, or `latest` for the newest moment that can be restored. Default: latest.
+        at: String = "latest".to_owned();
     }
 
     /// Valkey or Redis.

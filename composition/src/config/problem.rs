@@ -130,7 +130,7 @@ rules! {
     BackupScope = "backup-scope",
     /// A backup store is described twice over, or not in full.
     BackupStore = "backup-store",
-    /// A platform is to start from no backup, or from one that cannot be there.
+    /// A platform or database is to start from no backup, or from one that cannot be there.
     RestoreFrom = "restore-from",
     /// Somebody is to be told of alarms in no way, in several, or at no address.
     Receiver = "receiver",

@@ -2,13 +2,13 @@
 
 use crate::aws::Shared;
 use crate::draft::Draft;
-use crate::kind::rds_db_instance::{MAX_NAME, SMALLEST_GIB};
+use crate::kind::rds_db_instance::{LATEST, MAX_NAME, SMALLEST_GIB};
 use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::{Reference, ResourceId, Size};
 use platform_core::{
-    AlarmSubject, Blueprint, Capability, Context, DataAsset, Database, DatabaseFeatures, DatabaseOutputs, DatabaseSpec,
-    Endpoint, Environment, Error, ErrorKind, Holds, OnRemoval, Result, Surface,
+    AlarmSubject, Blueprint, Capability, Context, DataAsset, Database, DatabaseFeatures, DatabaseOutputs,
+    DatabaseSource, DatabaseSpec, Endpoint, Environment, Error, ErrorKind, Holds, OnRemoval, Result, Surface,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Database for AwsDatabase {
                 },
             }),
         ));
-        let desired = json!({
+        let mut desired = json!({
             "engine_version": spec.version,
             "class": class(spec, context.environment),
             "storage_gib": storage(spec)?,
@@ -116,6 +116,9 @@ impl Database for AwsDatabase {
             "deletion_protection": spec.deletion_protection,
             "insights_key": key,
         });
+        if let Some(source) = &spec.restore_from {
+            desired["restore"] = restore(&draft, source)?;
+        }
         resources.push(
             draft
                 .resource(server.clone(), desired)
@@ -170,6 +173,31 @@ fn check(spec: &DatabaseSpec) -> Result<()> {
 
 fn server(draft: &Draft<'_>) -> Result<ResourceId> {
     draft.id("rds.DbInstance", &draft.name("", MAX_NAME))
+}
+
+/// What the server is made from, as its kind takes it.
+fn restore(draft: &Draft<'_>, source: &DatabaseSource) -> Result<Value> {
+    match source {
+        DatabaseSource::Snapshot(snapshot) if snapshot.starts_with("arn:") => {
+            let here = draft.arn("rds", "snapshot:");
+            match snapshot.strip_prefix(&here) {
+                Some(name) => Ok(json!({ "snapshot": name })),
+                None => Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!("{snapshot} is no snapshot of this account and region"),
+                )
+                .with_context("config", "database.restore_from.snapshot")
+                .with_help(format!(
+                    "name one that begins with {here}; a copy can be made here: aws rds copy-db-snapshot"
+                ))),
+            }
+        }
+        DatabaseSource::Snapshot(name) => Ok(json!({ "snapshot": name })),
+        DatabaseSource::PointInTime { of, at } => {
+            let time = at.map_or_else(|| LATEST.to_owned(), |at| at.to_string());
+            Ok(json!({ "source": of, "time": time }))
+        }
+    }
 }
 
 /// What its address looks like: RDS chooses the part behind the name, so clients take it from the outputs.

@@ -21,6 +21,7 @@ use facts::FACTS;
 use platform_core::value::{Digest, SetId};
 use platform_core::{Error, ErrorKind, KindFacts, Result, State};
 use read::{describe, final_snapshots, found};
+pub(crate) use restore::LATEST;
 use restore::Restore;
 use serde::{Deserialize, Serialize};
 
@@ -255,7 +256,7 @@ impl AwsKind for DbInstance {
         };
         Ok(Some(format!(
             "it starts empty, though an earlier {name} left the snapshot {snapshot}: to start from that, say \
-             restore: {{ snapshot: {snapshot} }}"
+             restore_from: {{ snapshot: {snapshot} }} under `database` in the config"
         )))
     }
 

@@ -425,6 +425,10 @@ enum Run {
     Create,
     Update,
     Delete,
+    /// A create from the final snapshot of an earlier one.
+    Restore,
+    /// A create from a moment of another server.
+    Moment,
 }
 
 /// The world before a run, the run's plan, and the servers as they are to be then.
@@ -438,7 +442,23 @@ async fn ready(run: Run, moto: bool) -> (Account, Servers, Engine, Plan) {
     let mut next = plan(&engine, &servers.request()).await;
     if run != Run::Create {
         apply(&engine, &next).await;
-        if run == Run::Update {
+        if matches!(run, Run::Restore | Run::Moment) {
+            let gone = plan(&engine, &servers.gone()).await;
+            apply_with(&engine, &gone, &everything(&gone)).await;
+            let source = format!("{}-source", servers.name());
+            servers.settings["restore"] = if run == Run::Restore {
+                json!({"snapshot": snapshots(&account, servers.name()).await[0]})
+            } else {
+                by_hand(&account, &source, &servers.settings).await;
+                json!({"source": source, "time": "latest"})
+            };
+            merge(
+                &mut servers.settings,
+                &json!({"deletion_protection": true, "multi_az": true, "maintenance_window": "mon:08:00-mon:09:00",
+                    "monitoring": {"role": "arn:aws:iam::123456789012:role/monitoring"}}),
+            );
+            next = plan(&engine, &servers.request()).await;
+        } else if run == Run::Update {
             merge(
                 &mut servers.settings,
                 &json!({"class": "db.m7g.large", "storage_gib": 30, "tags": {"team": "x"}}),
@@ -451,6 +471,25 @@ async fn ready(run: Run, moto: bool) -> (Account, Servers, Engine, Plan) {
     }
     account.forget();
     (account, servers, engine, next)
+}
+
+/// A server that no set owns.
+async fn by_hand(account: &Account, name: &str, settings: &Value) {
+    let text = |key: &str| settings[key].as_str().unwrap();
+    let made = account
+        .rds_client()
+        .create_db_instance()
+        .db_instance_identifier(name)
+        .engine("postgres")
+        .engine_version(text("engine_version"))
+        .db_instance_class(text("class"))
+        .allocated_storage(20)
+        .db_name(text("database"))
+        .master_username(text("username"))
+        .master_user_password("not the one that is kept")
+        .storage_encrypted(true)
+        .kms_key_id(text("kms_key"));
+    made.send().await.unwrap();
 }
 
 /// After any kill the next run ends where the killed one was to end, and nothing is there twice.
@@ -470,9 +509,30 @@ async fn mended(run: Run, account: &Account, servers: &Servers, uid: Option<Stri
         assert!(there.is_none() && after.steps.is_empty());
         assert_eq!(snapshots(account, servers.name()).await.len(), 1, "one final snapshot");
     } else {
+        if matches!(run, Run::Restore | Run::Moment) {
+            restored(there.as_ref().unwrap(), &servers.settings);
+        }
         let now = there.and_then(|server| server.dbi_resource_id);
         assert!(uid.is_none() || now == uid, "the same incarnation");
     }
+}
+
+/// What a restore does not take from the copy, or takes otherwise than asked, is right all the same.
+fn restored(server: &aws_sdk_rds::types::DbInstance, settings: &Value) {
+    let secret = server.master_user_secret().unwrap();
+    assert!(secret.secret_arn().is_some());
+    assert_eq!(secret.kms_key_id(), settings["secret_key"].as_str());
+    assert_eq!(server.kms_key_id(), settings["kms_key"].as_str());
+    let group = server.db_parameter_groups()[0].db_parameter_group_name();
+    assert_eq!(group, settings["parameter_group"].as_str());
+    assert_eq!(
+        (server.deletion_protection(), server.multi_az()),
+        (Some(true), Some(true))
+    );
+    assert_eq!(server.preferred_maintenance_window(), Some("mon:08:00-mon:09:00"));
+    assert_eq!(server.monitoring_interval(), Some(60));
+    let tag = |key: &str| server.tag_list().iter().find(|tag| tag.key() == Some(key));
+    assert!(tag("mlplat:restored-from").is_some() && tag("mlplat:making").is_none());
 }
 
 async fn kill_everywhere(run: Run, moto: bool) {
@@ -522,7 +582,7 @@ async fn kill_everywhere(run: Run, moto: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_killed_at_any_call_to_moto_is_finished_by_the_next() {
-    for run in [Run::Create, Run::Update, Run::Delete] {
+    for run in [Run::Create, Run::Update, Run::Delete, Run::Restore, Run::Moment] {
         kill_everywhere(run, true).await;
     }
 }

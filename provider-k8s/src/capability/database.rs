@@ -236,6 +236,7 @@ impl KubernetesDatabase {
             ("a standby in another zone", spec.multi_az),
             ("deletion protection", spec.deletion_protection),
             ("an instance class", spec.instance_class.is_some()),
+            ("a start from a snapshot of RDS", spec.restore_from.is_some()),
         ];
         if let Some((what, _)) = on_aws.iter().find(|(_, wanted)| *wanted) {
             return unsupported(

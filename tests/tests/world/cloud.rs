@@ -29,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "cloud::backups_are_of_all_that_holds_data",
             backups_are_of_all_that_holds_data,
         ),
+        crate::trial("cloud::a_database_starts_from_a_copy", a_database_starts_from_a_copy),
         crate::trial("cloud::a_backup_by_hand_is_listed", a_backup_by_hand_is_listed),
         crate::trial(
             "cloud::wishes_beyond_aws_backup_are_refused",
@@ -370,6 +371,50 @@ fn backups_are_of_all_that_holds_data() {
             assert_eq!(rule["copies"][arn]["delete_after_days"], days);
         }
     }
+}
+
+/// What the config says of a copy reaches the server, once: a second plan is empty. A copy from elsewhere is refused at its line.
+fn a_database_starts_from_a_copy() {
+    let with = |source: &Value| {
+        let mut text = without_cluster("dev").to_json();
+        text["database"]["restore_from"] = source.clone();
+        PlatformConfig::parse(&text.to_string(), "dev.yaml").unwrap_or_else(|why| panic!("{why}"))
+    };
+    let arn = |account: &str| format!("arn:aws:rds:eu-west-1:{account}:snapshot:awsbackup:job-1");
+    let moment = "2026-11-29T02:00:00Z";
+    for (source, restore) in [
+        (json!({"snapshot": "kept"}), json!({"snapshot": "kept"})),
+        (
+            json!({"snapshot": arn("111111111111")}),
+            json!({"snapshot": "awsbackup:job-1"}),
+        ),
+        (
+            json!({"point_in_time": {"of": "db-ABC"}}),
+            json!({"source": "db-ABC", "time": "latest"}),
+        ),
+        (
+            json!({"point_in_time": {"of": "other", "at": moment}}),
+            json!({"source": "other", "time": moment}),
+        ),
+    ] {
+        let stage = stage();
+        let wanted = request(&with(&source));
+        let server = wanted
+            .resources
+            .iter()
+            .find(|one| one.id.kind().as_str() == "rds.DbInstance");
+        assert_eq!(server.unwrap().desired["restore"], restore);
+        stage.settle(&wanted, &nothing).unwrap();
+        stage.clock.advance(LAG.window);
+        let again = stage.plan(&wanted).unwrap();
+        assert!(again.is_empty(), "{}", again.display());
+    }
+    let foreign = platform(&with(&json!({"snapshot": arn("222222222222")})));
+    let why = foreign.request().unwrap_err().report();
+    assert!(
+        why.contains("dev.yaml:1:") && why.contains("copy-db-snapshot"),
+        "located, with what to do: {why}"
+    );
 }
 
 /// A backup by hand is listed with what the environment expects of it, and stays when its run has gone.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use platform_core::value::{gib, mib};
+use platform_core::value::{Timestamp, gib, mib};
 use platform_core::{ApplicationSpec, BackupSpec, CacheEngine, Capability};
 
 use super::syntax::{
@@ -13,8 +13,8 @@ use super::{HOLD_DATA, refuse_entry};
 use crate::config::block::Reader;
 use crate::config::model::{
     AllowConfig, ApplicationConfig, BackupConfig, BackupStoreConfig, BucketConfig, CacheConfig, CredentialsConfig,
-    CustomStorage, DatabaseConfig, LimitConfig, PeerConfig, QuotaConfig, RevisionsConfig, SecurityConfig,
-    StorageConfig, SuppliedConfig,
+    CustomStorage, DatabaseConfig, DatabaseSourceConfig, LimitConfig, PeerConfig, PointInTimeConfig, QuotaConfig,
+    RevisionsConfig, SecurityConfig, StorageConfig, SuppliedConfig,
 };
 use crate::config::problem::Rule;
 use crate::config::yaml::Node;
@@ -22,6 +22,8 @@ use crate::config::yaml::Node;
 /// What a connection of PostgreSQL needs, and the server itself.
 const CONNECTION: u64 = 4;
 const SERVER: u64 = 128;
+/// The newest moment that can be restored.
+pub(in crate::config) const LATEST: &str = "latest";
 /// What a certificate consists of.
 const CERTIFICATE: [&str; 3] = ["tls.crt", "tls.key", "ca.crt"];
 
@@ -72,6 +74,46 @@ impl DatabaseConfig {
             }
         }
     }
+}
+
+impl DatabaseSourceConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        let help = "write snapshot: NAME, or point_in_time: { of: SERVER, at: TIME }";
+        match (&self.snapshot, &self.point_in_time) {
+            (Some(_), Some(_)) => {
+                let message = "a database starts from one copy, and two are named";
+                reader.refuse_key(node, Rule::RestoreFrom, "point_in_time", message, help);
+            }
+            (None, None) => reader.refuse_key(node, Rule::RestoreFrom, "", "no copy is named", help),
+            (Some(snapshot), None) if !is_rds_name(snapshot) => {
+                let message = format!("{snapshot:?} is no snapshot's name");
+                let help = "write its identifier or ARN, as aws rds describe-db-snapshots shows it";
+                reader.refuse_key(node, Rule::RestoreFrom, "snapshot", message, help);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl PointInTimeConfig {
+    pub(in crate::config) fn check(&self, node: &Node, reader: &mut Reader) {
+        if !is_rds_name(&self.of) {
+            let message = format!("{:?} is no server's name", self.of);
+            let help = "write its identifier, or its resource id (db-...)";
+            reader.refuse_key(node, Rule::RestoreFrom, "of", message, help);
+        }
+        if self.at != LATEST && self.at.parse::<Timestamp>().is_err() {
+            let message = format!("{:?} is no moment", self.at);
+            let help = "write latest, or a time in UTC such as 2026-11-29T02:00:00Z";
+            reader.refuse_key(node, Rule::RestoreFrom, "at", message, help);
+        }
+    }
+}
+
+/// What RDS may call a server or snapshot, or its ARN.
+fn is_rds_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b':');
+    (1..=240).contains(&text.len()) && text.bytes().all(plain)
 }
 
 impl CacheConfig {

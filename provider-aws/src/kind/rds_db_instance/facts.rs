@@ -15,8 +15,8 @@ const OTHER_KEY: &str = "a volume keeps its key: take a snapshot, copy it with t
 const OTHER_SECRET: &str = "RDS never changes the key of the master user's secret. Of an instance whose password somebody else \
     keeps: aws rds modify-db-instance --manage-master-user-password --master-user-secret-kms-key-id KEY, then plan again";
 const MADE_WITH_IT: &str = "it is chosen when the instance is made: set it back, or make a new one under another name";
-const RESTORE: &str = "it exists, and a restore never writes over what is there: leave `restore` out, or restore under another \
-    name (names: in the config)";
+const RESTORE: &str = "it exists, and a restore never writes over what is there: leave `restore_from` out, or restore under \
+    another name (names: in the config)";
 
 pub(super) static FACTS: KindFacts = KindFacts {
     kind: "rds.DbInstance",

@@ -13,7 +13,7 @@ use platform_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// The newest moment that can be restored.
-const LATEST: &str = "latest";
+pub(crate) const LATEST: &str = "latest";
 
 /// What a server is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,6 +119,7 @@ async fn of_snapshot(scope: &Scope<'_>, name: &str, wanted: &Desired, snapshot: 
     let answer = rds
         .describe_db_snapshots()
         .db_snapshot_identifier(snapshot)
+        .set_snapshot_type(kept_by(snapshot).map(str::to_owned))
         .send()
         .await
         .during("rds:DescribeDBSnapshots")?;
@@ -143,6 +144,15 @@ async fn of_snapshot(scope: &Scope<'_>, name: &str, wanted: &Desired, snapshot: 
         .await
         .during("rds:RestoreDBInstanceFromDBSnapshot")?;
     Ok(())
+}
+
+/// The type of a snapshot that nobody took by hand: RDS finds it by its name and that alone.
+fn kept_by(snapshot: &str) -> Option<&'static str> {
+    match snapshot.split_once(':')?.0 {
+        "awsbackup" => Some("awsbackup"),
+        "rds" => Some("automated"),
+        _ => None,
+    }
 }
 
 async fn of_moment(scope: &Scope<'_>, name: &str, wanted: &Desired, point: &Point, tags: &Tags) -> Result<()> {
