@@ -43,8 +43,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         verb: BackupVerb,
     },
-    /// Prints what the config asks for as a Terraform plan (JSON), for Checkov, Trivy and policies. Reads nothing that lives
-    Export,
+    /// Prints what the config asks for (JSON) in the words of others, for Checkov, Trivy, cfn-lint and policies. Reads nothing
+    /// that lives
+    Export {
+        /// In whose words
+        #[arg(long, value_enum, default_value_t = Format::Terraform)]
+        format: Format,
+        /// Of which region, where there is a template for each
+        #[arg(long, value_name = "REGION")]
+        of: Option<String>,
+    },
     /// Shows where another config means something else. Exit code: 0 nowhere, 2 somewhere, 1 error
     Diff {
         /// The other config file, or its name beside this one: `prod`
@@ -140,6 +148,15 @@ pub(crate) enum Output {
     Text,
     /// For programs: one document, or one line an event
     Json,
+}
+
+/// In whose words something is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A plan, as `terraform show -json` prints it
+    Terraform,
+    /// A template of one region
+    Cloudformation,
 }
 
 fn capability(text: &str) -> Result<Capability, String> {

@@ -12,7 +12,7 @@ mod screen;
 mod site;
 mod world_file;
 
-pub use args::Common;
+pub use args::{Common, Format};
 pub use site::{Connection, Reach, Site, Target, Wiring, quoted};
 pub use world_file::{Embedded, Inhabited};
 

@@ -1,7 +1,7 @@
 //! The sub-commands.
 
 use crate::Exit;
-use crate::args::{Cli, Command, Options, Output};
+use crate::args::{Cli, Command, Format, Options, Output};
 use crate::backups;
 use crate::consent::{approvals, holder, verdict};
 use crate::next;
@@ -27,7 +27,7 @@ pub(crate) async fn run<S: Site>(cli: &Cli<S>, stop: &Stop) -> Result<Exit> {
         Some(Command::Plan { out, destroy }) => Session::open(options).await?.plan(out.as_deref(), *destroy).await,
         Some(Command::Drift) => Session::open(options).await?.drift().await,
         Some(Command::Outputs) => Session::open(options).await?.outputs().await,
-        Some(Command::Export) => Session::open(options).await?.export(),
+        Some(Command::Export { format, of }) => Session::open(options).await?.export(*format, of.as_deref()),
         Some(Command::Destroy) => Session::open(options).await?.destroy(stop).await,
         Some(Command::Backup { verb }) => {
             let session = Session::open(options).await?;
@@ -273,9 +273,10 @@ impl<'a, S: Site> Session<'a, S> {
         Ok(Exit::Done)
     }
 
-    fn export(&self) -> Result<Exit> {
+    fn export(&self, format: Format, of: Option<&str>) -> Result<Exit> {
         let request = self.platform.request()?;
-        print(&S::export(self.platform.config(), &request.resources)?.to_string())?;
+        let exported = S::export(self.platform.config(), &request.resources, format, of)?;
+        print(&exported.to_string())?;
         Ok(Exit::Done)
     }
 

@@ -1,6 +1,6 @@
 //! What a binary says of itself.
 
-use crate::args::Common;
+use crate::args::{Common, Format};
 use crate::world_file::Embedded;
 use anyhow::{Result, bail};
 use composition::PlatformBuilder;
@@ -34,11 +34,17 @@ pub trait Site: clap::Args + Clone + std::fmt::Debug + Send + Sync + 'static {
         config: Option<&PlatformConfig>,
     ) -> impl Future<Output = Result<Connection>> + Send;
 
-    /// What a config asks for, for tools that judge it. Default: the binary has nothing that they know.
+    /// What a config asks for in the words of others, of one region where they have it by region. Default: the binary has
+    /// nothing that they know.
     ///
     /// # Errors
-    /// Something in it cannot be exported.
-    fn export(_config: &PlatformConfig, _resources: &[Resource]) -> Result<Value> {
+    /// Something in it cannot be exported; nothing says of which region.
+    fn export(
+        _config: &PlatformConfig,
+        _resources: &[Resource],
+        _format: Format,
+        _region: Option<&str>,
+    ) -> Result<Value> {
         bail!(
             "{} has no export: scanners read what is made in a cluster as manifests",
             Self::NAME

@@ -7,19 +7,16 @@ mod data;
 mod network;
 mod operations;
 
+use super::of::{JSON, Of, document, has_none, is_aws, json_text, leads_out};
 use crate::aws::region_of;
-use crate::kind::Kinds;
-use crate::{names, policy};
-use platform_core::value::{Digest, Place, Reference, ResourceId, references, resolve};
-use platform_core::{Error, ErrorKind, Resource, Result};
+use platform_core::value::{Digest, Reference, ResourceId, references, resolve};
+use platform_core::{Resource, Result};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PROVIDER: &str = "registry.terraform.io/hashicorp/aws";
 /// What reads a plan asks for; the plan was made by no Terraform.
 const TERRAFORM: &str = "1.11.4";
-/// Marks what Terraform writes as JSON in a text.
-const JSON: &str = "$json";
 /// Characters of the hash by which two resources are told apart whose names Terraform spells alike.
 const HASH: usize = 6;
 
@@ -36,14 +33,7 @@ pub fn terraform(account: &str, resources: &[Resource]) -> Result<Value> {
         let made = data::parts(&of)
             .or_else(|| operations::parts(&of))
             .or_else(|| network::parts(&of))
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Unsupported,
-                    format!("Terraform has no {}", resource.id.kind()),
-                )
-                .with_context("resource", &resource.id)
-                .with_help("leave it out of what is exported")
-            })?;
+            .ok_or_else(|| has_none("Terraform", &resource.id))?;
         let name = named.name(&resource.id);
         if let Some(first) = made.first() {
             let address = format!("{}.{name}", first.r#type);
@@ -110,10 +100,6 @@ pub fn terraform(account: &str, resources: &[Resource]) -> Result<Value> {
     }))
 }
 
-fn is_aws(place: &Place) -> bool {
-    place.as_ref().starts_with("aws/")
-}
-
 fn with(head: &Value, more: Value) -> Value {
     let mut all = head.as_object().cloned().unwrap_or_default();
     if let Value::Object(more) = more {
@@ -160,114 +146,9 @@ impl Part {
     }
 }
 
-/// A resource whose parts are drawn, in its normal form.
-#[derive(Debug)]
-struct Of<'a> {
-    account: &'a str,
-    id: &'a ResourceId,
-    settings: Value,
-    tags: Value,
-}
-
-impl<'a> Of<'a> {
-    fn new(account: &'a str, resource: &'a Resource) -> Result<Self> {
-        let (settings, tags) = if resource.id.kind().as_str().starts_with("ec2.") {
-            let tags = resource.desired.get("tags").cloned().unwrap_or_default();
-            (Value::clone(&resource.desired), tags)
-        } else {
-            let kind = Kinds::default().known(&resource.id)?;
-            let wish = kind.normalise(&resource.id, &resource.desired)?;
-            (wish.settings, json!(wish.tags))
-        };
-        Ok(Self {
-            account,
-            id: &resource.id,
-            settings,
-            tags,
-        })
-    }
-
-    fn name(&self) -> &'a str {
-        self.id.name().as_str()
-    }
-
-    /// A setting; null where there is none.
-    fn get(&self, key: &str) -> Value {
-        self.settings.get(key).cloned().unwrap_or_default()
-    }
-
-    /// Whether a setting is on.
-    fn is(&self, key: &str) -> bool {
-        self.settings.get(key) == Some(&Value::Bool(true))
-    }
-
-    /// A setting's entries by name.
-    fn entries(&self, key: &str) -> impl Iterator<Item = (&String, &Value)> {
-        self.settings.get(key).and_then(Value::as_object).into_iter().flatten()
-    }
-
-    /// A setting's statements.
-    fn statements(&self) -> Vec<Value> {
-        self.settings
-            .get("statements")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// An output of its own.
-    fn own(&self, output: &str) -> Value {
-        Reference::new(self.id.clone(), output).to_value()
-    }
-
-    /// The name of another object at the same place.
-    fn named(&self, kind: &str, name: &Value) -> Value {
-        let id = name
-            .as_str()
-            .and_then(|name| format!("{}:{kind}/{name}", self.id.place()).parse().ok());
-        id.map_or_else(|| name.clone(), |id: ResourceId| Reference::new(id, "name").to_value())
-    }
-
-    /// An output of the log group of a name.
-    fn log_group(&self, name: &Value, output: &str) -> Value {
-        let own = name.as_str().map(|name| name.trim_start_matches('/'));
-        let id = own.and_then(|own| format!("{}:logs.LogGroup/{own}", self.id.place()).parse().ok());
-        id.map_or_else(|| name.clone(), |id: ResourceId| Reference::new(id, output).to_value())
-    }
-
-    /// The cluster that it belongs to, and its name there.
-    fn in_cluster(&self) -> (Value, &'a str) {
-        let (cluster, own) = self.name().split_once('/').unwrap_or(("", self.name()));
-        (self.named("eks.Cluster", &json!(cluster)), own)
-    }
-
-    fn partition(&self) -> &'static str {
-        names::partition(region_of(self.id.place()))
-    }
-
-    /// Its ARN, where that can be computed.
-    fn arn(&self) -> Option<String> {
-        let (name, account, region) = (self.name(), self.account, region_of(self.id.place()));
-        let rest = match self.id.kind().as_str() {
-            "iam.Role" => format!("iam::{account}:role{}{name}", self.get("path").as_str()?),
-            "s3.Bucket" => format!("s3:::{name}"),
-            "sns.Topic" => format!("sns:{region}:{account}:{name}"),
-            "backup.Vault" => format!("backup:{region}:{account}:backup-vault:{name}"),
-            "rds.DbInstance" => format!("rds:{region}:{account}:db:{name}"),
-            _ => return None,
-        };
-        Some(format!("arn:{}:{rest}", self.partition()))
-    }
-}
-
-/// A document of JSON in a text.
-fn json_text(document: &Value) -> Value {
-    json!({ JSON: document })
-}
-
-/// A policy of these statements.
-fn document(statements: &[Value]) -> Value {
-    json_text(&json!({ "Version": "2012-10-17", "Statement": policy::normals(statements) }))
+/// A policy of these statements, as Terraform writes it.
+fn policy_text(statements: &[Value]) -> Value {
+    json_text(&document(statements))
 }
 
 /// Where resources lie in the plan.
@@ -290,10 +171,7 @@ impl Named {
 
     /// `aws_kms_key.data.arn`, `aws_kms_key.data`.
     fn paths(&self, reference: &Reference) -> Result<[String; 2]> {
-        let address = self.addresses.get(&reference.id).ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, format!("{reference} is not among what is exported"))
-                .with_help("export a whole platform, not a part of it")
-        })?;
+        let address = self.addresses.get(&reference.id).ok_or_else(|| leads_out(reference))?;
         let attribute = match (reference.id.kind().as_str(), reference.output.as_str()) {
             ("rds.DbInstance", "host") => "address",
             ("rds.DbInstance", "secret_arn") => "master_user_secret",

@@ -2,6 +2,7 @@
 
 mod cloud;
 mod monitoring;
+mod templates;
 
 use platform_tests::manifests::{Wanted, manifest, pod_template, resources};
 use serde_json::{Value, json};

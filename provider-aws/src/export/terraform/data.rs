@@ -1,6 +1,7 @@
 //! What holds data, and what secures it.
 
-use super::{Of, Part, document};
+use super::super::of::{Of, list};
+use super::{Part, policy_text};
 use serde_json::{Map, Value, json};
 
 /// The parts of one of these kinds.
@@ -23,20 +24,13 @@ pub(super) fn parts(of: &Of<'_>) -> Option<Vec<Part>> {
 }
 
 fn key(of: &Of<'_>) -> Vec<Part> {
-    let mut statements = of.statements();
-    if of.is("root_access") {
-        statements.push(json!({
-            "Sid": "AccountIamPolicies", "Effect": "Allow", "Action": "kms:*", "Resource": "*",
-            "Principal": { "AWS": format!("arn:{}:iam::{}:root", of.partition(), of.account) },
-        }));
-    }
     let key = json!({
         "description": of.get("description"),
         "is_enabled": of.get("enabled"),
         "multi_region": of.get("multi_region"),
         "enable_key_rotation": of.get("rotation"),
         "rotation_period_in_days": if of.is("rotation") { of.get("rotation_days") } else { Value::Null },
-        "policy": document(&statements),
+        "policy": policy_text(&of.statements()),
         "tags": of.tags,
     });
     let alias = json!({ "name": format!("alias/{}", of.name()), "target_key_id": of.own("key_id") });
@@ -46,14 +40,8 @@ fn key(of: &Of<'_>) -> Vec<Part> {
 fn bucket(of: &Of<'_>) -> Vec<Part> {
     let name = of.own("name");
     let status = |on: bool| if on { "Enabled" } else { "Suspended" };
-    let key = of.settings.pointer("/encryption/kms_key").cloned().unwrap_or_default();
-    let algorithm = if key.is_null() { "AES256" } else { "aws:kms" };
+    let (algorithm, key) = of.bucket_encryption();
     let block = of.get("public_access_block");
-    let owner = if of.is("acls_disabled") {
-        "BucketOwnerEnforced"
-    } else {
-        "ObjectWriter"
-    };
     let lock = of.get("object_lock");
     let mut parts = vec![
         Part::new(
@@ -83,26 +71,18 @@ fn bucket(of: &Of<'_>) -> Vec<Part> {
         ),
         Part::new(
             "aws_s3_bucket_ownership_controls",
-            json!({ "bucket": name, "rule": [{ "object_ownership": owner }] }),
+            json!({ "bucket": name, "rule": [{ "object_ownership": of.bucket_owner() }] }),
         ),
         Part::new(
             "aws_s3_bucket_notification",
             json!({ "bucket": name, "eventbridge": of.get("event_bridge") }),
         ),
     ];
-    let mut statements = of.statements();
-    if of.is("tls_only") {
-        let arn = format!("arn:{}:s3:::{}", of.partition(), of.name());
-        statements.push(json!({
-            "Sid": "TlsOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
-            "Resource": [arn, format!("{arn}/*")],
-            "Condition": { "Bool": { "aws:SecureTransport": "false" } },
-        }));
-    }
+    let statements = of.statements();
     if !statements.is_empty() {
         parts.push(Part::new(
             "aws_s3_bucket_policy",
-            json!({ "bucket": name, "policy": document(&statements) }),
+            json!({ "bucket": name, "policy": policy_text(&statements) }),
         ));
     }
     let rules: Vec<Value> = of.entries("lifecycle").map(|(id, rule)| lifecycle(id, rule)).collect();
@@ -175,29 +155,28 @@ fn secret(of: &Of<'_>) -> Vec<Part> {
     let mut parts = vec![Part::new("aws_secretsmanager_secret", secret)];
     let statements = of.statements();
     if !statements.is_empty() {
-        let policy = json!({ "secret_arn": of.own("arn"), "policy": document(&statements) });
+        let policy = json!({ "secret_arn": of.own("arn"), "policy": policy_text(&statements) });
         parts.push(Part::new("aws_secretsmanager_secret_policy", policy));
     }
     parts
 }
 
 fn role(of: &Of<'_>) -> Vec<Part> {
-    let list = |value: Value| value.as_array().cloned().unwrap_or_default();
     let role = json!({
         "name": of.name(),
         "path": of.get("path"),
         "description": of.get("description"),
-        "assume_role_policy": document(&list(of.get("trust"))),
+        "assume_role_policy": policy_text(&of.list("trust")),
         "permissions_boundary": of.get("permissions_boundary"),
         "max_session_duration": of.get("max_session"),
         "tags": of.tags,
     });
     let mut parts = vec![Part::new("aws_iam_role", role)];
     for (name, statements) in of.entries("inline") {
-        let policy = json!({ "role": of.own("name"), "name": name, "policy": document(&list(statements.clone())) });
+        let policy = json!({ "role": of.own("name"), "name": name, "policy": policy_text(&list(statements)) });
         parts.push(Part::called("aws_iam_role_policy", name, policy));
     }
-    for arn in list(of.get("managed")) {
+    for arn in of.list("managed") {
         let name = arn.as_str().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
         let attachment = json!({ "role": of.own("name"), "policy_arn": arn });
         parts.push(Part::called("aws_iam_role_policy_attachment", name, attachment));
@@ -226,18 +205,13 @@ fn parameters(settings: &Map<String, Value>) -> Vec<Value> {
 }
 
 fn database_parameters(of: &Of<'_>) -> Part {
-    let mut all = of.get("parameters").as_object().cloned().unwrap_or_default();
-    all.insert(
-        "rds.force_ssl".to_owned(),
-        json!(if of.is("force_ssl") { "1" } else { "0" }),
-    );
     Part::new(
         "aws_db_parameter_group",
         json!({
             "name": of.name(),
             "family": of.get("family"),
             "description": of.get("description"),
-            "parameter": parameters(&all),
+            "parameter": parameters(&of.database_parameters()),
             "tags": of.tags,
         }),
     )
@@ -310,10 +284,6 @@ fn cache_parameters(of: &Of<'_>) -> Part {
 
 fn cache(of: &Of<'_>) -> Part {
     let replicas = of.get("replicas").as_u64().unwrap_or_default();
-    let many = |key: &str| match of.get(key) {
-        Value::Null => json!(replicas > 0),
-        said => said,
-    };
     let log_group = of.log_group(&of.get("log_group"), "name");
     let logs = if log_group.is_null() {
         Value::Null
@@ -336,8 +306,8 @@ fn cache(of: &Of<'_>) -> Part {
             "engine_version": of.get("version"),
             "node_type": of.get("node_type"),
             "num_cache_clusters": replicas + 1,
-            "automatic_failover_enabled": many("automatic_failover"),
-            "multi_az_enabled": many("multi_az"),
+            "automatic_failover_enabled": of.many("automatic_failover"),
+            "multi_az_enabled": of.many("multi_az"),
             "subnet_group_name": of.named("elasticache.SubnetGroup", &of.get("subnet_group")),
             "security_group_ids": of.get("security_groups"),
             "parameter_group_name": of.named("elasticache.ParameterGroup", &of.get("parameter_group")),
@@ -357,11 +327,6 @@ fn cache(of: &Of<'_>) -> Part {
 }
 
 fn user(of: &Of<'_>) -> Part {
-    let authentication = match of.get("authentication").as_str() {
-        Some("iam") => "iam",
-        Some("password") => "password",
-        _ => "no-password-required",
-    };
     Part::new(
         "aws_elasticache_user",
         json!({
@@ -369,18 +334,16 @@ fn user(of: &Of<'_>) -> Part {
             "user_name": of.get("user_name"),
             "engine": of.get("engine"),
             "access_string": of.get("access"),
-            "authentication_mode": [{ "type": authentication }],
+            "authentication_mode": [{ "type": of.cache_login() }],
             "tags": of.tags,
         }),
     )
 }
 
 fn user_group(of: &Of<'_>) -> Part {
-    let users = of.get("users");
-    let users: Vec<Value> = users
-        .as_array()
-        .into_iter()
-        .flatten()
+    let users: Vec<Value> = of
+        .list("users")
+        .iter()
         .map(|user| of.named("elasticache.User", user))
         .collect();
     Part::new(

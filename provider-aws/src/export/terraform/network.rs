@@ -1,7 +1,8 @@
 //! The network. Its kinds live in a crate of their own, so what is wished for is taken as it stands, without their defaults.
 
-use super::{Of, Part};
-use serde_json::{Value, json};
+use super::super::of::{Of, Peer, is_by_nat, security_rule};
+use super::Part;
+use serde_json::json;
 
 /// The parts of one of these kinds.
 pub(super) fn parts(of: &Of<'_>) -> Option<Vec<Part>> {
@@ -45,11 +46,11 @@ pub(super) fn parts(of: &Of<'_>) -> Option<Vec<Part>> {
             "aws_flow_log",
             json!({
                 "vpc_id": of.get("vpc"),
-                "traffic_type": said(of, "traffic", "ALL"),
+                "traffic_type": of.said("traffic", "ALL"),
                 "log_destination_type": "cloud-watch-logs",
                 "log_destination": of.log_group(&of.get("log_group"), "arn"),
                 "iam_role_arn": of.get("role"),
-                "max_aggregation_interval": said(of, "interval_seconds", 600),
+                "max_aggregation_interval": of.said("interval_seconds", 600),
                 "tags": of.tags,
             }),
         )],
@@ -57,20 +58,15 @@ pub(super) fn parts(of: &Of<'_>) -> Option<Vec<Part>> {
     })
 }
 
-/// A setting, or its default.
-fn said(of: &Of<'_>, key: &str, otherwise: impl Into<Value>) -> Value {
-    of.settings.get(key).cloned().unwrap_or_else(|| otherwise.into())
-}
-
 fn vpc(of: &Of<'_>) -> Vec<Part> {
     let vpc = json!({
         "cidr_block": of.get("cidr"),
-        "enable_dns_support": said(of, "dns_support", true),
-        "enable_dns_hostnames": said(of, "dns_hostnames", true),
+        "enable_dns_support": of.said("dns_support", true),
+        "enable_dns_hostnames": of.said("dns_hostnames", true),
         "tags": of.tags,
     });
     let mut parts = vec![Part::new("aws_vpc", vpc)];
-    if said(of, "closed_default_group", true) == true {
+    if of.said("closed_default_group", true) == true {
         let closed = json!({ "vpc_id": of.own("id"), "ingress": [], "egress": [] });
         parts.push(Part::new("aws_default_security_group", closed));
     }
@@ -78,14 +74,12 @@ fn vpc(of: &Of<'_>) -> Vec<Part> {
 }
 
 fn routes(of: &Of<'_>) -> Vec<Part> {
-    let list = |key: &str| of.get(key).as_array().cloned().unwrap_or_default();
     let mut parts = vec![Part::new(
         "aws_route_table",
         json!({ "vpc_id": of.get("vpc"), "tags": of.tags }),
     )];
-    for (index, route) in list("routes").iter().enumerate() {
-        let by = route["by"].to_string();
-        let target = if by.contains("ec2.NatGateway") || by.contains("nat-") {
+    for (index, route) in of.list("routes").iter().enumerate() {
+        let target = if is_by_nat(route) {
             "nat_gateway_id"
         } else {
             "gateway_id"
@@ -95,7 +89,7 @@ fn routes(of: &Of<'_>) -> Vec<Part> {
         });
         parts.push(Part::called("aws_route", &format!("r{index}"), route));
     }
-    for (index, subnet) in list("subnets").iter().enumerate() {
+    for (index, subnet) in of.list("subnets").iter().enumerate() {
         let association = json!({ "route_table_id": of.own("id"), "subnet_id": subnet });
         parts.push(Part::called(
             "aws_route_table_association",
@@ -115,29 +109,21 @@ fn group(of: &Of<'_>) -> Vec<Part> {
         ("ingress", "aws_vpc_security_group_ingress_rule"),
         ("egress", "aws_vpc_security_group_egress_rule"),
     ] {
-        let rules = of.get(key);
-        for (index, rule) in rules.as_array().into_iter().flatten().enumerate() {
-            let protocol = rule["protocol"].as_str().unwrap_or("tcp");
-            let (peer, by) = match rule["peer"].as_str() {
-                Some("self") => (of.own("id"), "referenced_security_group_id"),
-                Some(list) if list.starts_with("pl-") => (rule["peer"].clone(), "prefix_list_id"),
-                Some(block) if block.contains(':') => (rule["peer"].clone(), "cidr_ipv6"),
-                Some(block) if block.contains('/') => (rule["peer"].clone(), "cidr_ipv4"),
-                _ => (rule["peer"].clone(), "referenced_security_group_id"),
-            };
-            let bound = |key: &str| {
-                if protocol == "-1" {
-                    Value::Null
-                } else {
-                    rule[key].clone()
-                }
+        for (index, rule) in of.list(key).iter().enumerate() {
+            let (peer, protocol, from, to) = security_rule(rule);
+            let (by, peer) = match peer {
+                Peer::Itself => ("referenced_security_group_id", of.own("id")),
+                Peer::List(list) => ("prefix_list_id", list.clone()),
+                Peer::Ipv4(block) => ("cidr_ipv4", block.clone()),
+                Peer::Ipv6(block) => ("cidr_ipv6", block.clone()),
+                Peer::Group(group) => ("referenced_security_group_id", group.clone()),
             };
             let rule = json!({
                 "security_group_id": of.own("id"),
                 "description": rule["description"],
                 "ip_protocol": protocol,
-                "from_port": bound("from"),
-                "to_port": bound("to"),
+                "from_port": from,
+                "to_port": to,
                 by: peer,
             });
             parts.push(Part::called(r#type, &format!("r{index}"), rule));

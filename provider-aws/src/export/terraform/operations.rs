@@ -1,6 +1,7 @@
 //! What watches and backs up, and the cluster.
 
-use super::{Of, Part, document, json_text};
+use super::super::of::{Of, is_plain, json_text};
+use super::{Part, policy_text};
 use serde_json::{Value, json};
 
 /// The parts of one of these kinds.
@@ -24,11 +25,9 @@ pub(super) fn parts(of: &Of<'_>) -> Option<Vec<Part>> {
 }
 
 fn log_group(of: &Of<'_>) -> Vec<Part> {
-    let days: Option<i32> = of.get("retention_days").as_str().and_then(|days| days.parse().ok());
     let group = json!({
         "name": format!("/{}", of.name()),
-        // none: for ever
-        "retention_in_days": days.unwrap_or_default(),
+        "retention_in_days": of.retention_days().unwrap_or_default(),
         "kms_key_id": of.get("kms_key"),
         "tags": of.tags,
     });
@@ -52,19 +51,15 @@ fn log_group(of: &Of<'_>) -> Vec<Part> {
 
 /// `statistic`, or `extended_statistic` for a percentile.
 fn statistic(metric: &Value) -> (Value, Value) {
-    match metric["stat"].as_str() {
-        Some("Average" | "Maximum" | "Minimum" | "SampleCount" | "Sum") => (metric["stat"].clone(), Value::Null),
-        _ => (Value::Null, metric["stat"].clone()),
+    let statistic = metric["stat"].clone();
+    if is_plain(&statistic) {
+        (statistic, Value::Null)
+    } else {
+        (Value::Null, statistic)
     }
 }
 
 fn alarm(of: &Of<'_>) -> Part {
-    let comparison = match of.get("comparison").as_str() {
-        Some(">") => "GreaterThanThreshold",
-        Some(">=") => "GreaterThanOrEqualToThreshold",
-        Some("<") => "LessThanThreshold",
-        _ => "LessThanOrEqualToThreshold",
-    };
     let metric = of.get("metric");
     let (plain, extended) = statistic(&metric);
     let queries: Vec<Value> = of
@@ -76,7 +71,7 @@ fn alarm(of: &Of<'_>) -> Part {
         json!({
             "alarm_name": of.name(),
             "alarm_description": of.get("description"),
-            "comparison_operator": comparison,
+            "comparison_operator": of.comparison(),
             "threshold": of.get("threshold"),
             "evaluation_periods": of.get("periods"),
             "datapoints_to_alarm": of.get("datapoints"),
@@ -132,13 +127,9 @@ fn composite(of: &Of<'_>) -> Part {
 }
 
 fn dashboard(of: &Of<'_>) -> Part {
-    let mut body = json!({ "widgets": of.get("widgets") });
-    if let start @ Value::String(_) = of.get("start") {
-        body["start"] = start;
-    }
     Part::new(
         "aws_cloudwatch_dashboard",
-        json!({ "dashboard_name": of.name(), "dashboard_body": json_text(&body) }),
+        json!({ "dashboard_name": of.name(), "dashboard_body": of.dashboard() }),
     )
 }
 
@@ -176,19 +167,12 @@ fn rule(of: &Of<'_>) -> Vec<Part> {
 fn topic(of: &Of<'_>) -> Vec<Part> {
     let topic = json!({ "name": of.name(), "kms_master_key_id": of.get("kms_key"), "tags": of.tags });
     let mut parts = vec![Part::new("aws_sns_topic", topic)];
-    let mut statements = of.statements();
-    if of.is("tls_only") {
-        statements.push(json!({
-            "Sid": "TlsOnly", "Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": of.arn(),
-            "Condition": { "Bool": { "aws:SecureTransport": "false" } },
-        }));
-    }
+    let statements = of.statements();
     if !statements.is_empty() {
-        let policy = json!({ "arn": of.own("arn"), "policy": document(&statements) });
+        let policy = json!({ "arn": of.own("arn"), "policy": policy_text(&statements) });
         parts.push(Part::new("aws_sns_topic_policy", policy));
     }
-    let emails = of.get("emails");
-    for email in emails.as_array().into_iter().flatten() {
+    for email in of.list("emails") {
         let subscription = json!({ "topic_arn": of.own("arn"), "protocol": "email", "endpoint": email });
         let suffix = email.as_str().unwrap_or_default();
         parts.push(Part::called("aws_sns_topic_subscription", suffix, subscription));
@@ -204,15 +188,9 @@ fn vault(of: &Of<'_>) -> Vec<Part> {
     let name = of.own("name");
     let vault = json!({ "name": of.name(), "kms_key_arn": of.get("kms_key"), "tags": of.tags });
     let mut parts = vec![Part::new("aws_backup_vault", vault)];
-    let mut statements = of.statements();
-    if of.is("deletion_denied") {
-        statements.push(json!({
-            "Sid": "KeepBackups", "Effect": "Deny", "Principal": { "AWS": "*" }, "Resource": "*",
-            "Action": ["backup:DeleteRecoveryPoint", "backup:UpdateRecoveryPointLifecycle"],
-        }));
-    }
+    let statements = of.statements();
     if !statements.is_empty() {
-        let policy = json!({ "backup_vault_name": name, "policy": document(&statements) });
+        let policy = json!({ "backup_vault_name": name, "policy": policy_text(&statements) });
         parts.push(Part::new("aws_backup_vault_policy", policy));
     }
     let lock = of.get("lock");
@@ -290,13 +268,11 @@ fn backup_rule(of: &Of<'_>, name: &str, rule: &Value) -> Value {
 }
 
 fn cluster(of: &Of<'_>) -> Part {
-    let list = of.get("public_access");
-    let public = list.as_array().is_some_and(|blocks| !blocks.is_empty());
+    let public = of.is_public();
     let encryption = match of.get("secrets_key") {
         Value::Null => Value::Null,
         key => json!([{ "resources": ["secrets"], "provider": [{ "key_arn": key }] }]),
     };
-    let text = |key: &str| of.get(key).as_str().map(str::to_uppercase);
     Part::new(
         "aws_eks_cluster",
         json!({
@@ -309,12 +285,12 @@ fn cluster(of: &Of<'_>) -> Part {
                 "security_group_ids": of.get("security_groups"),
                 "endpoint_private_access": of.get("private_access"),
                 "endpoint_public_access": public,
-                "public_access_cidrs": if public { list } else { Value::Null },
+                "public_access_cidrs": if public { of.get("public_access") } else { Value::Null },
             }],
             "encryption_config": encryption,
-            "access_config": [{ "authentication_mode": text("authentication") }],
+            "access_config": [{ "authentication_mode": of.upper("authentication") }],
             "deletion_protection": of.get("deletion_protection"),
-            "upgrade_policy": [{ "support_type": text("support") }],
+            "upgrade_policy": [{ "support_type": of.upper("support") }],
             "tags": of.tags,
         }),
     )
@@ -322,8 +298,8 @@ fn cluster(of: &Of<'_>) -> Part {
 
 fn servers(of: &Of<'_>) -> Part {
     let (cluster, name) = of.in_cluster();
-    let taints = of.get("taints");
-    let taints: Vec<Value> = taints.as_array().into_iter().flatten().filter_map(taint).collect();
+    let taint = |[key, value, effect]: &[String; 3]| json!({ "key": key, "value": value, "effect": effect });
+    let taints: Vec<Value> = of.taints().iter().map(taint).collect();
     Part::new(
         "aws_eks_node_group",
         json!({
@@ -345,18 +321,6 @@ fn servers(of: &Of<'_>) -> Part {
     )
 }
 
-/// `key=value:NoSchedule` as a block.
-fn taint(text: &Value) -> Option<Value> {
-    let (pair, effect) = text.as_str()?.rsplit_once(':')?;
-    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let effect = match effect {
-        "NoSchedule" => "NO_SCHEDULE",
-        "NoExecute" => "NO_EXECUTE",
-        _ => "PREFER_NO_SCHEDULE",
-    };
-    Some(json!({ "key": key, "value": value, "effect": effect }))
-}
-
 fn addon(of: &Of<'_>) -> Part {
     let (cluster, name) = of.in_cluster();
     Part::new(
@@ -371,9 +335,8 @@ fn addon(of: &Of<'_>) -> Part {
 }
 
 fn access(of: &Of<'_>) -> Vec<Part> {
-    let (cluster, own) = of.in_cluster();
-    let (account, principal) = own.split_once('/').unwrap_or((of.account, own));
-    let principal = format!("arn:{}:iam::{account}:{principal}", of.partition());
+    let (cluster, _) = of.in_cluster();
+    let principal = of.principal();
     let entry = json!({
         "cluster_name": cluster,
         "principal_arn": principal,
@@ -391,7 +354,7 @@ fn access(of: &Of<'_>) -> Vec<Part> {
         let association = json!({
             "cluster_name": cluster,
             "principal_arn": principal,
-            "policy_arn": format!("arn:{}:eks::aws:cluster-access-policy/{policy}", of.partition()),
+            "policy_arn": of.access_policy(policy),
             "access_scope": scope,
         });
         parts.push(Part::called("aws_eks_access_policy_association", policy, association));

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
+pub(super) const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
 
 #[derive(Debug)]
 struct Nowhere;
@@ -26,7 +26,7 @@ impl Connect for Nowhere {
 }
 
 /// The resources of an environment of the examples, and its account.
-fn environment(name: &str) -> (String, Vec<Resource>) {
+pub(super) fn environment(name: &str) -> (String, Vec<Resource>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/config/cloud/{name}.yaml"));
     let config = PlatformConfig::load(file).unwrap();
     let clock = ManualClock::new();
@@ -112,24 +112,25 @@ fn checkov_finds_nothing_on_aws_without_a_reason() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Changes what the first resource of a kind wishes for.
+pub(super) fn spoil(resources: &mut [Resource], kind: &str, change: &Value) {
+    let of_kind = |resource: &&mut Resource| resource.id.kind().as_str() == kind;
+    let resource = resources.iter_mut().find(of_kind).unwrap();
+    for (key, value) in change.as_object().unwrap() {
+        resource.desired_mut()[key] = value.clone();
+    }
+}
+
 /// The judge is awake: an open bucket and a careless database fail.
 #[test]
 fn checkov_fails_a_careless_account() {
     let (account, mut resources) = environment("dev");
-    let mut spoil = |kind: &str, change: Value| {
-        let of_kind = |resource: &&mut Resource| resource.id.kind().as_str() == kind;
-        let resource = resources.iter_mut().find(of_kind).unwrap();
-        let mut desired = Value::clone(&resource.desired);
-        for (key, value) in change.as_object().unwrap() {
-            desired[key] = value.clone();
-        }
-        resource.desired = Arc::new(desired);
-    };
     let open = json!({ "block_acls": false, "ignore_acls": false, "block_policies": false, "restrict_buckets": false });
-    spoil("s3.Bucket", json!({ "public_access_block": open }));
+    spoil(&mut resources, "s3.Bucket", &json!({ "public_access_block": open }));
     spoil(
+        &mut resources,
         "rds.DbInstance",
-        json!({ "kms_key": null, "private": false, "iam_authentication": false }),
+        &json!({ "kms_key": null, "private": false, "iam_authentication": false }),
     );
     let plan = export::terraform(&account, &resources).unwrap();
     let found: BTreeSet<String> = judged(&plan).into_iter().map(|(check, _)| check).collect();
