@@ -108,6 +108,7 @@ clients! {
     iam: aws_sdk_iam,
     kms: aws_sdk_kms,
     logs: aws_sdk_cloudwatchlogs,
+    quotas: aws_sdk_servicequotas,
     rds: aws_sdk_rds,
     secrets: aws_sdk_secretsmanager,
     sns: aws_sdk_sns,

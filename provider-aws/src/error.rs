@@ -121,6 +121,8 @@ const UNKNOWN: &[&str] = &[
 const DENIED: &[&str] = &[
     "AccessDenied",
     "AccessDeniedException",
+    // SNS
+    "AuthorizationError",
     "UnauthorizedOperation",
     "AllAccessDisabled",
     "403",
@@ -530,6 +532,13 @@ mod tests {
                 "service control policies",
             ),
             ("403", 403, "", ErrorKind::Forbidden, "allow op:Call to the caller"),
+            (
+                "AuthorizationError",
+                403,
+                "",
+                ErrorKind::Forbidden,
+                "allow op:Call to the caller",
+            ),
             (
                 "ThrottlingException",
                 400,

@@ -1,10 +1,12 @@
 //! The rights that writes need, as IAM policies: exact actions, on exact ARNs where names make them, else bound by tags.
 
 use crate::aws::region_of;
+use crate::kind::iam_role::{Role, SUMMARY};
 use crate::kind::s3_bucket::Bucket;
 use crate::kind::{AnyKind, AwsKind, Kinds};
+use crate::provider::{APPLIED_QUOTA, DEFAULT_QUOTA};
 use crate::{lock, names, policy, tags};
-use platform_core::value::SetId;
+use platform_core::value::{ResourceId, SetId};
 use platform_core::{PlannedWrite, Verb};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,11 +63,7 @@ impl Reach {
 /// Policies, each short enough for a managed one, that allow these writes of a set, and planning them in this region:
 /// nothing more.
 pub(crate) fn policies(kinds: Kinds, account: &str, home: &str, set: &SetId, writes: &[PlannedWrite]) -> Vec<Value> {
-    let mut rights = Rights {
-        account,
-        set,
-        all: BTreeMap::new(),
-    };
+    let mut rights = Rights::new(account, set);
     let known: Vec<_> = writes
         .iter()
         .filter_map(|write| Some((kinds.find(write.id.kind())?, write, region_of(write.id.place()))))
@@ -74,11 +72,71 @@ pub(crate) fn policies(kinds: Kinds, account: &str, home: &str, set: &SetId, wri
     for region in regions {
         kinds.all().for_each(|kind| rights.read(kind, region));
         rights.lease(region, !writes.is_empty());
+        if !writes.is_empty() {
+            rights.control_bucket(region);
+            rights.preflight(region);
+        }
     }
     for (kind, write, region) in known {
         rights.write(kind, write, region);
     }
     rights.documents()
+}
+
+/// What writes ask of IAM: an action, done in any of these ways.
+#[derive(Clone, Debug)]
+pub(crate) struct Need {
+    pub(crate) action: &'static str,
+    /// One that is allowed is enough.
+    pub(crate) ways: BTreeSet<Way>,
+    /// Which write needs it; `None` for the lease.
+    pub(crate) by: Option<PlannedWrite>,
+}
+
+/// On which ARN, and what the call tells IAM beside it.
+pub(crate) type Way = (String, BTreeMap<String, String>);
+
+/// What these writes of a set, all in this region, do to their own objects, to the roles that they give away, and to the
+/// lease. What a service does on behalf of the caller is left out: the object's own policy may allow it.
+pub(crate) fn needs(kinds: Kinds, account: &str, region: &str, set: &SetId, writes: &[PlannedWrite]) -> Vec<Need> {
+    let mut rights = Rights::new(account, set);
+    rights.lease(region, true);
+    for write in writes {
+        if let Some(kind) = kinds.find(write.id.kind()) {
+            rights.write(kind, write, region);
+        }
+    }
+    let new_role = |write: &&PlannedWrite| write.verb == Verb::Create && write.id.kind().as_str() == Role::FACTS.kind;
+    let roles = writes.iter().filter(new_role).map(|write| write.id.name().as_str());
+    let roles: Vec<String> = roles
+        .map(|name| rights.arn("iam::{account}:role/mlplat/{set}/{name}", region, name))
+        .collect();
+    let mut needs: BTreeMap<(Option<&ResourceId>, &'static str), Need> = BTreeMap::new();
+    for ((arn, when), actions) in rights.all {
+        let arns = match when {
+            When::Passed(_) => &roles[..],
+            _ => std::slice::from_ref(&arn),
+        };
+        let contexts = when.contexts(set);
+        let ways = arns
+            .iter()
+            .flat_map(|arn| contexts.iter().map(|context| (arn.clone(), context.clone())));
+        let ways: BTreeSet<Way> = ways.collect();
+        for (action, by) in actions.into_iter().filter(|_| !ways.is_empty()) {
+            // On which of a kind's ARNs an action is, only IAM's reference tells: one that is allowed is enough.
+            for by in by {
+                let need = needs
+                    .entry((by.map(|write| &write.id), action))
+                    .or_insert_with(|| Need {
+                        action,
+                        ways: BTreeSet::new(),
+                        by: by.cloned(),
+                    });
+                need.ways.extend(ways.iter().cloned());
+            }
+        }
+    }
+    needs.into_values().collect()
 }
 
 /// Characters that a managed policy may have, white space not counted.
@@ -180,19 +238,52 @@ impl When {
             Self::Via(service) => equals("kms:ViaService".to_owned(), json!(service)),
         }
     }
+
+    /// What a call tells IAM, in each way that is as good; none where a service makes the call, or makes a role for itself.
+    fn contexts(&self, set: &SetId) -> Vec<BTreeMap<String, String>> {
+        let one = |key: String, value: &str| BTreeMap::from([(key, value.to_owned())]);
+        let tag = |way: &str, tag: &str| vec![one(format!("aws:{way}Tag/{}", tags::key(tag)), set.as_str())];
+        match self {
+            Self::Always | Self::Free => vec![BTreeMap::new()],
+            Self::Born => tag("Request", tags::SET),
+            Self::Owned => tag("Resource", tags::SET),
+            Self::Kept => tag("Resource", tags::RETAINED),
+            Self::Passed(services) => {
+                let each = services.iter();
+                each.map(|service| one("iam:PassedToService".to_owned(), service))
+                    .collect()
+            }
+            Self::Linked(_) | Self::Via(_) => Vec::new(),
+        }
+    }
 }
+
+/// The call by which a caller is asked about.
+pub(crate) const SIMULATE: &str = "iam:SimulatePrincipalPolicy";
 
 /// The rights of writes, gathered.
 struct Rights<'a> {
     account: &'a str,
     set: &'a SetId,
-    /// Actions by ARN and condition.
-    all: BTreeMap<(String, When), BTreeSet<&'static str>>,
+    /// The write that asks.
+    by: Option<&'a PlannedWrite>,
+    /// Actions by ARN and condition, each with the writes that need it.
+    all: BTreeMap<(String, When), BTreeMap<&'static str, Vec<Option<&'a PlannedWrite>>>>,
 }
 
-impl Rights<'_> {
+impl<'a> Rights<'a> {
+    fn new(account: &'a str, set: &'a SetId) -> Self {
+        Self {
+            account,
+            set,
+            by: None,
+            all: BTreeMap::new(),
+        }
+    }
+
     fn grant(&mut self, on: impl Into<String>, when: When, action: &'static str) {
-        self.all.entry((on.into(), when)).or_default().insert(action);
+        let actions = self.all.entry((on.into(), when)).or_default();
+        actions.entry(action).or_default().push(self.by);
     }
 
     /// An ARN of a template, with these for what it leaves open.
@@ -234,28 +325,36 @@ impl Rights<'_> {
         }
     }
 
-    /// The lease of the set in the control bucket, which the first run makes.
+    /// The lease of the set in the control bucket.
     fn lease(&mut self, region: &str, writes: bool) {
-        let bucket = format!(
-            "arn:{}:s3:::{}",
-            names::partition(region),
-            lock::bucket(self.account, region)
-        );
-        let object = format!("{bucket}/{}", lock::key(self.set));
-        self.grant(object.as_str(), When::Always, "s3:GetObject");
-        if writes {
-            self.grant(object.as_str(), When::Always, "s3:PutObject");
-            self.grant(object, When::Always, "s3:DeleteObject");
-            let calls = Bucket::FACTS.calls;
-            let on_buckets = calls.create.iter().chain(calls.update);
-            for action in on_buckets.filter(|action| service(action) == "s3") {
-                self.grant(bucket.as_str(), When::Always, action);
-            }
+        let actions: &[_] = match writes {
+            true => &["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+            false => &["s3:GetObject"],
+        };
+        let object = format!("{}/{}", self.control_arn(region), lock::key(self.set));
+        for action in actions {
+            self.grant(object.as_str(), When::Always, action);
         }
     }
 
+    /// The control bucket, which the first run of all makes.
+    fn control_bucket(&mut self, region: &str) {
+        let bucket = self.control_arn(region);
+        let calls = Bucket::FACTS.calls;
+        let on_buckets = calls.create.iter().chain(calls.update);
+        for action in on_buckets.filter(|action| service(action) == "s3") {
+            self.grant(bucket.as_str(), When::Always, action);
+        }
+    }
+
+    fn control_arn(&self, region: &str) -> String {
+        let partition = names::partition(region);
+        format!("arn:{partition}:s3:::{}", lock::bucket(self.account, region))
+    }
+
     /// What one verb does to an object.
-    fn write(&mut self, kind: &dyn AnyKind, write: &PlannedWrite, region: &str) {
+    fn write(&mut self, kind: &dyn AnyKind, write: &'a PlannedWrite, region: &str) {
+        self.by = Some(write);
         let calls = kind.facts().calls;
         let (calls, whose): (_, &[When]) = match write.verb {
             Verb::Create => (calls.create, &[When::Owned, When::Free]),
@@ -330,10 +429,23 @@ impl Rights<'_> {
         self.grant(self.arn(template, region, ""), when, action);
     }
 
+    /// To ask beforehand what is left of quotas, and IAM whether the caller may do all that: IAM has no resource that means "myself".
+    fn preflight(&mut self, region: &str) {
+        for action in [DEFAULT_QUOTA, SUMMARY] {
+            self.grant("*", When::Always, action);
+        }
+        let quotas = self.arn("servicequotas:{region}:{account}:*", region, "");
+        self.grant(quotas, When::Always, APPLIED_QUOTA);
+        for template in ["iam::{account}:role/*", "iam::{account}:user/*"] {
+            self.grant(self.arn(template, region, ""), When::Always, SIMULATE);
+        }
+    }
+
     /// As documents: what shares condition and actions is one statement.
     fn documents(self) -> Vec<Value> {
         let mut shared: BTreeMap<(BTreeSet<&str>, When), Vec<String>> = BTreeMap::new();
         for ((arn, when), actions) in self.all {
+            let actions = actions.into_keys().collect();
             shared.entry((actions, when)).or_default().push(arn);
         }
         let mut documents: Vec<Vec<Value>> = vec![Vec::new()];

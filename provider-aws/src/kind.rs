@@ -168,6 +168,12 @@ pub trait AwsKind: Debug + Send + Sync + 'static {
         Ok(None)
     }
 
+    /// How many of these the account may have in the region, and has: [`Scope::room`]. Asked before the first create.
+    /// Default: nobody asks.
+    async fn room(_scope: &Scope<'_>) -> Result<Option<Room>> {
+        Ok(None)
+    }
+
     /// Names of everything that may belong to the set: by the native list. Candidates only, each is proved by `read`.
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>>;
 
@@ -199,6 +205,19 @@ pub trait AwsKind: Debug + Send + Sync + 'static {
         )
         .with_help("use on_removal retain or delete for this kind"))
     }
+}
+
+/// How much of a quota is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// What is counted: `VPCs`.
+    pub of: &'static str,
+    /// The quota's code in Service Quotas: `L-F678F1CE`.
+    pub quota: &'static str,
+    /// How many there are.
+    pub used: u64,
+    /// How many there may be.
+    pub limit: u64,
 }
 
 /// A live object as a kind read it.
@@ -273,6 +292,7 @@ pub(crate) trait AnyKind: Debug + Send + Sync {
     async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>>;
     fn made_by(&self) -> &'static [&'static str];
     async fn traces(&self, scope: &Scope<'_>, name: &str) -> Result<Option<String>>;
+    async fn room(&self, scope: &Scope<'_>) -> Result<Option<Room>>;
     async fn list(&self, scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>>;
     async fn create(&self, scope: &Scope<'_>, name: &str, wanted: &Value, tags: &Tags, token: &str) -> Result<()>;
     async fn revive(&self, scope: &Scope<'_>, found: &Found<Value>) -> Result<()>;
@@ -383,6 +403,10 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
 
     async fn traces(&self, scope: &Scope<'_>, name: &str) -> Result<Option<String>> {
         K::traces(scope, name).await
+    }
+
+    async fn room(&self, scope: &Scope<'_>) -> Result<Option<Room>> {
+        K::room(scope).await
     }
 
     async fn list(&self, scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {

@@ -27,6 +27,7 @@ mod names;
 mod network;
 mod observe;
 mod policy;
+mod preflight;
 mod provider;
 mod roles;
 mod secret;

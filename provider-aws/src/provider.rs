@@ -2,10 +2,10 @@
 
 use crate::client::{Clients, counted};
 use crate::error::Outcome;
-use crate::kind::{self, AddedKind, AnyKind, AwsKind, Kinds, backup_recovery_point, settled};
+use crate::kind::{self, AddedKind, AnyKind, AwsKind, Kinds, Room, backup_recovery_point, settled};
 use crate::lock::ControlBucket;
 use crate::tags::Tags;
-use crate::{follow, observe, write};
+use crate::{follow, observe, preflight, write};
 use async_trait::async_trait;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::SdkConfig;
@@ -14,10 +14,13 @@ use platform_core::engine::Permit;
 use platform_core::value::{Clock, Kind, Name, Place, PlaceIdentity, ResourceId, SecretSource, SetId};
 use platform_core::{
     Error, ErrorKind, Finding, Interest, KindFacts, Live, Lock, Observation, Owner, PlannedWrite, Preview, Provider,
-    ProviderFeatures, Resource, Result, Verb, Write,
+    ProviderFeatures, Resource, Result, Write,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The calls that tell a quota.
+pub(crate) const APPLIED_QUOTA: &str = "servicequotas:GetServiceQuota";
+pub(crate) const DEFAULT_QUOTA: &str = "servicequotas:GetAWSDefaultServiceQuota";
 /// Writes in flight at most: KMS takes five key changes a second, S3 bucket changes are slow.
 const PARALLEL: usize = 8;
 
@@ -151,6 +154,7 @@ impl Connection {
         Ok(Account {
             partition: partition.to_owned(),
             id: id.to_owned(),
+            caller: answer.arn().unwrap_or_default().to_owned(),
         })
     }
 
@@ -175,6 +179,8 @@ impl Connection {
 pub(crate) struct Account {
     pub(crate) partition: String,
     pub(crate) id: String,
+    /// ARN of whoever calls.
+    pub(crate) caller: String,
 }
 
 impl Account {
@@ -252,6 +258,43 @@ impl Scope<'_> {
             Some((name, hash)) if hash.len() == 8 && hash.chars().all(|c| c.is_ascii_hexdigit()) => name,
             _ => set,
         }
+    }
+
+    /// What a quota of Service Quotas leaves: `room("vpc", "L-F678F1CE", "VPCs", 3)`.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn room(
+        &self,
+        service: &str,
+        quota: &'static str,
+        of: &'static str,
+        used: usize,
+    ) -> Result<Option<Room>> {
+        let quotas = &self.clients.quotas;
+        let applied = quotas.get_service_quota().service_code(service).quota_code(quota);
+        let applied = applied
+            .send()
+            .await
+            .absent(APPLIED_QUOTA, &["NoSuchResourceException"])?;
+        let limit = match applied {
+            Some(found) => found.quota,
+            // Nobody asked for more yet.
+            None => {
+                let default = quotas.get_aws_default_service_quota();
+                let default = default.service_code(service).quota_code(quota);
+                default.send().await.during(DEFAULT_QUOTA)?.quota
+            }
+        };
+        let limit = limit.and_then(|quota| quota.value).filter(|value| *value >= 0.0);
+        // Quotas are whole numbers, sent as if they were not.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Ok(limit.map(|limit| Room {
+            of,
+            quota,
+            used: used as u64,
+            limit: limit as u64,
+        }))
     }
 
     /// What the tagging API knows of a tag: hints only, late in both directions. A caller that may not ask gets none.
@@ -333,19 +376,8 @@ impl Provider for AwsProvider {
         ))
     }
 
-    async fn preflight(&self, _set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {
-        // Permissions have no dry run without IAM's simulator; what can be told beforehand is a kind that cannot do it.
-        let mut findings = Vec::new();
-        for write in writes.iter().filter(|write| write.verb != Verb::Delete) {
-            if self.connection.kinds.find(write.id.kind()).is_none() {
-                findings.push(Finding {
-                    id: Some(write.id.clone()),
-                    message: format!("this version knows no kind {}", write.id.kind()),
-                    help: "update the library, or add the crate that has this kind".to_owned(),
-                });
-            }
-        }
-        Ok(findings)
+    async fn preflight(&self, set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {
+        preflight::preflight(&self.connection.scope(set).await?, writes).await
     }
 
     async fn write(&self, write: Write<'_>, permit: Permit<'_>) -> Result<Option<Live>> {

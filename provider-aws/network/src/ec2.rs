@@ -5,7 +5,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification, UnsuccessfulItem};
 use platform_core::value::{SetId, Uid};
 use platform_core::{Charset, Error, ErrorKind, NameRule, Owner, Result, Retry, State};
-use provider_aws::kind::{Found, Outcome, Scope, Tags, id_tag, set_tag, unfinished};
+use provider_aws::kind::{Found, Outcome, Room, Scope, Tags, id_tag, set_tag, unfinished};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,6 +50,17 @@ pub(crate) trait Described: Clone + Send + Sync + 'static {
 /// What lets pass only values of one field.
 pub(crate) fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
     Filter::builder().name(name).values(value).build()
+}
+
+/// What a quota leaves of all that the region holds.
+pub(crate) async fn room<T: Described>(
+    scope: &Scope<'_>,
+    service: &str,
+    quota: &'static str,
+    of: &'static str,
+) -> Result<Option<Room>> {
+    let all = T::describe(&client(scope), Vec::new()).await?;
+    scope.room(service, quota, of, all.len()).await
 }
 
 fn tagged((key, value): (String, String)) -> Filter {

@@ -2,7 +2,7 @@
 //! add-ons; neither is made along with it.
 
 use super::eks::{self, MAX_CLUSTER, NO_SUCH, Waited};
-use super::{AwsKind, Found, Reach, yes};
+use super::{AwsKind, Found, Reach, Room, yes};
 use crate::client::Clients;
 use crate::error::Outcome;
 use crate::provider::Scope;
@@ -196,6 +196,11 @@ impl AwsKind for Cluster {
         let answer = scope.clients.eks.describe_cluster().name(name).send().await;
         let answer = answer.absent("eks:DescribeCluster", NO_SUCH)?;
         Ok(answer.and_then(|answer| found(name, answer.cluster()?)))
+    }
+
+    async fn room(scope: &Scope<'_>) -> Result<Option<Room>> {
+        let used = eks::clusters(scope).await?.len();
+        scope.room("eks", "L-1194D53C", "EKS clusters", used).await
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {

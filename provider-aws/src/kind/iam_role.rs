@@ -3,14 +3,14 @@
 //! IAM is one service for all regions, and its roles are unknown to the tagging API: those of a set are listed by the path
 //! `/mlplat/<set>/` that they are made under.
 
-use super::{AwsKind, Found, Reach};
+use super::{AwsKind, Found, Reach, Room};
 use crate::error::Outcome;
 use crate::policy;
 use crate::provider::Scope;
 use crate::roles;
 use crate::tags::Tags;
 use async_trait::async_trait;
-use aws_sdk_iam::types::Tag;
+use aws_sdk_iam::types::{SummaryKeyType, Tag};
 use percent_encoding::percent_decode_str;
 use platform_core::value::{SetId, Uid};
 use platform_core::{
@@ -22,6 +22,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The call that counts what IAM holds.
+pub(crate) const SUMMARY: &str = "iam:GetAccountSummary";
 const NO_SUCH: &[&str] = &["NoSuchEntity"];
 /// What a role of AWS's own lies under.
 const OF_SERVICES: &str = "/aws-service-role/";
@@ -217,6 +219,21 @@ impl AwsKind for Role {
             doomed: None,
             stranger: role.path().starts_with(OF_SERVICES).then(|| "AWS itself".to_owned()),
             version: None,
+        }))
+    }
+
+    async fn room(scope: &Scope<'_>) -> Result<Option<Room>> {
+        let told = scope.clients.iam.get_account_summary().send().await.during(SUMMARY)?;
+        let of = |key| {
+            let count = told.summary_map().and_then(|counts| counts.get(&key));
+            count.and_then(|count| u64::try_from(*count).ok())
+        };
+        let counts = of(SummaryKeyType::Roles).zip(of(SummaryKeyType::RolesQuota));
+        Ok(counts.map(|(used, limit)| Room {
+            of: "roles",
+            quota: "L-FE177D64",
+            used,
+            limit,
         }))
     }
 

@@ -12,7 +12,7 @@ mod update;
 mod windows;
 
 use super::rds::{tag, tags_of};
-use super::{AwsKind, Found, Reach, yes};
+use super::{AwsKind, Found, Reach, Room, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -264,6 +264,15 @@ impl AwsKind for DbInstance {
         Ok(describe(scope, name)
             .await?
             .map(|instance| found(scope, name, &instance)))
+    }
+
+    async fn room(scope: &Scope<'_>) -> Result<Option<Room>> {
+        let mut pages = scope.clients.rds.describe_db_instances().into_paginator().send();
+        let mut used = 0;
+        while let Some(page) = pages.next().await {
+            used += page.during("rds:DescribeDBInstances")?.db_instances().len();
+        }
+        scope.room("rds", "L-7B6409FD", "DB instances", used).await
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {

@@ -6,6 +6,11 @@ use crate::vaults::Vaults;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::region::Region;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
@@ -97,12 +102,7 @@ fn servers() -> &'static (Server, Server) {
                     &|_| Vec::new(),
                 )
             });
-            let ministack = Server::start(&programs.join("ministack"), &|_| Vec::new(), &|port| {
-                vec![
-                    ("BIND_HOST".into(), "127.0.0.1".into()),
-                    ("GATEWAY_PORT".into(), port.to_string()),
-                ]
-            });
+            let ministack = ministack(&[]);
             let moto = moto.join().unwrap();
             // Without its group moto shows a flow log as failed, and groups are ministack's.
             let target = "Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: Logs_20140328.CreateLogGroup";
@@ -117,6 +117,23 @@ fn servers() -> &'static (Server, Server) {
             (moto, ministack)
         })
     })
+}
+
+fn ministack(more: &[(&str, &str)]) -> Server {
+    let programs = Python::Aws.programs().unwrap();
+    Server::start(&programs.join("ministack"), &|_| Vec::new(), &|port| {
+        let port = port.to_string();
+        let own = [("BIND_HOST", "127.0.0.1"), ("GATEWAY_PORT", port.as_str())];
+        let all = own.iter().chain(more);
+        all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    })
+}
+
+/// A ministack that verifies signatures and asks IAM whether a caller may.
+fn strict() -> &'static Server {
+    static STRICT: OnceLock<Server> = OnceLock::new();
+    STRICT.get_or_init(|| ministack(&[("AUTH", "true")]))
 }
 
 /// What an emulator answers to one POST.
@@ -163,9 +180,19 @@ impl LoadServiceConfig for Routes {
             "Resource Groups Tagging API" => self.tagging.clone(),
             "RDS" => self.rds.clone(),
             "EKS" => self.eks.clone(),
-            "EC2" => self.ec2.clone(),
+            "EC2" | "Service Quotas" => self.ec2.clone(),
             _ => self.ministack.clone(),
         })
+    }
+}
+
+/// One endpoint for all.
+#[derive(Debug)]
+struct NoRoutes;
+
+impl LoadServiceConfig for NoRoutes {
+    fn load_config(&self, _key: ServiceConfigKey<'_>) -> Option<String> {
+        None
     }
 }
 
@@ -196,6 +223,8 @@ pub(crate) struct Account {
     pub(crate) ec2: Proxy,
     pub(crate) clock: Arc<dyn Clock>,
     alarms_are_judged: bool,
+    /// Whose key calls are signed with; else the account's own.
+    key: Option<(String, String)>,
 }
 
 impl Account {
@@ -226,7 +255,31 @@ impl Account {
             ec2: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
             alarms_are_judged: false,
+            key: None,
         }
+    }
+
+    /// Lets a user without any policy call a ministack that asks IAM what callers may do; it answers for all but CloudWatch,
+    /// RDS, EKS and EC2.
+    pub(crate) async fn of_user(name: &str) -> (Self, aws_sdk_iam::Client) {
+        let mut account = Self::new();
+        let url = &strict().url;
+        for proxy in [
+            &mut account.moto,
+            &mut account.ministack,
+            &mut account.query,
+            &mut account.s3,
+            &mut account.tagging,
+        ] {
+            *proxy = Proxy::start(Upstream::Http(url.clone())).unwrap();
+        }
+        let root = account.config().to_builder().endpoint_url(url).build();
+        let root = aws_sdk_iam::Client::new(&root.into_builder().service_config(NoRoutes).build());
+        root.create_user().user_name(name).send().await.unwrap();
+        let key = root.create_access_key().user_name(name).send().await.unwrap();
+        let key = key.access_key.unwrap();
+        account.key = Some((key.access_key_id, key.secret_access_key));
+        (account, root)
     }
 
     /// Lets time run this much faster than on the wall.
@@ -303,16 +356,20 @@ impl Account {
     }
 
     fn sdk(&self, routes: Routes) -> SdkConfig {
+        let (key, secret) = match &self.key {
+            Some((key, secret)) => (key.as_str(), secret.as_str()),
+            None => (self.id.as_str(), "secret"),
+        };
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        // Buckets let nothing pass that did not come by TLS.
+        let http = if self.key.is_some() { Tls::before(http) } else { http };
         SdkConfig::builder()
             .region(Region::new(self.region))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-                &self.id, "secret", None, None, "test",
+                key, secret, None, None, "test",
             )))
             .service_config(routes)
-            .http_client(
-                self.vaults
-                    .around(self.cache.around(aws_smithy_http_client::Builder::new().build_http())),
-            )
+            .http_client(self.vaults.around(self.cache.around(http)))
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
             .retry_config(
                 RetryConfig::standard()
@@ -400,6 +457,29 @@ impl Account {
             &self.eks,
             &self.ec2,
         ]
+    }
+}
+
+/// Says that a call came by TLS, which something before the server would have ended.
+#[derive(Debug)]
+struct Tls<T>(T);
+
+impl Tls<SharedHttpClient> {
+    fn before(inner: SharedHttpClient) -> SharedHttpClient {
+        SharedHttpClient::new(Self(inner))
+    }
+}
+
+impl HttpClient for Tls<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Tls(self.0.http_connector(settings, components)))
+    }
+}
+
+impl HttpConnector for Tls<SharedHttpConnector> {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        request.headers_mut().insert("x-forwarded-proto", "https");
+        self.0.call(request)
     }
 }
 

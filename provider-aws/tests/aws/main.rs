@@ -26,6 +26,7 @@ mod networks;
 mod ownership;
 mod platform;
 mod policies;
+mod preflight;
 mod rights;
 mod values;
 mod vaults;

@@ -148,6 +148,18 @@ for (const { verb, policies, writes } of runs) {
   for (const action of ['s3:GetObject', ...(verb === 'plan' ? [] : ['s3:PutObject', 's3:DeleteObject'])]) {
     asked.set(action, { action, resource: `arn:aws:s3:::mlplat-${account}-${region}-an/leases/${set}.json`, context: {} })
   }
+  // The pre-flight.
+  if (verb !== 'plan') {
+    for (const action of ['servicequotas:GetAWSDefaultServiceQuota', 'iam:GetAccountSummary']) {
+      asked.set(action, { action, resource: '*', context: {} })
+    }
+    const quota = 'servicequotas:GetServiceQuota'
+    asked.set(quota, { action: quota, resource: `arn:aws:servicequotas:${region}:${account}:vpc/L-F678F1CE`, context: {} })
+    for (const who of ['role/deployer', 'user/deployer']) {
+      const action = 'iam:SimulatePrincipalPolicy'
+      asked.set(`${action} ${who}`, { action, resource: `arn:aws:iam::${account}:${who}`, context: {} })
+    }
+  }
   for (const question of asked.values()) {
     const answer = await ask(policies, question)
     if (answer === 'Ambiguous') continue

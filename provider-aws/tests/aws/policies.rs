@@ -84,6 +84,11 @@ const KINDS: &[(&str, &[&str], &str, &str)] = &[
     ("sns.Topic", &["topic"], "", ""),
 ];
 
+/// Every kind, with its objects as IAM's reference calls them.
+pub(crate) fn judged_kinds() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    KINDS.iter().map(|(kind, types, ..)| (*kind, *types))
+}
+
 fn facts(kind: &str) -> &'static KindFacts {
     provider_aws_network::facts(&kind.parse().unwrap()).unwrap()
 }

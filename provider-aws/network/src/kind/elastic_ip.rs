@@ -9,7 +9,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Address, DomainType, Filter, ResourceType, Tag};
 use platform_core::value::SetId;
 use platform_core::{Calls, Creation, Holds, KindFacts, Result, Risk, State, Updating};
-use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Room, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -79,6 +79,10 @@ impl AwsKind for ElasticIp {
             found.outputs.insert("public_ip".to_owned(), public.into());
             found
         }))
+    }
+
+    async fn room(scope: &Scope<'_>) -> Result<Option<Room>> {
+        ec2::room::<Address>(scope, "ec2", "L-0263D0A3", "Elastic IPs").await
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {

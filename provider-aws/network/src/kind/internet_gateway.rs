@@ -11,7 +11,7 @@ use platform_core::value::SetId;
 use platform_core::{
     Calls, Creation, Error, ErrorKind, Field, Holds, KindFacts, Result, Risk, RiskRule, State, Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Room, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -123,6 +123,10 @@ impl AwsKind for InternetGateway {
             };
             ec2::found(&gateway, settings, State::Ready)
         }))
+    }
+
+    async fn room(scope: &Scope<'_>) -> Result<Option<Room>> {
+        ec2::room::<Sdk>(scope, "vpc", "L-A4707A72", "internet gateways").await
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {

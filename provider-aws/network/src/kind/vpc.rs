@@ -14,7 +14,7 @@ use platform_core::{
     Calls, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Result, Retry, Risk, RiskRule, State,
     Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
+use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Room, Scope, Tags};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -212,6 +212,10 @@ impl AwsKind for Vpc {
         );
         found.outputs.insert("arn".to_owned(), arn.into());
         Ok(Some(found))
+    }
+
+    async fn room(scope: &Scope<'_>) -> Result<Option<Room>> {
+        ec2::room::<Sdk>(scope, "vpc", "L-F678F1CE", "VPCs").await
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
