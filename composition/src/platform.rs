@@ -11,6 +11,7 @@ use platform_core::{
     RestoreFrom, Result, SecurityOutputs, Stack, StorageOutputs,
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -130,6 +131,14 @@ impl Platform {
     /// When a provider refuses a wish or a place cannot be read.
     pub async fn plan(&self) -> Result<Plan> {
         self.engine.plan(&self.wanted().await?).await
+    }
+
+    /// The rights that a plan of this platform needs, planning included, for whoever applies it: IAM policies for an account, a
+    /// ClusterRole for a cluster. Makes no call.
+    pub fn rights(&self, plan: &Plan) -> Vec<Value> {
+        let (set, writes) = (&plan.request.set, plan.writes());
+        let stacks = self.stacks.values();
+        stacks.flat_map(|stack| stack.rights(set, &writes)).collect()
     }
 
     /// [`Platform::request`] with what became of a start from a backup. Reads only.

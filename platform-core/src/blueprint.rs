@@ -5,7 +5,7 @@ use crate::facts::Risk;
 use crate::resource::Resource;
 use crate::surface::{Capability, Surfaces};
 use crate::value::{InvalidValue, Place, SetId};
-use crate::{Backup, Cache, Database, Monitoring, Result, Security, SecuritySpec, Storage};
+use crate::{Backup, Cache, Database, Monitoring, PlannedWrite, Result, Security, SecuritySpec, Storage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -179,6 +179,9 @@ pub trait Stack: Debug + Send + Sync {
     /// # Errors
     /// When the wishes contradict each other.
     fn foundation(&self, wanted: &BTreeSet<Capability>, context: &Context) -> Result<Vec<Resource>>;
+    /// The rights that these writes of a set need in its places, and planning them, as its places take them: IAM policies, a
+    /// ClusterRole. Writes elsewhere are left out. Makes no call.
+    fn rights(&self, set: &SetId, writes: &[PlannedWrite]) -> Vec<Value>;
     /// PostgreSQL; `None` while this version has none here.
     fn database(&self) -> Option<Arc<dyn Database>>;
     /// Valkey or Redis; `None` while this version has none here.

@@ -316,6 +316,9 @@ impl Stack for Aws {
     fn foundation(&self, wanted: &BTreeSet<Capability>, context: &Context) -> Result<Vec<Resource>> {
         foundation::resources(&self.shared, wanted, context)
     }
+    fn rights(&self, set: &SetId, writes: &[PlannedWrite]) -> Vec<Value> {
+        self.policies(set, writes)
+    }
     fn database(&self) -> Option<Arc<dyn Database>> {
         Some(Arc::new(AwsDatabase(Arc::clone(&self.shared))))
     }

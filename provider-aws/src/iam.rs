@@ -94,7 +94,10 @@ pub(crate) struct Need {
 }
 
 /// On which ARN, and what the call tells IAM beside it.
-pub(crate) type Way = (String, BTreeMap<String, String>);
+pub(crate) type Way = (String, Told);
+
+/// Condition keys with their values.
+pub(crate) type Told = BTreeMap<String, String>;
 
 /// What these writes of a set, all in this region, do to their own objects, to the roles that they give away, and to the
 /// lease. What a service does on behalf of the caller is left out: the object's own policy may allow it.
@@ -240,7 +243,7 @@ impl When {
     }
 
     /// What a call tells IAM, in each way that is as good; none where a service makes the call, or makes a role for itself.
-    fn contexts(&self, set: &SetId) -> Vec<BTreeMap<String, String>> {
+    fn contexts(&self, set: &SetId) -> Vec<Told> {
         let one = |key: String, value: &str| BTreeMap::from([(key, value.to_owned())]);
         let tag = |way: &str, tag: &str| vec![one(format!("aws:{way}Tag/{}", tags::key(tag)), set.as_str())];
         match self {
@@ -261,14 +264,16 @@ impl When {
 /// The call by which a caller is asked about.
 pub(crate) const SIMULATE: &str = "iam:SimulatePrincipalPolicy";
 
+/// Actions on one ARN under one condition, each with what needs it: a write, or the run itself.
+type Granted<'a> = BTreeMap<&'static str, Vec<Option<&'a PlannedWrite>>>;
+
 /// The rights of writes, gathered.
 struct Rights<'a> {
     account: &'a str,
     set: &'a SetId,
     /// The write that asks.
     by: Option<&'a PlannedWrite>,
-    /// Actions by ARN and condition, each with the writes that need it.
-    all: BTreeMap<(String, When), BTreeMap<&'static str, Vec<Option<&'a PlannedWrite>>>>,
+    all: BTreeMap<(String, When), Granted<'a>>,
 }
 
 impl<'a> Rights<'a> {
@@ -327,12 +332,9 @@ impl<'a> Rights<'a> {
 
     /// The lease of the set in the control bucket.
     fn lease(&mut self, region: &str, writes: bool) {
-        let actions: &[_] = match writes {
-            true => &["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
-            false => &["s3:GetObject"],
-        };
         let object = format!("{}/{}", self.control_arn(region), lock::key(self.set));
-        for action in actions {
+        self.grant(object.as_str(), When::Always, "s3:GetObject");
+        for action in ["s3:PutObject", "s3:DeleteObject"].into_iter().filter(|_| writes) {
             self.grant(object.as_str(), When::Always, action);
         }
     }

@@ -5,7 +5,7 @@
 //! user, and what depends on something that only a real call tells (an address, a time) are taken as allowed.
 
 use crate::error::Outcome;
-use crate::iam::{self, Need, Way};
+use crate::iam::{self, Need, Told, Way};
 use crate::provider::Scope;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType};
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -84,7 +84,7 @@ async fn rights(scope: &Scope<'_>, writes: &[PlannedWrite]) -> Vec<Finding> {
                 "{principal} may not {} on {arn}, needed for {for_what}",
                 actions.join(", ")
             ),
-            help: "grant the missing rights; `Aws::policies` tells all that a plan needs".to_owned(),
+            help: "grant them: the command `rights`, or `Platform::rights`, tells all that a plan needs".to_owned(),
         }
     });
     told.collect()
@@ -107,7 +107,7 @@ async fn principal(scope: &Scope<'_>) -> Option<String> {
     }
 }
 
-type Question = (String, BTreeMap<String, String>, &'static str);
+type Question = (String, Told, &'static str);
 
 /// The questions that are answered with no. What shares context and actions is asked in one call.
 async fn ask(
@@ -119,7 +119,7 @@ async fn ask(
     for (need, way) in asked {
         by_way.entry(way).or_default().insert(need.action);
     }
-    let mut calls: BTreeMap<(&BTreeMap<String, String>, BTreeSet<&'static str>), Vec<&str>> = BTreeMap::new();
+    let mut calls: BTreeMap<(&Told, BTreeSet<&'static str>), Vec<&str>> = BTreeMap::new();
     for ((arn, context), actions) in by_way {
         calls.entry((context, actions)).or_default().push(arn);
     }
@@ -136,7 +136,7 @@ async fn ask(
 async fn simulate(
     scope: &Scope<'_>,
     principal: &str,
-    context: &BTreeMap<String, String>,
+    context: &Told,
     actions: &BTreeSet<&'static str>,
     arns: &[&str],
 ) -> Result<Vec<(Question, PolicyEvaluationDecisionType)>> {

@@ -277,14 +277,13 @@ impl Scope<'_> {
             .send()
             .await
             .absent(APPLIED_QUOTA, &["NoSuchResourceException"])?;
-        let limit = match applied {
-            Some(found) => found.quota,
+        let limit = if let Some(applied) = applied {
+            applied.quota
+        } else {
             // Nobody asked for more yet.
-            None => {
-                let default = quotas.get_aws_default_service_quota();
-                let default = default.service_code(service).quota_code(quota);
-                default.send().await.during(DEFAULT_QUOTA)?.quota
-            }
+            let default = quotas.get_aws_default_service_quota();
+            let default = default.service_code(service).quota_code(quota);
+            default.send().await.during(DEFAULT_QUOTA)?.quota
         };
         let limit = limit.and_then(|quota| quota.value).filter(|value| *value >= 0.0);
         // Quotas are whole numbers, sent as if they were not.

@@ -6,12 +6,13 @@ use crate::capability::{
 use crate::catalogue::ImageOptions;
 use crate::flavour::Flavour;
 use crate::provider::KubeProvider;
-use crate::{foundation, kind};
+use crate::set::Names;
+use crate::{foundation, kind, preflight};
 use platform_core::engine::{Engine, EngineBuilder};
-use platform_core::value::{Clock, Place, ResourceId, SystemClock};
+use platform_core::value::{Clock, Place, ResourceId, SetId, SystemClock};
 use platform_core::{
-    Backup, Cache, Capability, Connect, Context, Database, Error, ErrorKind, Monitoring, Provider, Resource, Result,
-    Security, Stack, Storage,
+    Backup, Cache, Capability, Connect, Context, Database, Error, ErrorKind, Monitoring, PlannedWrite, Provider,
+    Resource, Result, Security, Stack, Storage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -273,6 +274,14 @@ impl Stack for Kubernetes {
             resources.push(foundation::storage_class(self.place(), context, storage)?);
         }
         Ok(resources)
+    }
+    fn rights(&self, set: &SetId, writes: &[PlannedWrite]) -> Vec<Value> {
+        let here: Vec<PlannedWrite> = writes
+            .iter()
+            .filter(|write| write.id.place() == self.place())
+            .cloned()
+            .collect();
+        vec![preflight::cluster_role(&Names::new(set, None), &here)]
     }
     fn database(&self) -> Option<Arc<dyn Database>> {
         Some(Arc::new(KubernetesDatabase(Arc::clone(&self.shared))))

@@ -53,6 +53,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "REGION")]
         of: Option<String>,
     },
+    /// Prints the rights that the plan needs, for whoever applies it: IAM policies, a ClusterRole (JSON)
+    Rights {
+        /// Those that `destroy` needs
+        #[arg(long)]
+        destroy: bool,
+    },
     /// Shows where another config means something else. Exit code: 0 nowhere, 2 somewhere, 1 error
     Diff {
         /// The other config file, or its name beside this one: `prod`

@@ -28,6 +28,7 @@ pub(crate) async fn run<S: Site>(cli: &Cli<S>, stop: &Stop) -> Result<Exit> {
         Some(Command::Drift) => Session::open(options).await?.drift().await,
         Some(Command::Outputs) => Session::open(options).await?.outputs().await,
         Some(Command::Export { format, of }) => Session::open(options).await?.export(*format, of.as_deref()),
+        Some(Command::Rights { destroy }) => Session::open(options).await?.rights(*destroy).await,
         Some(Command::Destroy) => Session::open(options).await?.destroy(stop).await,
         Some(Command::Backup { verb }) => {
             let session = Session::open(options).await?;
@@ -216,11 +217,7 @@ impl<'a, S: Site> Session<'a, S> {
 
     async fn plan(&self, out: Option<&Path>, destroy: bool) -> Result<Exit> {
         let start = Instant::now();
-        let plan = if destroy {
-            self.destroy_plan().await?
-        } else {
-            self.make_plan().await?
-        };
+        let plan = self.plan_to(destroy).await?;
         let screen = self.screen();
         screen.plan(&plan, start)?;
         if let Some(path) = out {
@@ -231,6 +228,20 @@ impl<'a, S: Site> Session<'a, S> {
             }
         }
         Ok(verdict(&plan, &approvals(&plan, self.options)?))
+    }
+
+    async fn plan_to(&self, destroy: bool) -> Result<Plan> {
+        if destroy {
+            self.destroy_plan().await
+        } else {
+            self.make_plan().await
+        }
+    }
+
+    async fn rights(&self, destroy: bool) -> Result<Exit> {
+        let rights = self.platform.rights(&self.plan_to(destroy).await?);
+        print(&serde_json::to_string_pretty(&rights)?)?;
+        Ok(Exit::Done)
     }
 
     async fn drift(&self) -> Result<Exit> {

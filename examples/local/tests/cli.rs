@@ -226,6 +226,8 @@ fn programs_read_documents() {
         (&config["database"]["version"], &config["database"]["max_connections"]),
         (&"17".into(), &200.into())
     );
+    let rights: Value = serde_json::from_str(&desk.expect(0, &["rights"])).unwrap();
+    assert_eq!(rights[0]["kind"], "ClusterRole");
     let stream = lines(&desk.expect(0, &["apply", "--output", "json"]));
     assert!(stream.iter().all(|line| line["simulated"] == true));
     let steps = plan["steps"].as_array().unwrap().len();

@@ -16,7 +16,8 @@ use platform_core::{ErrorKind, Finding, PlannedWrite, Provider, Resource, Verb};
 use provider_aws::{Aws, AwsOptions, AwsProvider};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -116,15 +117,18 @@ impl Simulator {
                     self.unclear.insert(format!("{action} on {}", text(&answer["arn"])));
                 }
                 let missing = answer["missing"].as_array().unwrap().iter();
-                let missing: String = missing.map(|key| format!("<member>{}</member>", text(key))).collect();
-                each += &format!(
+                let missing: Vec<String> = missing.map(|key| format!("<member>{}</member>", text(key))).collect();
+                let _ = write!(
+                    each,
                     "<member><EvalResourceName>{}</EvalResourceName><EvalResourceDecision>{}</EvalResourceDecision>\
-                     <MissingContextValues>{missing}</MissingContextValues></member>",
+                     <MissingContextValues>{}</MissingContextValues></member>",
                     text(&answer["arn"]),
-                    text(&answer["decision"])
+                    text(&answer["decision"]),
+                    missing.concat()
                 );
             }
-            results += &format!(
+            let _ = write!(
+                results,
                 "<member><EvalActionName>{action}</EvalActionName><EvalDecision>implicitDeny</EvalDecision>\
                  <ResourceSpecificResults>{each}</ResourceSpecificResults></member>"
             );
@@ -240,11 +244,10 @@ async fn a_missing_right_is_found_before_the_first_write() {
                     continue;
                 }
                 let found = findings(without(&policies, action)).await;
-                match found.iter().any(|finding| finding.message.contains(action)) {
-                    true => noticed += 1,
-                    false => {
-                        unnoticed.insert(format!("{verb:?} {action}"));
-                    }
+                if found.iter().any(|finding| finding.message.contains(action)) {
+                    noticed += 1;
+                } else {
+                    unnoticed.insert(format!("{verb:?} {action}"));
                 }
             }
         }
@@ -338,7 +341,7 @@ async fn the_emitted_policy_suffices_and_one_right_less_is_refused_unwritten() {
         let refused = engine.apply(&plan, &Approvals::none(), &mut |_| {}).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Forbidden, "{}", refused.report());
         assert!(refused.to_string().contains(missing), "{refused}");
-        let calls = account.proxies().into_iter().flat_map(|proxy| proxy.calls());
+        let calls = account.proxies().into_iter().flat_map(xtask::proxy::Proxy::calls);
         let writes: Vec<String> = calls
             .map(|call| format!("{call:?}"))
             .filter(|call| call.contains("PUT "))

@@ -20,6 +20,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         crate::trial("cloud::environments_come_and_go", environments_come_and_go),
         crate::trial("cloud::environments_keep_apart", environments_keep_apart),
         crate::trial(
+            "cloud::rights_are_told_for_account_and_cluster",
+            rights_are_told_for_account_and_cluster,
+        ),
+        crate::trial(
             "cloud::grafana_shows_cloudwatch_by_a_role",
             grafana_shows_cloudwatch_by_a_role,
         ),
@@ -149,6 +153,24 @@ fn environments_come_and_go() {
         let back = stage.plan(&wanted).unwrap();
         let adopted = back.steps.iter().filter(|step| step.action == Action::Adopt).count();
         assert_eq!(adopted, released, "{}", back.display());
+    }
+}
+
+fn rights_are_told_for_account_and_cluster() {
+    let config = example("dev");
+    let plan = stage().plan(&request(&config)).unwrap();
+    let rights = platform(&config).rights(&plan);
+    let of = |key: &str, value: &str| rights.iter().filter(|document| document[key] == value).count();
+    assert_eq!(of("kind", "ClusterRole"), 1);
+    assert!(of("Version", "2012-10-17") > 2);
+    let all = serde_json::to_string(&rights).unwrap();
+    for right in [
+        "rds:CreateDBInstance",
+        "eks:CreateCluster",
+        "backup:CreateBackupVault",
+        "\"namespaces\"",
+    ] {
+        assert!(all.contains(right), "{right}");
     }
 }
 
