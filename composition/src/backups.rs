@@ -3,7 +3,8 @@
 //! What a verb needs is a blueprint of one-off resources in a set of its own, `<set>/run/<verb>-<name>`: it is planned,
 //! applied and verified like all else, and its removal leaves what it was for (a backup, a proof) behind.
 
-use platform_core::engine::{Approvals, Engine, Event, PlanRequest};
+use crate::Platform;
+use platform_core::engine::{Approvals, Engine, Event, Plan, PlanRequest};
 use platform_core::value::SetId;
 use platform_core::{
     Backup, BackupRecord, BackupRun, BackupSpec, BackupStatus, Blueprint, Context, Error, ErrorKind, RestoreProof,
@@ -22,6 +23,8 @@ pub struct Backups {
     /// With every surface.
     pub(crate) context: Context,
     pub(crate) engine: Engine,
+    /// Whose they are.
+    pub(crate) platform: Platform,
 }
 
 impl Backups {
@@ -68,17 +71,37 @@ impl Backups {
                     .with_help(format!("take one first; {}", status.problems.join("; ")))
             })?,
         };
-        let blueprint = self.provider.drill(&self.spec, backup, &self.context)?;
+        let blueprint = self.provider.drill(&self.spec, backup, &self.context).await?;
         self.once("drill", &backup.name, blueprint, &mut on_event).await
+    }
+
+    /// What a restore of this backup would make again as the config says, before it puts back the rest; `None` when that is
+    /// nothing. Reads only.
+    ///
+    /// # Errors
+    /// `NotFound` without such a backup, or when it has no copy of what is gone.
+    pub async fn remaking(&self, backup: &str) -> Result<Option<Plan>> {
+        let status = self.status().await?;
+        self.plan_remaking(self.find(&status, backup)?).await
+    }
+
+    async fn plan_remaking(&self, backup: &BackupRecord) -> Result<Option<Plan>> {
+        let remade = self.provider.remade(&self.spec, backup, &self.context).await?;
+        if remade.capabilities.is_empty() {
+            return Ok(None);
+        }
+        self.platform.plan_remade(&remade).await.map(Some)
     }
 
     /// Puts back what a backup holds and the platform no longer has.
     ///
     /// Velero leaves alone what is there, and restores the data of a volume only into pods that it makes. So nothing is
-    /// restored over a server that still stands.
+    /// restored over a server that still stands. On AWS a server that is gone is made again from the backup by a plan of the
+    /// platform, and objects that are gone come back into their buckets.
     ///
     /// # Errors
-    /// `Blocked` while a server of the platform's stands, `NotFound` without such a backup, and the failure of the restore.
+    /// `Blocked` while a server of the platform's stands and nothing else could be put back, `NotFound` without such a
+    /// backup, and the failure of the restore.
     pub async fn restore(&self, backup: &str, mut on_event: impl FnMut(Event) + Send) -> Result<BackupRun> {
         let status = self.status().await?;
         let backup = self.find(&status, backup)?;
@@ -90,7 +113,14 @@ impl Backups {
             )
             .with_help("a drill shows what a backup holds; to go back to it, remove the blocks of these servers and their kept volumes first"));
         }
-        let blueprint = self.provider.restore(&self.spec, &backup.name, &self.context)?;
+        // What stands now is what it leaves alone.
+        let blueprint = self.provider.restore(&self.spec, backup, &self.context).await?;
+        if let Some(plan) = self.plan_remaking(backup).await? {
+            let report = self.engine.apply(&plan, &Approvals::none(), &mut on_event).await?;
+            if let Some((id, why)) = report.failures().next() {
+                return Err(why.clone().with_context("resource", id));
+            }
+        }
         self.once("restore", &backup.name, blueprint, &mut on_event).await
     }
 

@@ -7,7 +7,7 @@ use crate::wire::{self, Stacks};
 use platform_core::engine::{ApplyOptions, Approvals, Engine, Event, Outputs, Plan, PlanRequest, Policy, Report};
 use platform_core::value::{Clock, ResourceId, SetId, SystemClock};
 use platform_core::{
-    BackupOutputs, CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, MonitoringOutputs,
+    BackupOutputs, CacheOutputs, Capability, Context, DatabaseOutputs, Error, ErrorKind, MonitoringOutputs, Remade,
     RestoreFrom, Result, SecurityOutputs, Stack, StorageOutputs,
 };
 use serde::de::DeserializeOwned;
@@ -188,6 +188,16 @@ impl Platform {
         self.plan_with(&PlanOptions::default().with_only(only)).await
     }
 
+    /// [`Platform::plan_only`] for what a restore makes again. Reads only.
+    pub(crate) async fn plan_remade(&self, remade: &Remade) -> Result<Plan> {
+        let mut specs = self.specs.clone();
+        if let (Some(database), Some(source)) = (&mut specs.database, &remade.database) {
+            database.restore_from = Some(source.clone());
+        }
+        let only = remade.capabilities.iter().map(ToString::to_string);
+        self.engine.plan(&self.request_for(&specs)?.with_only(only)).await
+    }
+
     /// What removing the platform would do: everything goes, what holds data stays. Reads only.
     ///
     /// # Errors
@@ -279,6 +289,7 @@ impl Platform {
             spec: spec.clone(),
             context: wire::with_surfaces(&self.config, &self.specs, &self.context, &self.stacks)?,
             engine: self.engine.clone(),
+            platform: self.clone(),
         }))
     }
 

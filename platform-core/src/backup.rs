@@ -1,6 +1,7 @@
 //! Scheduled backups that are proved by restoring them: Velero, AWS Backup.
 
 use crate::blueprint::{Blueprint, Context};
+use crate::database::DatabaseSource;
 use crate::engine::{Approvals, Engine, Plan, PlanRequest, Report};
 use crate::resource::State;
 use crate::surface::{Capability, Surface};
@@ -80,18 +81,35 @@ pub trait Backup: Debug + Send + Sync {
     /// When the spec is refused.
     fn run(&self, spec: &BackupSpec, name: &str, context: &Context) -> Result<Blueprint<BackupRun>>;
 
-    /// One-off resources that put back what a backup holds and the platform no longer has. Pure.
+    /// What of a backup is put back by making it again as the config says, before [`Backup::restore`] puts back the rest.
+    /// What still stands is left alone. Reads only.
     ///
     /// # Errors
-    /// When the spec is refused.
-    fn restore(&self, spec: &BackupSpec, backup: &str, context: &Context) -> Result<Blueprint<BackupRun>>;
+    /// When the spec is refused, the place cannot be read, or the backup has no copy of what is gone.
+    async fn remade(&self, spec: &BackupSpec, backup: &BackupRecord, context: &Context) -> Result<Remade>;
+
+    /// One-off resources that put back what a backup holds and the platform no longer has. Reads only.
+    ///
+    /// # Errors
+    /// When the spec is refused or the place cannot be read.
+    async fn restore(
+        &self,
+        spec: &BackupSpec,
+        backup: &BackupRecord,
+        context: &Context,
+    ) -> Result<Blueprint<BackupRun>>;
 
     /// One-off resources that restore a backup beside the platform, check its data, and write the proof down, which they
-    /// keep when they go. Pure.
+    /// keep when they go. Reads only.
     ///
     /// # Errors
-    /// When the spec is refused, or the backup never began.
-    fn drill(&self, spec: &BackupSpec, backup: &BackupRecord, context: &Context) -> Result<Blueprint<RestoreProof>>;
+    /// When the spec is refused, the place cannot be read, or the backup never began.
+    async fn drill(
+        &self,
+        spec: &BackupSpec,
+        backup: &BackupRecord,
+        context: &Context,
+    ) -> Result<Blueprint<RestoreProof>>;
 
     /// Every backup that is there, whoever made it, with the proofs of earlier drills. Reads only.
     ///
@@ -338,9 +356,52 @@ pub struct BackupOutputs {
 
 /// One backup or restore.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BackupRun {
     /// Its name.
     pub name: String,
+    /// What a restore left alone because it stands.
+    #[serde(default)]
+    pub left: Vec<String>,
+}
+
+impl BackupRun {
+    /// A run of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            left: Vec::new(),
+        }
+    }
+    /// Sets what a restore left alone. Default: nothing.
+    pub fn with_left(mut self, left: Vec<String>) -> Self {
+        self.left = left;
+        self
+    }
+}
+
+/// What a restore makes again as the config says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remade {
+    /// The capabilities that something of is gone.
+    pub capabilities: BTreeSet<Capability>,
+    /// What the database is made from.
+    pub database: Option<DatabaseSource>,
+}
+
+impl Remade {
+    /// Adds a bucket that is gone.
+    pub fn with_storage(mut self) -> Self {
+        self.capabilities.insert(Capability::Storage);
+        self
+    }
+    /// Adds a database that is gone, and what it is made from.
+    pub fn with_database(mut self, source: DatabaseSource) -> Self {
+        self.capabilities.insert(Capability::Database);
+        self.database = Some(source);
+        self
+    }
 }
 
 /// One backup that is there.
@@ -363,6 +424,9 @@ pub struct BackupRecord {
     pub problems: Vec<String>,
     /// The last drill that restored it and found its data; absent: it is unproved.
     pub proof: Option<RestoreProof>,
+    /// Of what it has a copy, where copies have names of their own: ARN -> ARN of the recovery point.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, String>,
 }
 
 impl BackupRecord {
@@ -377,6 +441,7 @@ impl BackupRecord {
             expires: None,
             problems: Vec::new(),
             proof: None,
+            parts: BTreeMap::new(),
         }
     }
 

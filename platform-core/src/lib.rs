@@ -24,7 +24,7 @@ pub mod value;
 
 pub use backup::{
     Backup, BackupFeatures, BackupOutputs, BackupRecord, BackupRun, BackupSpec, BackupStatus, BackupStore, Definitions,
-    RestoreFrom, RestoreProof, Start,
+    Remade, RestoreFrom, RestoreProof, Start,
 };
 pub use blueprint::{Blueprint, Context, Environment, Stack};
 pub use cache::{Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec};

@@ -157,6 +157,7 @@ pub(crate) const UNSCOPED: &[&str] = &[
     "backup:ListBackupJobs",
     "backup:ListBackupPlans",
     "backup:ListBackupVaults",
+    "backup:ListRestoreJobs",
     // Both say nothing of composite alarms unless they are granted on everything.
     "cloudwatch:DescribeAlarms",
     "cloudwatch:PutCompositeAlarm",

@@ -10,6 +10,8 @@
 pub(crate) mod backup;
 pub(crate) mod backup_plan;
 pub(crate) mod backup_recovery_point;
+pub(crate) mod backup_restore_job;
+pub(crate) mod backup_restore_proof;
 pub(crate) mod backup_vault;
 pub(crate) mod cloudwatch;
 pub(crate) mod cloudwatch_alarm;
@@ -59,6 +61,8 @@ use std::marker::PhantomData;
 static KINDS: &[&dyn AnyKind] = &[
     &Adaptor::<backup_plan::Plan>(PhantomData),
     &Adaptor::<backup_recovery_point::RecoveryPoint>(PhantomData),
+    &Adaptor::<backup_restore_job::RestoreJob>(PhantomData),
+    &Adaptor::<backup_restore_proof::Proof>(PhantomData),
     &Adaptor::<backup_vault::Vault>(PhantomData),
     &Adaptor::<eks_access_entry::AccessEntry>(PhantomData),
     &Adaptor::<eks_addon::Addon>(PhantomData),

@@ -2,7 +2,10 @@
 
 use crate::client::{Clients, counted};
 use crate::error::Outcome;
-use crate::kind::{self, AddedKind, AnyKind, AwsKind, Kinds, Room, backup_recovery_point, settled};
+use crate::kind::backup_recovery_point::{self, RecoveryPoint};
+use crate::kind::backup_restore_job::{self, RestoreJob};
+use crate::kind::backup_restore_proof::{self, Proof};
+use crate::kind::{self, AddedKind, AnyKind, Kinds, Room, settled};
 use crate::lock::ControlBucket;
 use crate::tags::Tags;
 use crate::{follow, observe, preflight, write};
@@ -366,13 +369,16 @@ impl Provider for AwsProvider {
     }
 
     async fn list(&self, set: &SetId, kind: &Kind, within: &Name) -> Result<Vec<Live>> {
-        if kind.as_str() == backup_recovery_point::RecoveryPoint::FACTS.kind {
-            return backup_recovery_point::all(&self.connection.scope(set).await?, within).await;
+        let scope = self.connection.scope(set).await?;
+        match kind.as_str() {
+            RecoveryPoint::KIND => backup_recovery_point::all(&scope, within).await,
+            RestoreJob::KIND => backup_restore_job::under_way(&scope, within).await,
+            Proof::KIND => backup_restore_proof::all(&scope, within).await,
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("this version cannot list every {kind} of an account"),
+            )),
         }
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("this version cannot list every {kind} of an account"),
-        ))
     }
 
     async fn preflight(&self, set: &SetId, writes: &[PlannedWrite]) -> Result<Vec<Finding>> {

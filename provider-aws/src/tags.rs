@@ -103,6 +103,17 @@ pub(crate) fn wanted(set: &SetId, resource: &Resource, hash: &Digest, callers: &
     tags
 }
 
+/// The tags that a job would have, which takes none: those of an object of the set that was made from these settings, and
+/// that nothing is to become of.
+pub(crate) fn job(set: &SetId, kind: &str, name: &str, settings: &Value) -> Tags {
+    Tags::from([
+        (key(SET), set.to_string()),
+        (key(ID), id_of(kind, name)),
+        (key(HASH), Digest::of_value(settings).to_string()),
+        (key(ON_REMOVAL), word(&OnRemoval::Retain)),
+    ])
+}
+
 /// The tags of an object while it is made.
 pub(crate) fn making(tags: &Tags) -> Tags {
     let mut tags = tags.clone();

@@ -87,7 +87,7 @@ pub(crate) enum BackupVerb {
         #[arg(value_name = "BACKUP")]
         backup: Option<String>,
     },
-    /// Puts back what one holds and the cluster no longer has; refuses over servers that still stand
+    /// Puts back what one holds and the platform no longer has; refuses over servers that still stand
     Restore {
         #[arg(value_name = "BACKUP")]
         backup: String,

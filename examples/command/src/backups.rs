@@ -65,13 +65,19 @@ pub(crate) async fn run(verb: &BackupVerb, platform: &Platform, screen: &Screen<
         }
         BackupVerb::Restore { backup } => {
             if screen.is_text() {
+                if let Some(plan) = backups.remaking(backup).await? {
+                    print(&plan.display().to_string())?;
+                }
                 screen.consent(&format!("Restore what is missing from {backup}?"))?;
             }
             let done = backups.restore(backup, &mut on_event).await;
             progress.finish();
             let done = done?;
-            show(screen, &json!({ "restore": done.name, "backup": backup }), || {
-                print(&format!("Restored from {backup}. Apply takes what came back over."))
+            let document = json!({ "restore": done.name, "backup": backup, "left": done.left });
+            show(screen, &document, || {
+                print(&format!("Restored from {backup}. Apply takes what came back over."))?;
+                let left = |what: &String| print(&format!("  left alone, since it stands: {what}"));
+                done.left.iter().try_for_each(left)
             })?;
             Ok(Exit::Done)
         }

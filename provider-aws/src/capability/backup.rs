@@ -2,21 +2,23 @@
 //!
 //! It holds what RDS and S3 hold. It cannot take ElastiCache, whose own daily snapshots are there.
 
+mod drill;
 mod found;
+mod restore;
 
 use crate::aws::Shared;
 use crate::cron;
 use crate::draft::Draft;
 use crate::kind::backup::MAX_NAME;
-use crate::kind::backup_recovery_point;
+use crate::kind::backup_recovery_point::{self, RecoveryPoint};
 use crate::roles;
 use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::{Place, Reference, ResourceId};
 use platform_core::{
     AlarmSubject, Backup, BackupFeatures, BackupOutputs, BackupRecord, BackupRun, BackupSpec, BackupStatus,
-    BackupStore, Blueprint, Capability, Context, DataAsset, Definitions, Error, ErrorKind, Holds, OnRemoval, Resource,
-    RestoreProof, Result, Start, Surface,
+    BackupStore, Blueprint, Capability, Context, DataAsset, Definitions, Error, ErrorKind, Holds, OnRemoval, Remade,
+    Resource, RestoreProof, Result, Start, Surface,
 };
 use serde_json::{Map, json};
 use std::collections::BTreeSet;
@@ -24,7 +26,9 @@ use std::sync::Arc;
 
 const VAULT: &str = "backup.Vault";
 const PLAN: &str = "backup.Plan";
-const POINT: &str = "backup.RecoveryPoint";
+const POINT: &str = RecoveryPoint::KIND;
+const SERVER: &str = "rds.DbInstance";
+const BUCKET: &str = "s3.Bucket";
 /// The key of the vault, and the role that AWS Backup acts by.
 const PART: &str = "backup";
 
@@ -69,6 +73,7 @@ impl Backup for AwsBackup {
     fn features(&self) -> BackupFeatures {
         let mut features = BackupFeatures::default();
         features.copies = true;
+        features.drill = true;
         features
     }
 
@@ -162,18 +167,32 @@ impl Backup for AwsBackup {
             let point = Resource::new(draft.id(POINT, &point)?, Capability::Backup.as_str(), desired);
             resources.push(point.with_on_removal(OnRemoval::Retain));
         }
-        Blueprint::new(resources, &BackupRun { name: name.to_owned() })
+        Blueprint::new(resources, &BackupRun::new(name))
     }
 
-    fn restore(&self, _spec: &BackupSpec, backup: &str, _context: &Context) -> Result<Blueprint<BackupRun>> {
-        Err(by_hand(
-            "a restore",
-            &format!("aws backup start-restore-job --recovery-point-arn {backup} ..."),
-        ))
+    async fn remade(&self, spec: &BackupSpec, backup: &BackupRecord, context: &Context) -> Result<Remade> {
+        check(spec, context)?;
+        restore::remade(&self.draft(context), spec, backup).await
     }
 
-    fn drill(&self, _spec: &BackupSpec, _backup: &BackupRecord, _context: &Context) -> Result<Blueprint<RestoreProof>> {
-        Err(by_hand("a drill", "aws backup create-restore-testing-plan ..."))
+    async fn restore(
+        &self,
+        spec: &BackupSpec,
+        backup: &BackupRecord,
+        context: &Context,
+    ) -> Result<Blueprint<BackupRun>> {
+        check(spec, context)?;
+        restore::blueprint(&self.draft(context), spec, backup).await
+    }
+
+    async fn drill(
+        &self,
+        spec: &BackupSpec,
+        backup: &BackupRecord,
+        context: &Context,
+    ) -> Result<Blueprint<RestoreProof>> {
+        check(spec, context)?;
+        drill::blueprint(&self.draft(context), spec, backup).await
     }
 
     async fn status(&self, spec: &BackupSpec, context: &Context) -> Result<BackupStatus> {
@@ -181,8 +200,9 @@ impl Backup for AwsBackup {
         found::status(&self.draft(context), spec).await
     }
 
-    async fn in_the_way(&self, _spec: &BackupSpec, _context: &Context) -> Result<Vec<String>> {
-        Ok(Vec::new())
+    async fn in_the_way(&self, spec: &BackupSpec, context: &Context) -> Result<Vec<String>> {
+        check(spec, context)?;
+        restore::in_the_way(&self.draft(context), spec).await
     }
 
     async fn started(&self, _spec: &BackupSpec, _context: &Context) -> Result<Option<Start>> {
@@ -192,14 +212,6 @@ impl Backup for AwsBackup {
     async fn said(&self, _spec: &BackupSpec, _context: &Context) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
-}
-
-fn by_hand(what: &str, command: &str) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        format!("{what} by hand is not made on AWS in this version"),
-    )
-    .with_help(format!("ask AWS Backup: {command}"))
 }
 
 /// Refuses what AWS Backup cannot do.
@@ -220,8 +232,8 @@ fn check(spec: &BackupSpec, context: &Context) -> Result<()> {
     }
     if spec.restore_from.is_some() {
         return refuse(
-            "a platform on AWS does not start from a backup in this version",
-            "leave restore_from out, and restore into the account before the first apply",
+            "a platform on AWS starts from a backup server by server",
+            "name the database's copy in database.restore_from; backup restore puts objects back into buckets",
         );
     }
     if cron::an_hour(&spec.schedule) > 1 {
@@ -258,7 +270,7 @@ fn assets(draft: &Draft<'_>, spec: &BackupSpec) -> Result<Vec<ResourceId>> {
         .clone()
         .flat_map(|surface| &surface.data)
         .map(|asset| asset.id.clone())
-        .filter(|id| matches!(id.kind().as_str(), "rds.DbInstance" | "s3.Bucket"))
+        .filter(|id| [SERVER, BUCKET].contains(&id.kind().as_str()))
         .collect();
     let known: BTreeSet<&str> = assets.iter().map(|id| id.name().as_str()).collect();
     let mut subjects = here.flat_map(|surface| &surface.subjects);
@@ -288,7 +300,7 @@ fn assets(draft: &Draft<'_>, spec: &BackupSpec) -> Result<Vec<ResourceId>> {
 fn arn(draft: &Draft<'_>, asset: &ResourceId) -> String {
     let name = asset.name().as_str();
     match asset.kind().as_str() {
-        "s3.Bucket" => draft.global_arn("s3", "", name),
+        BUCKET => draft.global_arn("s3", "", name),
         _ => draft.arn("rds", &format!("db:{name}")),
     }
 }
@@ -315,11 +327,12 @@ fn vault(draft: &Draft<'_>, spec: &BackupSpec) -> Result<Resource> {
         .with_on_removal(OnRemoval::Retain))
 }
 
-/// The role that AWS Backup reads the data and writes copies by.
+/// The role that AWS Backup reads the data, writes copies, and puts objects back by.
 fn role(draft: &Draft<'_>, assets: &[ResourceId]) -> Result<Resource> {
     let mut managed = vec![draft.managed_policy("service-role/AWSBackupServiceRolePolicyForBackup")];
-    if assets.iter().any(|asset| asset.kind().as_str() == "s3.Bucket") {
+    if assets.iter().any(|asset| asset.kind().as_str() == BUCKET) {
         managed.push(draft.managed_policy("AWSBackupServiceRolePolicyForS3Backup"));
+        managed.push(draft.managed_policy("AWSBackupServiceRolePolicyForS3Restore"));
     }
     draft.role(PART, &roles::services(&["backup.amazonaws.com"]), &[], &managed)
 }

@@ -178,26 +178,33 @@ fn server(draft: &Draft<'_>) -> Result<ResourceId> {
 /// What the server is made from, as its kind takes it.
 fn restore(draft: &Draft<'_>, source: &DatabaseSource) -> Result<Value> {
     match source {
-        DatabaseSource::Snapshot(snapshot) if snapshot.starts_with("arn:") => {
-            let here = draft.arn("rds", "snapshot:");
-            match snapshot.strip_prefix(&here) {
-                Some(name) => Ok(json!({ "snapshot": name })),
-                None => Err(Error::new(
-                    ErrorKind::Invalid,
-                    format!("{snapshot} is no snapshot of this account and region"),
-                )
-                .with_context("config", "database.restore_from.snapshot")
-                .with_help(format!(
-                    "name one that begins with {here}; a copy can be made here: aws rds copy-db-snapshot"
-                ))),
-            }
+        DatabaseSource::Snapshot(snapshot) => {
+            let name = snapshot_name(draft, snapshot)
+                .map_err(|error| error.with_context("config", "database.restore_from.snapshot"))?;
+            Ok(json!({ "snapshot": name }))
         }
-        DatabaseSource::Snapshot(name) => Ok(json!({ "snapshot": name })),
         DatabaseSource::PointInTime { of, at } => {
             let time = at.map_or_else(|| LATEST.to_owned(), |at| at.to_string());
             Ok(json!({ "source": of, "time": time }))
         }
     }
+}
+
+/// The identifier of a snapshot that is named by it, or by its ARN.
+pub(crate) fn snapshot_name<'a>(draft: &Draft<'_>, snapshot: &'a str) -> Result<&'a str> {
+    if !snapshot.starts_with("arn:") {
+        return Ok(snapshot);
+    }
+    let here = draft.arn("rds", "snapshot:");
+    snapshot.strip_prefix(&here).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Invalid,
+            format!("{snapshot} is no snapshot of this account and region"),
+        )
+        .with_help(format!(
+            "name one that begins with {here}; a copy can be made here: aws rds copy-db-snapshot"
+        ))
+    })
 }
 
 /// What its address looks like: RDS chooses the part behind the name, so clients take it from the outputs.

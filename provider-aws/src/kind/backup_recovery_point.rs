@@ -21,10 +21,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Seconds that two clocks may differ by.
-const SKEW: i64 = 300;
+pub(super) const SKEW: i64 = 300;
 
 #[derive(Debug)]
 pub(crate) struct RecoveryPoint;
+
+impl RecoveryPoint {
+    /// What the engine calls it.
+    pub(crate) const KIND: &'static str = "backup.RecoveryPoint";
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,7 +83,7 @@ pub(crate) fn run_of(name: &str) -> Option<&str> {
 }
 
 /// Vault, moment in seconds and ARN that a name says.
-fn parts<'a>(scope: &Scope<'_>, name: &'a str) -> Option<(&'a str, i64, String)> {
+pub(super) fn parts<'a>(scope: &Scope<'_>, name: &'a str) -> Option<(&'a str, i64, String)> {
     let parts: Vec<&str> = name.split('/').collect();
     let [vault, run, service, thing] = parts.as_slice() else {
         return None;

@@ -222,6 +222,188 @@ async fn a_backup_by_hand_is_taken_once_tagged_and_listed() {
     assert!(record.started.is_some() && record.completed.is_some());
 }
 
+/// A recovery point that the plan took an hour ago.
+fn taken(account: &Account, vault: &str, resource: &str, arn: Option<&str>) {
+    let mut more = json!({"CreatedBy": {"BackupPlanName": vault, "BackupRuleName": "scheduled"}});
+    if let Some(arn) = arn {
+        more["RecoveryPointArn"] = json!(arn);
+    }
+    account
+        .vaults
+        .took(vault, resource, account.clock.now().seconds() - 3600, &more);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bucket_lost_comes_back_by_one_job_however_often_its_run_is_killed() {
+    let account = Account::new().with_speed(20);
+    let (stack, spec, context) = platform(&account);
+    let backup = stack.backup().unwrap();
+    up(&account, &stack, &spec, &context).await;
+    let vault = format!("{}-dev", context.name);
+    let bucket = context.surfaces.0[&Capability::Storage].data[0].id.name().to_string();
+    taken(&account, &vault, &format!("arn:aws:s3:::{bucket}"), None);
+    let record = backup.status(&spec, &context).await.unwrap().backups[0].clone();
+    assert_eq!(record.parts.len(), 1, "{record:?}");
+    // The bucket is not there: a plan of the platform makes it before objects come back.
+    let remade = backup.remade(&spec, &record, &context).await.unwrap();
+    assert_eq!(remade.capabilities, BTreeSet::from([Capability::Storage]));
+    assert!(backup.in_the_way(&spec, &context).await.unwrap().is_empty());
+
+    let set = context.one_off("restore", &record.name).unwrap();
+    let wanted = || async {
+        let blueprint = backup.restore(&spec, &record, &context).await.unwrap();
+        PlanRequest {
+            resources: blueprint.resources,
+            ..PlanRequest::destroy(set.clone())
+        }
+    };
+    for run in 0..2 {
+        let engine = account.engine("killed");
+        let next = plan(&engine, &wanted().await).await;
+        assert_eq!(next.changes().count(), 1, "run {run} goes on with it");
+        let applying = tokio::spawn(async move { engine.apply(&next, &everything(&next), &mut |_| {}).await });
+        while account.vaults.restores().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        applying.abort();
+        drop(applying.await);
+    }
+    let engine = account.engine("next");
+    let request = wanted().await;
+    assert_eq!(done(&apply(&engine, &plan(&engine, &request).await).await), 1);
+    assert!(plan(&engine, &request).await.is_empty());
+    let asked = account.vaults.restores();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0]["DestinationBucketName"], bucket.as_str());
+    assert_eq!(
+        (&asked[0]["NewBucket"], &asked[0]["Encrypted"]),
+        (&json!("false"), &json!("true"))
+    );
+
+    // What was lost since comes back by another job, whose end is told in AWS's words.
+    account.clock.sleep(std::time::Duration::from_secs(700)).await;
+    account.vaults.restores_begin(account.clock.now().seconds());
+    let request = wanted().await;
+    let next = plan(&engine, &request).await;
+    let vaults = account.vaults.clone();
+    let mut on_event = |event| {
+        if format!("{event:?}").starts_with("Waiting") {
+            vaults.restore_ends("FAILED", "ACLs are off");
+        }
+    };
+    let report = engine.apply(&next, &everything(&next), &mut on_event).await.unwrap();
+    let (_, why) = report.failures().next().unwrap();
+    assert!(why.report().contains("ACLs are off"), "{}", why.report());
+    assert_eq!(account.vaults.restores().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_brings_a_server_up_beside_the_platforms_and_keeps_the_proof() {
+    let account = Account::new().with_speed(50).with_rds_on_moto();
+    let (stack, spec, mut context) = platform(&account);
+    let spec = spec.with_scope([Capability::Database]);
+    let name = format!("{}-dev", context.name);
+    // A server with a snapshot, as the platform would have made it.
+    let rds = account.rds_client();
+    let made = rds
+        .create_db_instance()
+        .db_instance_identifier(&name)
+        .engine("postgres")
+        .engine_version("17")
+        .db_instance_class("db.t4g.medium")
+        .allocated_storage(20)
+        .db_name("app")
+        .master_username("platform")
+        .manage_master_user_password(false)
+        .master_user_password("not the one that is kept")
+        .storage_encrypted(true)
+        .kms_key_id("arn:aws:kms:eu-west-1:123456789012:key/data")
+        .deletion_protection(true)
+        .multi_az(true)
+        .vpc_security_group_ids("sg-0123456789abcdef0");
+    made.send().await.unwrap();
+    let snapshot = format!("{name}-taken");
+    let call = rds.create_db_snapshot().db_instance_identifier(&name);
+    call.db_snapshot_identifier(&snapshot).send().await.unwrap();
+    let id: platform_core::value::ResourceId = format!("aws/eu-west-1:rds.DbInstance/{name}").parse().unwrap();
+    let held = DataAsset {
+        id: id.clone(),
+        holds: Holds::Durable,
+        workload: None,
+    };
+    context
+        .surfaces
+        .0
+        .entry(Capability::Database)
+        .or_default()
+        .data
+        .push(held);
+    let arn = |kind: &str, name: &str| format!("arn:aws:rds:eu-west-1:{}:{kind}:{name}", account.id);
+    let point = arn("snapshot", &snapshot);
+    taken(&account, &name, &arn("db", &name), Some(&point));
+
+    let backup = stack.backup().unwrap();
+    let record = backup.status(&spec, &context).await.unwrap().backups[0].clone();
+    assert_eq!(backup.in_the_way(&spec, &context).await.unwrap(), [id.label()]);
+    let set = context.one_off("drill", &record.name).unwrap();
+    let drilled = || async {
+        let blueprint = backup.drill(&spec, &record, &context).await.unwrap();
+        PlanRequest {
+            resources: blueprint.resources,
+            outputs: blueprint.outputs,
+            ..PlanRequest::destroy(set.clone())
+        }
+    };
+    let engine = account.engine("a");
+    let report = apply(&engine, &plan(&engine, &drilled().await).await).await;
+    let proof: platform_core::RestoreProof = report.into_outputs().unwrap();
+    assert_eq!((&proof.backup, proof.taken), (&record.name, record.started.unwrap()));
+    assert!(proof.checks[0].contains("PostgreSQL 17 with 20 GiB"), "{proof:?}");
+    assert!(proof.checks[0].contains(&point), "{proof:?}");
+    let copy = rds
+        .describe_db_instances()
+        .db_instance_identifier(format!("{name}-drill"));
+    let copy = copy.send().await.unwrap().db_instances()[0].clone();
+    assert_eq!(
+        (copy.deletion_protection(), copy.multi_az()),
+        (Some(false), Some(false))
+    );
+    assert_eq!(copy.backup_retention_period(), Some(0));
+    assert_ne!(copy.publicly_accessible(), Some(true));
+    assert!(copy.master_user_secret().is_none());
+
+    // It goes without a snapshot and without an approval; the proof stays, and the platform's server is not touched.
+    let gone = PlanRequest::destroy(set.clone());
+    let next = plan(&engine, &gone).await;
+    assert!(next.demands().iter().next().is_none(), "{}", next.display());
+    engine
+        .apply(&next, &platform_core::engine::Approvals::none(), &mut |_| {})
+        .await
+        .unwrap();
+    let left = rds.describe_db_instances().send().await.unwrap();
+    let left: Vec<&str> = left
+        .db_instances()
+        .iter()
+        .filter_map(|one| one.db_instance_identifier())
+        .filter(|one| one.starts_with(&name))
+        .collect();
+    assert_eq!(left, [name.as_str()]);
+    let snapshots = rds
+        .describe_db_snapshots()
+        .db_instance_identifier(format!("{name}-drill"))
+        .snapshot_type("manual");
+    assert!(snapshots.send().await.unwrap().db_snapshots().is_empty());
+    let status = backup.status(&spec, &context).await.unwrap();
+    assert_eq!(status.last_proof(), Some(&proof));
+
+    // Proved again: the last proof counts.
+    let again = plan(&engine, &drilled().await).await;
+    let report = apply(&engine, &again).await;
+    let later: platform_core::RestoreProof = report.into_outputs().unwrap();
+    assert!(later.at > proof.at && later.began > proof.began);
+    assert_eq!(backup.status(&spec, &context).await.unwrap().last_proof(), Some(&later));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plan_took_together_is_one_backup() {
     let account = Account::new().with_speed(20);

@@ -134,6 +134,8 @@ async fn limits_are_awss() {
     for kind in [
         "backup.Plan",
         "backup.RecoveryPoint",
+        "backup.RestoreJob",
+        "backup.RestoreProof",
         "backup.Vault",
         "cloudwatch.Alarm",
         "cloudwatch.CompositeAlarm",

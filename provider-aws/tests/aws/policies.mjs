@@ -83,6 +83,10 @@ async function questions(write, action) {
     } else if (service === 'rds') {
       // What AWS Backup makes of an instance.
       resource = `arn:aws:rds:${region}:${account}:snapshot:awsbackup:job-1`
+    } else if (service === 's3') {
+      // What is kept in the control bucket.
+      const bucket = `arn:aws:s3:::mlplat-${account}-${region}-an`
+      resource = action === 's3:ListBucket' ? bucket : `${bucket}/proofs/${name}.json`
     } else if (service === 'secretsmanager') {
       resource = `arn:aws:secretsmanager:${region}:${account}:secret:rds!db-1-a1B2c3`
     } else {

@@ -24,6 +24,8 @@ const KINDS: &[(&str, &[&str], &str, &str)] = &[
         "backup.amazonaws.com",
         "",
     ),
+    ("backup.RestoreJob", &["backupVault"], "backup.amazonaws.com", ""),
+    ("backup.RestoreProof", &[], "", ""),
     ("backup.Vault", &["backupVault"], "", ""),
     ("cloudwatch.Alarm", &["alarm"], "", ""),
     ("cloudwatch.CompositeAlarm", &["alarm"], "", ""),
@@ -96,7 +98,7 @@ fn facts(kind: &str) -> &'static KindFacts {
 fn name(kind: &str) -> &'static str {
     match kind {
         "eks.Cluster" => "k000",
-        "backup.RecoveryPoint" => "k000/run",
+        "backup.RecoveryPoint" | "backup.RestoreJob" | "backup.RestoreProof" => "k000/run",
         kind if kind.starts_with("eks.") => "k000/part",
         _ => "k000",
     }

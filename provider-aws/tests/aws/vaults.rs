@@ -1,5 +1,6 @@
 //! AWS Backup more as AWS has it: what ministack forgets of a vault is kept here, a token gives the same plan again, a vault
-//! that is not there may not be described, and a plan with selections cannot be deleted.
+//! that is not there may not be described, and a plan with selections cannot be deleted. Restores of buckets, which neither
+//! emulator has, are answered by what AWS documents of them.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -33,10 +34,23 @@ struct State {
     points: Vec<Point>,
     /// Answers to jobs, by token.
     jobs: BTreeMap<String, Value>,
+    /// Restores, the oldest first, each with its token and how it was asked for.
+    restores: Vec<Restore>,
+    /// When the next restore begins, in seconds; absent: by the machine's clock.
+    restores_at: Option<i64>,
     /// How often a list shows no point of a job that has just begun.
     hidden: u32,
     /// Roles that cannot be assumed yet, and how often that is said.
     fresh: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Restore {
+    token: String,
+    shown: Value,
+    asked: Value,
+    /// Looks until it is over.
+    left: u32,
 }
 
 #[derive(Debug)]
@@ -76,6 +90,8 @@ struct Ask {
     path: Vec<String>,
     /// The ARN that a list asks for.
     resource: Option<String>,
+    /// The status that a list asks for.
+    status: Option<String>,
     body: Value,
 }
 
@@ -95,7 +111,9 @@ impl Ask {
         };
         let resource = query.split('&').find_map(|pair| pair.strip_prefix("resourceArn="));
         let path = path.trim_matches('/');
+        let status = query.split('&').find_map(|pair| pair.strip_prefix("status="));
         Some(Self {
+            status: status.map(decoded),
             resource: resource.map(decoded),
             region,
             method: request.method().to_owned(),
@@ -111,6 +129,53 @@ impl Ask {
 
 fn refusal(status: u16, code: &str, why: &str) -> (u16, Value) {
     (status, json!({ "__type": code, "message": why }))
+}
+
+/// Looks until a restore is over.
+const RESTORING: u32 = 20;
+
+impl State {
+    /// Begins a restore into the bucket that it was taken of, once a token.
+    fn restore(&mut self, asked: &Value) -> (u16, Value) {
+        let token = asked["IdempotencyToken"].as_str().unwrap_or_default();
+        if let Some(known) = self.restores.iter().find(|one| one.token == token) {
+            return (200, json!({ "RestoreJobId": known.shown["RestoreJobId"] }));
+        }
+        let Some(point) = self
+            .points
+            .iter()
+            .find(|point| point.shown["RecoveryPointArn"] == asked["RecoveryPointArn"])
+        else {
+            return refusal(400, "ResourceNotFoundException", "no such recovery point");
+        };
+        let of = point.shown["ResourceArn"].as_str().unwrap();
+        let into = asked["Metadata"]["DestinationBucketName"].as_str().unwrap_or_default();
+        if asked["Metadata"]["NewBucket"] != "false" || !of.ends_with(&format!(":{into}")) {
+            return refusal(400, "InvalidParameterValueException", "another bucket");
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = self
+            .restores_at
+            .unwrap_or(i64::try_from(now.unwrap().as_secs()).unwrap());
+        let id = format!("restore-{}", self.restores.len());
+        self.restores.push(Restore {
+            token: token.to_owned(),
+            shown: json!({
+                "RestoreJobId": id,
+                "RecoveryPointArn": asked["RecoveryPointArn"],
+                "BackupVaultArn": format!("arn:aws:backup:eu-west-1:1:backup-vault:{}", point.vault),
+                "SourceResourceArn": of,
+                "IamRoleArn": asked["IamRoleArn"],
+                "ResourceType": asked["ResourceType"],
+                "CreationDate": now,
+                "Status": "RUNNING",
+                "PercentDone": "10.00",
+            }),
+            asked: asked.clone(),
+            left: RESTORING,
+        });
+        (200, json!({ "RestoreJobId": id }))
+    }
 }
 
 impl Vaults {
@@ -147,6 +212,24 @@ impl Vaults {
         )
     }
 
+    /// How restores were asked for, by their metadata.
+    pub(crate) fn restores(&self) -> Vec<Value> {
+        let state = self.0.lock().unwrap();
+        state.restores.iter().map(|one| one.asked["Metadata"].clone()).collect()
+    }
+
+    /// Lets restores begin at this moment.
+    pub(crate) fn restores_begin(&self, at: i64) {
+        self.0.lock().unwrap().restores_at = Some(at);
+    }
+
+    /// Lets the last restore end with this status, and say this.
+    pub(crate) fn restore_ends(&self, status: &str, said: &str) {
+        let mut state = self.0.lock().unwrap();
+        let shown = &mut state.restores.last_mut().unwrap().shown;
+        (shown["Status"], shown["StatusMessage"]) = (json!(status), json!(said));
+    }
+
     /// Lets the next selections find that their role cannot be assumed yet.
     pub(crate) fn roles_are_fresh(&self, times: u32) {
         self.0.lock().unwrap().fresh = times;
@@ -177,6 +260,29 @@ impl Vaults {
                 });
                 let shown: Vec<&Value> = points.map(|point| &point.shown).collect();
                 Some((200, json!({ "RecoveryPoints": shown })))
+            }
+            ("GET", [VAULTS, vault, "recovery-points", arn, "restore-metadata"]) => {
+                let known = |point: &&Point| point.vault == *vault && point.shown["RecoveryPointArn"] == **arn;
+                Some(match state.points.iter().find(known) {
+                    Some(_) => (200, json!({ "RestoreMetadata": { "Encrypted": "true" } })),
+                    None => refusal(404, "ResourceNotFoundException", "no such recovery point"),
+                })
+            }
+            ("PUT", ["restore-jobs"]) => Some(state.restore(&ask.body)),
+            ("GET", ["restore-jobs"]) => {
+                let mut shown = Vec::new();
+                for one in &mut state.restores {
+                    if ask.status.as_ref().is_none_or(|status| one.shown["Status"] == **status) {
+                        shown.push(one.shown.clone());
+                    }
+                    one.left = one.left.saturating_sub(1);
+                    let under_way = one.shown["Status"] == "RUNNING";
+                    if under_way && one.left == 0 {
+                        one.shown["Status"] = json!("COMPLETED");
+                        one.shown["CompletionDate"] = json!(one.shown["CreationDate"].as_i64().unwrap() + 60);
+                    }
+                }
+                Some((200, json!({ "RestoreJobs": shown })))
             }
             (verb, ["tags" | "untag", arn]) => {
                 let untag = ask.path[0] == "untag";

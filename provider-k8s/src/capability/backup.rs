@@ -19,7 +19,7 @@ use platform_core::engine::Engine;
 use platform_core::{
     AlarmSubject, Backup, BackupFeatures, BackupOutputs, BackupRecord, BackupRun, BackupSpec, BackupStatus,
     BackupStore, Blueprint, BucketSpec, Call, Capability, Context, DataAsset, Definitions, Error, ErrorKind, Holds,
-    RestoreProof, Result, Scrape, Start, StorageSpec, Surface, Workload,
+    Remade, RestoreProof, Result, Scrape, Start, StorageSpec, Surface, Workload,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -175,12 +175,28 @@ impl Backup for KubernetesBackup {
         run::backup(&Scope::new(self.0.place(), context, Capability::Backup)?, spec, name)
     }
 
-    fn restore(&self, spec: &BackupSpec, backup: &str, context: &Context) -> Result<Blueprint<BackupRun>> {
-        refuse(spec, context)?;
-        run::restore(&Scope::new(self.0.place(), context, Capability::Backup)?, spec, backup)
+    async fn remade(&self, _spec: &BackupSpec, _backup: &BackupRecord, _context: &Context) -> Result<Remade> {
+        // Velero makes servers itself, with their volumes.
+        Ok(Remade::default())
     }
 
-    fn drill(&self, spec: &BackupSpec, backup: &BackupRecord, context: &Context) -> Result<Blueprint<RestoreProof>> {
+    async fn restore(
+        &self,
+        spec: &BackupSpec,
+        backup: &BackupRecord,
+        context: &Context,
+    ) -> Result<Blueprint<BackupRun>> {
+        refuse(spec, context)?;
+        let scope = Scope::new(self.0.place(), context, Capability::Backup)?;
+        run::restore(&scope, spec, &backup.name)
+    }
+
+    async fn drill(
+        &self,
+        spec: &BackupSpec,
+        backup: &BackupRecord,
+        context: &Context,
+    ) -> Result<Blueprint<RestoreProof>> {
         refuse(spec, context)?;
         drill::blueprint(&self.0, spec, backup, context)
     }

@@ -65,8 +65,16 @@ async fn definitions_settle_and_backups_of_the_schedule_are_never_pruned() {
     record.started = Some(platform_core::value::Timestamp::EPOCH);
     let one_off = [
         provider.run(&wanted.backup, "by-hand", &context).unwrap().resources,
-        provider.restore(&wanted.backup, "by-hand", &context).unwrap().resources,
-        provider.drill(&wanted.backup, &record, &context).unwrap().resources,
+        provider
+            .restore(&wanted.backup, &record, &context)
+            .await
+            .unwrap()
+            .resources,
+        provider
+            .drill(&wanted.backup, &record, &context)
+            .await
+            .unwrap()
+            .resources,
     ];
     let mut strict = first.clone();
     strict.extend(of("Schedule.velero.io"));

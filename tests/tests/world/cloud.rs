@@ -5,15 +5,17 @@ use crate::crash::{Scenario, exhaust};
 use crate::stage::{LAG, Stage, nothing};
 use composition::aws::Aws;
 use composition::config::PlatformConfig;
-use composition::{Eks, Platform};
+use composition::{Backups, Eks, Platform};
 use libtest_mimic::Trial;
 use platform_core::engine::{Action, PlanRequest};
-use platform_core::value::{Place, ResourceId, SetId};
+use platform_core::testing::{Faults, Side};
+use platform_core::value::{Clock, Place, ResourceId, SetId};
 use platform_core::{Connect, OnRemoval, Owner, Provider, Resource};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -35,6 +37,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         crate::trial("cloud::a_database_starts_from_a_copy", a_database_starts_from_a_copy),
         crate::trial("cloud::a_backup_by_hand_is_listed", a_backup_by_hand_is_listed),
+        crate::trial(
+            "cloud::a_drill_killed_anywhere_is_made_up_for",
+            a_drill_killed_anywhere_is_made_up_for,
+        ),
+        crate::trial(
+            "cloud::a_restore_killed_anywhere_is_gone_on_with",
+            a_restore_killed_anywhere_is_gone_on_with,
+        ),
         crate::trial(
             "cloud::wishes_beyond_aws_backup_are_refused",
             wishes_beyond_aws_backup_are_refused,
@@ -473,6 +483,161 @@ fn a_backup_by_hand_is_listed() {
     assert_eq!(points.count(), 3, "the server and both buckets");
     let again = stage.plan(&platform.request().unwrap()).unwrap();
     assert!(again.is_empty(), "none of it is the platform's: {}", again.display());
+}
+
+/// Dev with nothing in a cluster, as a process of this name sees it through these faults.
+fn process(stage: &Stage, faults: &Faults, name: &str) -> Platform {
+    let clock: Arc<dyn Clock> = Arc::new(stage.clock.clone());
+    let provider = faults.around(Arc::new(stage.world.clone()), Arc::clone(&clock));
+    let builder = Platform::builder(without_cluster("dev")).provider(Aws::on(provider, clock));
+    builder.holder(name).build().unwrap()
+}
+
+/// A world on which dev stands and was backed up by hand; the backup's name.
+fn backed_up() -> (Stage, String) {
+    let stage = stage();
+    let platform = process(&stage, &Faults::none(), "first");
+    stage.settle(&platform.request().unwrap(), &nothing).unwrap();
+    stage.clock.advance(LAG.window);
+    let backups = platform.backups().unwrap().unwrap();
+    let taken = stage.clock.drive(backups.run(|_| {})).done().expect("stalled").unwrap();
+    stage.clock.advance(Duration::from_hours(3));
+    (stage, taken.name)
+}
+
+/// Runs a verb, killed before and after each of its calls; after each kill another process runs it again.
+fn killed_anywhere<T>(stage: &Stage, verb: impl AsyncFn(Backups) -> platform_core::Result<T>, holds: impl Fn(T, &str)) {
+    let start = stage.world.snapshot().unwrap();
+    let whole = Faults::none();
+    let backups = |faults: &Faults, name: &str| process(stage, faults, name).backups().unwrap().unwrap();
+    let done = stage.clock.drive(verb(backups(&whole, "undisturbed"))).done();
+    holds(done.expect("stalled").unwrap(), "undisturbed");
+    let calls = whole.calls();
+    assert!(calls > 20, "{calls}");
+    for n in 1..=calls {
+        for side in [Side::Before, Side::After] {
+            let told = format!("{side:?} call {n} of {calls}");
+            stage.world.restore(&start).unwrap();
+            let faults = Faults::none().kill_at(n, side);
+            let killed = stage
+                .clock
+                .drive_until(verb(backups(&faults, "victim")), || faults.is_dead());
+            assert!(killed.done().is_none(), "{told} did not kill");
+            stage.clock.advance(LAG.window);
+            let next = stage.clock.drive(verb(backups(&Faults::none(), "next"))).done();
+            let next = next.expect("stalled");
+            holds(next.unwrap_or_else(|why| panic!("{told}: {}", why.report())), &told);
+        }
+    }
+    println!("killed before and after each of {calls} calls");
+}
+
+/// A drill restores the server beside the platform's, leaves its proof and nothing else.
+fn a_drill_killed_anywhere_is_made_up_for() {
+    let (stage, taken) = backed_up();
+    let before = stage.world.ids();
+    let unproved = process(&stage, &Faults::none(), "before").backups().unwrap().unwrap();
+    let status = stage.clock.drive(unproved.status()).done().expect("stalled").unwrap();
+    assert!(status.last_proof().is_none());
+    killed_anywhere(
+        &stage,
+        async |backups| backups.drill(None, |_| {}).await,
+        |proof, told| {
+            assert_eq!(
+                (proof.backup.as_str(), proof.checks.len()),
+                (taken.as_str(), 1),
+                "{told}"
+            );
+            assert!(proof.checks[0].contains("rows were not looked at"), "{proof:?}");
+            assert!(proof.recovery_point() >= Duration::from_hours(3), "{proof:?}");
+            assert!(proof.recovery_time() > Duration::ZERO, "{proof:?}");
+            stage.clock.advance(LAG.window);
+            let left: Vec<_> = stage.world.ids().difference(&before).map(ToString::to_string).collect();
+            let of_it = format!("aws/eu-west-1:backup.RestoreProof/ml-platform-dev/{taken}-");
+            // The killed one may have got as far.
+            assert!((1..=2).contains(&left.len()), "{told}: {left:?}");
+            assert!(left.iter().all(|id| id.starts_with(&of_it)), "{told}: {left:?}");
+            let platform = process(&stage, &Faults::none(), "after");
+            let backups = platform.backups().unwrap().unwrap();
+            let status = stage.clock.drive(backups.status()).done().expect("stalled").unwrap();
+            assert_eq!(status.last_proof(), Some(&proof), "{told}");
+            let again = stage.plan(&platform.request().unwrap()).unwrap();
+            assert!(again.is_empty(), "{told}: {}", again.display());
+        },
+    );
+}
+
+/// A server and a bucket that are gone are made again by a plan of the platform, the server from the backup; objects are put
+/// back into both buckets. What stands is left alone.
+fn a_restore_killed_anywhere_is_gone_on_with() {
+    let (stage, taken) = backed_up();
+    let all = process(&stage, &Faults::none(), "before");
+    let backups = all.backups().unwrap().unwrap();
+    let remaking = |backups: &Backups| {
+        stage
+            .clock
+            .drive(backups.remaking(&taken))
+            .done()
+            .expect("stalled")
+            .unwrap()
+    };
+    assert!(remaking(&backups).is_none(), "everything stands");
+    let run = stage
+        .clock
+        .drive(backups.restore(&taken, |_| {}))
+        .done()
+        .expect("stalled")
+        .unwrap();
+    assert_eq!(run.left, ["rds.DbInstance ml-platform-dev"]);
+    stage.clock.advance(LAG.window);
+
+    let server: ResourceId = "aws/eu-west-1:rds.DbInstance/ml-platform-dev".parse().unwrap();
+    let bucket = stage.world.ids().into_iter().find(|id| {
+        let name = id.name().as_str();
+        id.kind().as_str() == "s3.Bucket" && !name.contains("access-logs") && !name.starts_with("mlplat")
+    });
+    let bucket = bucket.unwrap();
+    let point = stage
+        .world
+        .ids()
+        .into_iter()
+        .find(|id| id.name().as_str().contains("/rds/"));
+    let point = format!("arn-{}", stage.world.uid(&point.unwrap()).unwrap());
+    for id in [&server, &bucket] {
+        assert!(stage.world.remove(id));
+    }
+    stage.clock.advance(LAG.window);
+    let plan = remaking(&backups).unwrap();
+    let made: Vec<_> = plan.changes().map(|step| (step.action, &step.id)).collect();
+    assert_eq!(
+        made,
+        [(Action::Create, &server), (Action::Create, &bucket)],
+        "{}",
+        plan.display()
+    );
+    let mut text = without_cluster("dev").to_json();
+    text["database"]["restore_from"] = json!({ "snapshot": point });
+    let wanted = PlatformConfig::parse(&text.to_string(), "dev.yaml").unwrap();
+    let jobs = |stage: &Stage| {
+        let ids = stage.world.ids().into_iter();
+        let jobs = ids.filter(|id| id.kind().as_str() == "backup.RestoreJob" && stage.world.is_ready(id));
+        let into: BTreeSet<String> = jobs
+            .map(|id| id.name().as_str().rsplit('/').next().unwrap().to_owned())
+            .collect();
+        into.len()
+    };
+    killed_anywhere(
+        &stage,
+        async |backups| backups.restore(&taken, |_| {}).await,
+        |run, told| {
+            assert_eq!(run.name, taken);
+            assert!(stage.world.is_ready(&server) && stage.world.is_ready(&bucket), "{told}");
+            assert_eq!(jobs(&stage), 2, "{told}: one into each bucket");
+            stage.clock.advance(LAG.window);
+            let again = stage.plan(&request(&wanted)).unwrap();
+            assert!(again.is_empty(), "{told}: {}", again.display());
+        },
+    );
 }
 
 /// What AWS Backup cannot do is refused before any call.

@@ -3,8 +3,9 @@
 use super::{PLAN, POINT, VAULT, arn, assets, name};
 use crate::draft::Draft;
 use crate::kind::backup_recovery_point::run_of;
-use platform_core::value::{Kind, Name, Timestamp};
-use platform_core::{BackupRecord, BackupSpec, BackupStatus, Capability, Live, Resource, Result, State};
+use crate::kind::backup_restore_proof::Proof;
+use platform_core::value::{Kind, Name, ResourceId, Timestamp};
+use platform_core::{BackupRecord, BackupSpec, BackupStatus, Capability, Live, Resource, RestoreProof, Result, State};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -39,9 +40,19 @@ pub(super) async fn status(draft: &Draft<'_>, spec: &BackupSpec) -> Result<Backu
     if seen.get(&plan.id).is_none() {
         problems.push("there is no plan: no backup will be taken; apply the platform".to_owned());
     }
-    let points = provider.list(set, &Kind::new(POINT)?, &Name::new(&called)?).await?;
+    let within = Name::new(&called)?;
+    let points = provider.list(set, &Kind::new(POINT)?, &within).await?;
+    let proofs = provider.list(set, &Kind::new(Proof::KIND)?, &within).await?;
+    let mut proofs: Vec<RestoreProof> = proofs.iter().filter_map(proof).collect();
+    proofs.sort_by_key(|proof| proof.at);
+    // The last of each counts.
+    let proofs: BTreeMap<String, RestoreProof> =
+        proofs.into_iter().map(|proof| (proof.backup.clone(), proof)).collect();
     let wanted: BTreeSet<String> = assets(draft, spec)?.iter().map(|asset| arn(draft, asset)).collect();
-    let records = records(&draft.context.name, spec, &points, &wanted);
+    let mut records = records(&draft.context.name, spec, &points, &wanted);
+    for record in &mut records {
+        record.proof = proofs.get(&record.name).cloned();
+    }
     let now = draft.shared.engine.clock().now();
     Ok(BackupStatus::new(spec, store, records, now).with_problems(problems))
 }
@@ -55,7 +66,37 @@ struct Run<'a> {
     points: BTreeMap<&'a str, &'a Live>,
 }
 
-fn moment(live: &Live, output: &str) -> Option<Timestamp> {
+/// Those of these objects that stand.
+pub(super) async fn standing(draft: &Draft<'_>, assets: &[ResourceId]) -> Result<BTreeMap<ResourceId, Live>> {
+    let asked = |id: &ResourceId| Resource::new(id.clone(), Capability::Backup.as_str(), json!({}));
+    let wanted: Vec<Resource> = assets.iter().map(asked).collect();
+    let provider = draft.shared.provider();
+    let seen = provider.observe(&draft.context.set, &wanted).await?;
+    if let Some((_, why)) = seen
+        .unreadable
+        .iter()
+        .find(|(kind, _)| assets.iter().any(|id| id.kind() == kind))
+    {
+        return Err(why.clone());
+    }
+    let there = |id: &ResourceId| Some((id.clone(), seen.get(id)?.clone()));
+    Ok(assets.iter().filter_map(there).collect())
+}
+
+/// Reads a proof back.
+fn proof(live: &Live) -> Option<RestoreProof> {
+    let text = |key: &str| live.view[key].as_str();
+    let checks = live.view["checks"].as_array()?.iter();
+    Some(RestoreProof {
+        backup: text("backup")?.to_owned(),
+        taken: text("taken")?.parse().ok()?,
+        began: text("began")?.parse().ok()?,
+        at: moment(live, "completed")?,
+        checks: checks.filter_map(|check| check.as_str().map(str::to_owned)).collect(),
+    })
+}
+
+pub(super) fn moment(live: &Live, output: &str) -> Option<Timestamp> {
     live.outputs.get(output)?.as_str()?.parse().ok()
 }
 
@@ -111,6 +152,11 @@ impl Run<'_> {
             .into_iter()
             .collect::<Option<Vec<_>>>()
             .and_then(|all| all.into_iter().max());
+        let arns = self
+            .points
+            .iter()
+            .filter_map(|(of, live)| Some(((*of).to_owned(), live.outputs.get("arn")?.as_str()?.to_owned())));
+        record.parts = arns.collect();
         record.expires = self.points.values().filter_map(|live| moment(live, "expires")).min();
         let missing = wanted.iter().filter(|arn| !self.points.contains_key(arn.as_str()));
         record.problems = missing.map(|arn| format!("{arn} is not in it")).collect();

@@ -4,7 +4,7 @@ use platform_core::{Calls, Charset, Creation, Field, FieldChange, Holds, KindFac
 use std::time::Duration;
 
 pub(super) static FACTS: KindFacts = KindFacts {
-    kind: "backup.RecoveryPoint",
+    kind: super::RecoveryPoint::KIND,
     holds: Holds::Durable,
     rank: 80,
     // Vault, run, service and what is backed up.

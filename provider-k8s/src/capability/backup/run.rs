@@ -48,7 +48,7 @@ pub(super) fn restore_name(verb: &str, backup: &str) -> Result<String> {
 }
 
 fn named(resources: Vec<Resource>, name: &str) -> Result<Blueprint<BackupRun>> {
-    Blueprint::new(resources, &BackupRun { name: name.to_owned() })
+    Blueprint::new(resources, &BackupRun::new(name))
 }
 
 /// A reference to an output.
