@@ -168,6 +168,7 @@ struct Routes {
     rds: String,
     eks: String,
     ec2: String,
+    quotas: String,
 }
 
 impl LoadServiceConfig for Routes {
@@ -180,7 +181,8 @@ impl LoadServiceConfig for Routes {
             "Resource Groups Tagging API" => self.tagging.clone(),
             "RDS" => self.rds.clone(),
             "EKS" => self.eks.clone(),
-            "EC2" | "Service Quotas" => self.ec2.clone(),
+            "EC2" => self.ec2.clone(),
+            "Service Quotas" => self.quotas.clone(),
             _ => self.ministack.clone(),
         })
     }
@@ -223,6 +225,7 @@ pub(crate) struct Account {
     pub(crate) ec2: Proxy,
     pub(crate) clock: Arc<dyn Clock>,
     alarms_are_judged: bool,
+    quotas_count: bool,
     /// Whose key calls are signed with; else the account's own.
     key: Option<(String, String)>,
 }
@@ -255,8 +258,15 @@ impl Account {
             ec2: Proxy::start(Upstream::Http(moto.url.clone())).unwrap(),
             clock: Arc::new(QuickClock(SystemClock::new(), 1)),
             alarms_are_judged: false,
+            quotas_count: false,
             key: None,
         }
+    }
+
+    /// Lets moto tell what an account may have: few, for it has one account for all tests.
+    pub(crate) fn with_quotas(mut self) -> Self {
+        self.quotas_count = true;
+        self
     }
 
     /// Lets a user without any policy call a ministack that asks IAM what callers may do; it answers for all but CloudWatch,
@@ -327,6 +337,7 @@ impl Account {
             rds: self.rds.url().to_owned(),
             eks: self.eks.url().to_owned(),
             ec2: self.ec2.url().to_owned(),
+            quotas: self.quotas().to_owned(),
         })
     }
 
@@ -352,7 +363,14 @@ impl Account {
             },
             eks: self.eks_server.url().to_owned(),
             ec2: moto.url.clone(),
+            quotas: self.quotas().to_owned(),
         })
+    }
+
+    /// Nobody's quotas, unless they are counted: ministack knows none.
+    fn quotas(&self) -> &str {
+        let (moto, ministack) = servers();
+        if self.quotas_count { &moto.url } else { &ministack.url }
     }
 
     fn sdk(&self, routes: Routes) -> SdkConfig {

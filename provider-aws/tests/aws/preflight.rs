@@ -361,7 +361,7 @@ async fn the_emitted_policy_suffices_and_one_right_less_is_refused_unwritten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_quota_is_found_before_the_first_write() {
     // A region of moto's that no other test makes networks in: it lets everybody have five VPCs, and has one.
-    let account = Account::in_region("sa-east-1");
+    let account = Account::in_region("sa-east-1").with_quotas();
     let client = account.ec2_client();
     let provider = account.provider();
     let set = SetId::new("q-dev-1").unwrap();
