@@ -1,64 +1,20 @@
 //! The rights that writes need, as IAM policies: exact actions, on exact ARNs where names make them, else bound by tags.
 
+mod needs;
+mod reach;
+
 use crate::aws::region_of;
-use crate::kind::iam_role::{Role, SUMMARY};
+use crate::kind::iam_role::SUMMARY;
 use crate::kind::s3_bucket::Bucket;
 use crate::kind::{AnyKind, AwsKind, Kinds};
 use crate::provider::{APPLIED_QUOTA, DEFAULT_QUOTA};
-use crate::{lock, names, policy, tags};
-use platform_core::value::{ResourceId, SetId};
+use crate::{control, lock, names, policy, tags};
+pub(crate) use needs::{Need, Told, Way, needs};
+use platform_core::value::SetId;
 use platform_core::{PlannedWrite, Verb};
+pub use reach::Reach;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Where the rights to the calls of a kind end.
-///
-/// ARNs stand without `arn:<partition>:` and leave open `{region}`, `{account}`, `{set}`, `{name}`, and of a name in two
-/// parts `{cluster}` and `{rest}`.
-#[derive(Clone, Copy, Debug)]
-pub struct Reach {
-    objects: &'static [&'static str],
-    beside: &'static [(&'static str, &'static [&'static str])],
-    births: &'static [&'static str],
-    unmarked: &'static [(&'static str, &'static [&'static str])],
-}
-
-impl Reach {
-    /// Ends at these: the kind's objects and what is on them. Those that no name tells apart are told apart by tags.
-    pub const fn of(objects: &'static [&'static str]) -> Self {
-        Self {
-            objects,
-            beside: &[],
-            births: &[],
-            unmarked: &[],
-        }
-    }
-    /// Sets what single calls act on beside the object. Default: nothing.
-    pub const fn beside(mut self, calls: &'static [(&'static str, &'static [&'static str])]) -> Self {
-        self.beside = calls;
-        self
-    }
-    /// Sets the calls that make an object which no name tells apart; they carry its tags. Default: none.
-    pub const fn births(mut self, calls: &'static [&'static str]) -> Self {
-        self.births = calls;
-        self
-    }
-    /// Sets what single calls act on that AWS made with the object, and that no set has marked. Default: nothing.
-    pub const fn unmarked(mut self, calls: &'static [(&'static str, &'static [&'static str])]) -> Self {
-        self.unmarked = calls;
-        self
-    }
-
-    /// What one call acts on beside the object, and under which condition.
-    fn more(&self, action: &str) -> impl Iterator<Item = (&'static str, When)> {
-        let of = |calls: &'static [(&'static str, &'static [&'static str])], when: When| {
-            let here = calls.iter().filter(move |(call, _)| *call == action);
-            here.flat_map(|(_, arns)| arns.iter())
-                .map(move |arn| (*arn, when.clone()))
-        };
-        of(self.beside, When::Always).chain(of(self.unmarked, When::Free))
-    }
-}
 
 /// Policies, each short enough for a managed one, that allow these writes of a set, and planning them in this region:
 /// nothing more.
@@ -81,65 +37,6 @@ pub(crate) fn policies(kinds: Kinds, account: &str, home: &str, set: &SetId, wri
         rights.write(kind, write, region);
     }
     rights.documents()
-}
-
-/// What writes ask of IAM: an action, done in any of these ways.
-#[derive(Clone, Debug)]
-pub(crate) struct Need {
-    pub(crate) action: &'static str,
-    /// One that is allowed is enough.
-    pub(crate) ways: BTreeSet<Way>,
-    /// Which write needs it; `None` for the lease.
-    pub(crate) by: Option<PlannedWrite>,
-}
-
-/// On which ARN, and what the call tells IAM beside it.
-pub(crate) type Way = (String, Told);
-
-/// Condition keys with their values.
-pub(crate) type Told = BTreeMap<String, String>;
-
-/// What these writes of a set, all in this region, do to their own objects, to the roles that they give away, and to the
-/// lease. What a service does on behalf of the caller is left out: the object's own policy may allow it.
-pub(crate) fn needs(kinds: Kinds, account: &str, region: &str, set: &SetId, writes: &[PlannedWrite]) -> Vec<Need> {
-    let mut rights = Rights::new(account, set);
-    rights.lease(region, true);
-    for write in writes {
-        if let Some(kind) = kinds.find(write.id.kind()) {
-            rights.write(kind, write, region);
-        }
-    }
-    let new_role = |write: &&PlannedWrite| write.verb == Verb::Create && write.id.kind().as_str() == Role::FACTS.kind;
-    let roles = writes.iter().filter(new_role).map(|write| write.id.name().as_str());
-    let roles: Vec<String> = roles
-        .map(|name| rights.arn("iam::{account}:role/mlplat/{set}/{name}", region, name))
-        .collect();
-    let mut needs: BTreeMap<(Option<&ResourceId>, &'static str), Need> = BTreeMap::new();
-    for ((arn, when), actions) in rights.all {
-        let arns = match when {
-            When::Passed(_) => &roles[..],
-            _ => std::slice::from_ref(&arn),
-        };
-        let contexts = when.contexts(set);
-        let ways = arns
-            .iter()
-            .flat_map(|arn| contexts.iter().map(|context| (arn.clone(), context.clone())));
-        let ways: BTreeSet<Way> = ways.collect();
-        for (action, by) in actions.into_iter().filter(|_| !ways.is_empty()) {
-            // On which of a kind's ARNs an action is, only IAM's reference tells: one that is allowed is enough.
-            for by in by {
-                let need = needs
-                    .entry((by.map(|write| &write.id), action))
-                    .or_insert_with(|| Need {
-                        action,
-                        ways: BTreeSet::new(),
-                        by: by.cloned(),
-                    });
-                need.ways.extend(ways.iter().cloned());
-            }
-        }
-    }
-    needs.into_values().collect()
 }
 
 /// Characters that a managed policy may have, white space not counted.
@@ -352,7 +249,7 @@ impl<'a> Rights<'a> {
 
     fn control_arn(&self, region: &str) -> String {
         let partition = names::partition(region);
-        format!("arn:{partition}:s3:::{}", lock::bucket(self.account, region))
+        format!("arn:{partition}:s3:::{}", control::bucket(self.account, region))
     }
 
     /// What one verb does to an object.

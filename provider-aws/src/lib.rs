@@ -14,6 +14,7 @@ mod capability;
 mod client;
 mod cluster;
 mod cluster_token;
+mod control;
 mod cron;
 mod draft;
 mod error;

@@ -1,17 +1,15 @@
 //! The lease of a set: an object in the control bucket, written under conditions.
 //!
-//! The control bucket is one per account and region, `mlplat-<account>-<region>-an`, in the account's own namespace where
-//! nobody else can take the name. It outlives every set: it holds kilobytes, and the next apply needs it again.
 //! Who holds the lease is in the object; its ETag is the heartbeat and the condition of the next write.
 
-use crate::error::{Outcome, code};
+use crate::control::{self, Object, Put};
+use crate::error::Outcome;
 use crate::kind::AwsKind;
 use crate::kind::s3_bucket::{self, Bucket};
-use crate::provider::{Account, Connection};
+use crate::provider::Connection;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
-use aws_sdk_s3::primitives::ByteStream;
-use platform_core::value::{PRODUCT, SetId, Timestamp};
+use platform_core::value::{SetId, Timestamp};
 use platform_core::{Acquired, Error, ErrorKind, Lease, LeaseRequest, LeaseSeen, Lock, OpenCreate, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -38,22 +36,9 @@ struct Record {
     open: Vec<OpenCreate>,
 }
 
-/// The control bucket of an account and region.
-pub(crate) fn bucket(account: &str, region: &str) -> String {
-    format!("{PRODUCT}{}", s3_bucket::account_tail(account, region))
-}
-
 /// The lease object of a set.
 pub(crate) fn key(set: &SetId) -> String {
     format!("leases/{set}.json")
-}
-
-/// What came of a conditional write.
-enum Put {
-    /// The new ETag.
-    Done(String),
-    /// The condition did not hold.
-    Lost,
 }
 
 impl ControlBucket {
@@ -61,8 +46,13 @@ impl ControlBucket {
         Self { connection }
     }
 
-    fn bucket(&self, account: &Account) -> String {
-        bucket(&account.id, &self.connection.region)
+    async fn object(&self, set: &SetId) -> Result<Object<'_>> {
+        Ok(Object {
+            s3: &self.connection.clients.s3,
+            account: &self.connection.account().await?.id,
+            region: &self.connection.region,
+            key: key(set),
+        })
     }
 
     /// Creates that a killed run may have left; none when there is no lease object yet.
@@ -71,27 +61,13 @@ impl ControlBucket {
     }
 
     async fn get(&self, set: &SetId) -> Result<Option<(Record, String)>> {
-        let account = self.connection.account().await?;
-        let answer = self
-            .connection
-            .clients
-            .s3
-            .get_object()
-            .bucket(self.bucket(account))
-            .key(key(set))
-            .expected_bucket_owner(&account.id)
-            .send()
-            .await
-            .absent("s3:GetObject", &["NoSuchBucket", "NoSuchKey"])?;
-        let Some(answer) = answer else { return Ok(None) };
-        let etag = answer.e_tag().unwrap_or_default().to_owned();
-        let body = answer.body.collect().await.map_err(|cause| {
-            Error::new(ErrorKind::Unavailable, format!("the lease could not be read: {cause}"))
-                .with_operation("s3:GetObject")
-        })?;
-        let record = serde_json::from_slice(&body.into_bytes()).map_err(|cause| {
+        let object = self.object(set).await?;
+        let Some((body, etag)) = object.get("the lease").await? else {
+            return Ok(None);
+        };
+        let record = serde_json::from_slice(&body).map_err(|cause| {
             Error::new(ErrorKind::Internal, format!("the lease object is damaged: {cause}"))
-                .with_context("object", format!("s3://{}/{}", self.bucket(account), key(set)))
+                .with_context("object", format!("s3://{}/{}", object.bucket(), object.key))
                 .with_help("make sure that nobody applies, then delete the object")
         })?;
         Ok(Some((record, etag)))
@@ -99,31 +75,9 @@ impl ControlBucket {
 
     /// Writes the record if the object still has this ETag, or is still missing.
     async fn put(&self, set: &SetId, record: &Record, etag: Option<&str>) -> Result<Put> {
-        let account = self.connection.account().await?;
         let body = serde_json::to_vec(record)
             .map_err(|cause| Error::new(ErrorKind::Internal, format!("the lease is not JSON: {cause}")))?;
-        let call = self
-            .connection
-            .clients
-            .s3
-            .put_object()
-            .bucket(self.bucket(account))
-            .key(key(set))
-            .expected_bucket_owner(&account.id)
-            .content_type("application/json")
-            .body(ByteStream::from(body));
-        let call = match etag {
-            Some(etag) => call.if_match(etag),
-            None => call.if_none_match("*"),
-        };
-        match call.send().await {
-            Ok(answer) => Ok(Put::Done(answer.e_tag().unwrap_or_default().to_owned())),
-            Err(error) => match code(&error) {
-                // The last: If-Match on an object that is gone.
-                "PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey" => Ok(Put::Lost),
-                _ => Err(error).during("s3:PutObject"),
-            },
-        }
+        self.object(set).await?.put(body, etag).await
     }
 
     fn held(request: &LeaseRequest, record: Record, etag: &str) -> Acquired {
@@ -154,7 +108,7 @@ impl ControlBucket {
 impl Lock for ControlBucket {
     async fn prepare(&self, set: &SetId) -> Result<()> {
         let scope = self.connection.scope(set).await?;
-        let name = self.bucket(scope.account);
+        let name = control::bucket(&scope.account.id, scope.region);
         let wanted = s3_bucket::Desired::control();
         let stamps = Tags::from([(tags::key("control"), scope.account.id.clone())]);
         match Bucket::read(&scope, &name).await? {
@@ -230,15 +184,13 @@ impl Lock for ControlBucket {
     async fn release(&self, lease: Lease, last: bool) -> Result<()> {
         let (record, etag) = self.record(&lease, "");
         if last && lease.open.is_empty() {
-            let account = self.connection.account().await?;
-            let gone = self
-                .connection
-                .clients
+            let object = self.object(&lease.set).await?;
+            let gone = object
                 .s3
                 .delete_object()
-                .bucket(self.bucket(account))
-                .key(key(&lease.set))
-                .expected_bucket_owner(&account.id)
+                .bucket(object.bucket())
+                .key(&object.key)
+                .expected_bucket_owner(object.account)
                 .if_match(etag)
                 .send()
                 .await

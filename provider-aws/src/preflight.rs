@@ -47,8 +47,10 @@ async fn rights(scope: &Scope<'_>, writes: &[PlannedWrite]) -> Vec<Finding> {
     for round in 0.. {
         let asked: Vec<(Need, Way)> = needs
             .drain(..)
-            .filter_map(|need| Some((need.ways.iter().nth(round)?.clone(), need)))
-            .map(|(way, need)| (need, way))
+            .filter_map(|need| {
+                let way = need.ways.iter().nth(round)?.clone();
+                Some((need, way))
+            })
             .collect();
         if asked.is_empty() {
             break;

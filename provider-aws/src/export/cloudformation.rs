@@ -9,12 +9,12 @@ mod network;
 mod operations;
 mod value;
 
-use super::of::{Of, has_none, is_aws, list};
+use super::of::{Of, Part, has_none, is_aws, list, some};
 use crate::aws::region_of;
 use names::Named;
 use platform_core::value::ResourceId;
 use platform_core::{Holds, OnRemoval, Resource, Result};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use value::Template;
 
@@ -43,7 +43,7 @@ pub fn cloudformation(account: &str, resources: &[Resource]) -> Result<BTreeMap<
             .entry(region_of(resource.id.place()).to_owned())
             .or_insert_with(|| Template::new(&named, resource.id.place()));
         for (index, part) in parts.iter().enumerate() {
-            let properties = template.properties(resource, &part.properties, &before)?;
+            let properties = template.properties(resource, &part.values, &before)?;
             let mut made = json!({ "Type": part.r#type, "Properties": properties });
             if let Some(policy) = removal(resource, index == 0) {
                 made["DeletionPolicy"] = json!(policy);
@@ -110,33 +110,6 @@ fn removal(resource: &Resource, is_first: bool) -> Option<&'static str> {
     }
 }
 
-/// One resource of CloudFormation.
-#[derive(Debug)]
-struct Part {
-    r#type: &'static str,
-    /// What it is called beyond its object's name, where an object has several.
-    suffix: String,
-    properties: Map<String, Value>,
-}
-
-impl Part {
-    fn new(r#type: &'static str, properties: Value) -> Self {
-        Self::called(r#type, "", properties)
-    }
-
-    fn called(r#type: &'static str, suffix: &str, properties: Value) -> Self {
-        let properties = match properties {
-            Value::Object(properties) => properties,
-            _ => Map::new(),
-        };
-        Self {
-            r#type,
-            suffix: suffix.to_owned(),
-            properties,
-        }
-    }
-}
-
 /// Pairs as a list: `[{"Key": .., "Value": ..}]`.
 fn pairs(map: &Value, key: &str) -> Value {
     let pairs = map.as_object().into_iter().flatten();
@@ -148,13 +121,4 @@ fn pairs(map: &Value, key: &str) -> Value {
 /// Tags, as most types take them.
 fn tags(of: &Of<'_>) -> Value {
     some(list(&pairs(&of.tags, "Key")))
-}
-
-/// A list; null where it is empty.
-fn some(items: Vec<Value>) -> Value {
-    if items.is_empty() {
-        Value::Null
-    } else {
-        Value::Array(items)
-    }
 }

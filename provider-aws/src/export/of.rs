@@ -92,6 +92,13 @@ impl<'a> Of<'a> {
         (self.named("eks.Cluster", &json!(cluster)), own)
     }
 
+    /// The cluster that a service account is in, its namespace and its name.
+    pub(super) fn service_account(&self) -> (Value, &'a str, &'a str) {
+        let (cluster, own) = self.in_cluster();
+        let (namespace, account) = own.split_once('/').unwrap_or(("", own));
+        (cluster, namespace, account)
+    }
+
     pub(super) fn partition(&self) -> &'static str {
         names::partition(region_of(self.id.place()))
     }
@@ -242,6 +249,33 @@ impl<'a> Of<'a> {
     }
 }
 
+/// One resource of another language.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) r#type: &'static str,
+    /// What it is called beyond its object's name, where an object has several of a type.
+    pub(super) suffix: String,
+    pub(super) values: Map<String, Value>,
+}
+
+impl Part {
+    pub(super) fn new(r#type: &'static str, values: Value) -> Self {
+        Self::called(r#type, "", values)
+    }
+
+    pub(super) fn called(r#type: &'static str, suffix: &str, values: Value) -> Self {
+        let values = match values {
+            Value::Object(values) => values,
+            _ => Map::new(),
+        };
+        Self {
+            r#type,
+            suffix: suffix.to_owned(),
+            values,
+        }
+    }
+}
+
 /// Whether it lies on AWS.
 pub(super) fn is_aws(place: &Place) -> bool {
     place.as_ref().starts_with("aws/")
@@ -250,6 +284,15 @@ pub(super) fn is_aws(place: &Place) -> bool {
 /// The elements of a list; none of anything else.
 pub(super) fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
+}
+
+/// A list; null where it is empty.
+pub(super) fn some(items: Vec<Value>) -> Value {
+    if items.is_empty() {
+        Value::Null
+    } else {
+        Value::Array(items)
+    }
 }
 
 /// A document of JSON in a text.

@@ -119,33 +119,6 @@ fn spelt(name: &str) -> String {
     }
 }
 
-/// One resource of Terraform.
-#[derive(Debug)]
-struct Part {
-    r#type: &'static str,
-    /// What it is called beyond its object's name, where an object has several of a type.
-    suffix: String,
-    values: Map<String, Value>,
-}
-
-impl Part {
-    fn new(r#type: &'static str, values: Value) -> Self {
-        Self::called(r#type, "", values)
-    }
-
-    fn called(r#type: &'static str, suffix: &str, values: Value) -> Self {
-        let values = match values {
-            Value::Object(values) => values,
-            _ => Map::new(),
-        };
-        Self {
-            r#type,
-            suffix: suffix.to_owned(),
-            values,
-        }
-    }
-}
-
 /// A policy of these statements, as Terraform writes it.
 fn policy_text(statements: &[Value]) -> Value {
     json_text(&document(statements))

@@ -180,13 +180,7 @@ fn state_of(job: &BackupJob) -> State {
         ) => State::Failed {
             why: said.unwrap_or(state.as_str()).to_owned(),
         },
-        state => State::Progressing {
-            what: match (state, job.percent_done()) {
-                (Some(state), Some(done)) => format!("{}, {done} %", state.as_str().to_lowercase()),
-                (Some(state), None) => state.as_str().to_lowercase(),
-                (None, _) => "asked for".to_owned(),
-            },
-        },
+        state => backup::under_way(state.map(BackupJobState::as_str), job.percent_done()),
     }
 }
 

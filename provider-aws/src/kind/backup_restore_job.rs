@@ -5,17 +5,17 @@
 //! tags: one of that bucket, begun since the run's moment and by no testing plan, is the run's. It is never called off.
 
 use super::backup_recovery_point::{SKEW, parts};
-use super::{AwsKind, Found, Reach};
+use super::{AwsKind, Found, Reach, backup};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
 use aws_sdk_backup::primitives::DateTime;
 use aws_sdk_backup::types::{RestoreJobStatus, RestoreJobsListMember};
-use platform_core::value::{Digest, Name, ResourceId, SetId, Timestamp, Uid};
+use platform_core::value::{Digest, Name, SetId, Timestamp, Uid};
 use platform_core::{
-    Calls, Charset, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Live, NameRule, OnRemoval, Owner,
-    Result, State, Updating,
+    Calls, Charset, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Live, NameRule, Result, State,
+    Updating,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -103,13 +103,7 @@ fn state(job: &RestoreJobsListMember) -> State {
         Some(status @ (RestoreJobStatus::Failed | RestoreJobStatus::Aborted)) => State::Failed {
             why: said.unwrap_or(status.as_str()).to_owned(),
         },
-        status => State::Progressing {
-            what: match (status, job.percent_done()) {
-                (Some(status), Some(done)) => format!("{}, {done} %", status.as_str().to_lowercase()),
-                (Some(status), None) => status.as_str().to_lowercase(),
-                (None, _) => "asked for".to_owned(),
-            },
-        },
+        status => backup::under_way(status.map(RestoreJobStatus::as_str), job.percent_done()),
     }
 }
 
@@ -161,19 +155,11 @@ pub(crate) fn run(called: &str, seconds: i64) -> String {
 
 fn live(scope: &Scope<'_>, name: &str, job: &RestoreJobsListMember) -> Result<Live> {
     Ok(Live {
-        id: ResourceId::new(scope.place.clone(), FACTS.kind.parse()?, Name::new(name)?),
         uid: Uid::new(job.restore_job_id().unwrap_or_default()),
         view: Arc::new(json!(settings(job))),
         outputs: outputs(job),
         state: state(job),
-        owner: Owner::Nobody,
-        holds: Some(Holds::Nothing),
-        on_removal: OnRemoval::Retain,
-        component: String::new(),
-        version: None,
-        written_from: None,
-        touched: Vec::new(),
-        renewal: None,
+        ..backup::listed(scope, &FACTS, Name::new(name)?, &Tags::new())?
     })
 }
 

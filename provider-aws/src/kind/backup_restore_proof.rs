@@ -2,17 +2,16 @@
 //! vault, the backup and the drill's moment. It is never changed, and outlives the drill and the backup. What would be tags
 //! stands in it.
 
-use super::{AwsKind, Found, Reach};
-use crate::error::{Outcome, code};
-use crate::lock;
+use super::{AwsKind, Found, Reach, backup};
+use crate::control::{self, Object, Put};
+use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
-use aws_sdk_s3::primitives::ByteStream;
-use platform_core::value::{Name, ResourceId, SetId, Timestamp};
+use platform_core::value::{Name, SetId, Timestamp};
 use platform_core::{
-    Calls, Charset, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Live, NameRule, OnRemoval,
-    Result, State, Updating,
+    Calls, Charset, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Live, NameRule, Result, State,
+    Updating,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -88,25 +87,21 @@ fn key(name: &str) -> String {
     format!("{FOLDER}{name}.json")
 }
 
+fn object<'a>(scope: &'a Scope<'_>, name: &str) -> Object<'a> {
+    Object {
+        s3: &scope.clients.s3,
+        account: scope.account(),
+        region: scope.region(),
+        key: key(name),
+    }
+}
+
 /// The record and the version of its object.
 async fn get(scope: &Scope<'_>, name: &str) -> Result<Option<(Record, String)>> {
-    let answer = scope
-        .clients
-        .s3
-        .get_object()
-        .bucket(lock::bucket(&scope.account.id, scope.region))
-        .key(key(name))
-        .expected_bucket_owner(&scope.account.id)
-        .send()
-        .await
-        .absent("s3:GetObject", &["NoSuchBucket", "NoSuchKey"])?;
-    let Some(answer) = answer else { return Ok(None) };
-    let version = answer.e_tag().unwrap_or_default().to_owned();
-    let body = answer.body.collect().await.map_err(|cause| {
-        Error::new(ErrorKind::Unavailable, format!("the proof could not be read: {cause}"))
-            .with_operation("s3:GetObject")
-    })?;
-    let record = serde_json::from_slice(&body.into_bytes()).map_err(|cause| {
+    let Some((body, version)) = object(scope, name).get("the proof").await? else {
+        return Ok(None);
+    };
+    let record = serde_json::from_slice(&body).map_err(|cause| {
         Error::new(ErrorKind::Internal, format!("the proof is damaged: {cause}"))
             .with_context("object", key(name))
             .with_help("delete the object, and run a drill")
@@ -118,24 +113,11 @@ async fn get(scope: &Scope<'_>, name: &str) -> Result<Option<(Record, String)>> 
 async fn put(scope: &Scope<'_>, name: &str, record: &Record, version: Option<&str>) -> Result<()> {
     let body = serde_json::to_vec(record)
         .map_err(|cause| Error::new(ErrorKind::Internal, format!("the proof is not JSON: {cause}")))?;
-    let call = scope
-        .clients
-        .s3
-        .put_object()
-        .bucket(lock::bucket(&scope.account.id, scope.region))
-        .key(key(name))
-        .expected_bucket_owner(&scope.account.id)
-        .content_type("application/json")
-        .body(ByteStream::from(body));
-    let call = match version {
-        Some(version) => call.if_match(version),
-        None => call.if_none_match("*"),
-    };
-    match call.send().await {
-        Err(error) if ["PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"].contains(&code(&error)) => {
+    match object(scope, name).put(body, version).await? {
+        Put::Done(_) => Ok(()),
+        Put::Lost => {
             Err(Error::new(ErrorKind::Conflict, "the proof was written by another run").with_help("plan again"))
         }
-        other => other.during("s3:PutObject").map(drop),
     }
 }
 
@@ -145,19 +127,10 @@ pub(crate) async fn all(scope: &Scope<'_>, vault: &Name) -> Result<Vec<Live>> {
     for name in kept(scope, &format!("{vault}/")).await? {
         if let Some((record, _)) = get(scope, &name).await? {
             found.push(Live {
-                id: ResourceId::new(scope.place.clone(), FACTS.kind.parse()?, Name::new(&name)?),
                 uid: tags::incarnation(&record.tags, &name),
                 view: Arc::new(json!(record.settings)),
                 outputs: outputs(&record),
-                state: State::Ready,
-                owner: tags::owner(&record.tags, scope.set),
-                holds: Some(Holds::Nothing),
-                on_removal: OnRemoval::Retain,
-                component: tags::component(&record.tags),
-                version: None,
-                written_from: None,
-                touched: Vec::new(),
-                renewal: None,
+                ..backup::listed(scope, &FACTS, Name::new(&name)?, &record.tags)?
             });
         }
     }
@@ -170,7 +143,7 @@ async fn kept(scope: &Scope<'_>, start: &str) -> Result<Vec<String>> {
         .clients
         .s3
         .list_objects_v2()
-        .bucket(lock::bucket(&scope.account.id, scope.region))
+        .bucket(control::bucket(scope.account(), scope.region()))
         .prefix(format!("{FOLDER}{start}"))
         .expected_bucket_owner(&scope.account.id)
         .into_paginator()

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use facts::FACTS;
 use platform_core::value::{Digest, SetId};
 use platform_core::{Error, ErrorKind, KindFacts, Result, State};
-use read::{describe, final_snapshots, found};
+use read::{describe, final_snapshots, found, instances};
 pub(crate) use restore::LATEST;
 use restore::Restore;
 use serde::{Deserialize, Serialize};
@@ -267,26 +267,14 @@ impl AwsKind for DbInstance {
     }
 
     async fn room(scope: &Scope<'_>) -> Result<Option<Room>> {
-        let mut pages = scope.clients.rds.describe_db_instances().into_paginator().send();
-        let mut used = 0;
-        while let Some(page) = pages.next().await {
-            used += page.during("rds:DescribeDBInstances")?.db_instances().len();
-        }
+        let used = instances(scope).await?.len();
         scope.room("rds", "L-7B6409FD", "DB instances", used).await
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
-        let mut pages = scope.clients.rds.describe_db_instances().into_paginator().send();
-        let mut names = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.during("rds:DescribeDBInstances")?;
-            let ours = page
-                .db_instances()
-                .iter()
-                .filter(|instance| tags::concerns(&tags_of(instance.tag_list()), set));
-            names.extend(ours.filter_map(|instance| instance.db_instance_identifier().map(str::to_owned)));
-        }
-        Ok(names)
+        let all = instances(scope).await?.into_iter();
+        let ours = all.filter(|instance| tags::concerns(&tags_of(instance.tag_list()), set));
+        Ok(ours.filter_map(|instance| instance.db_instance_identifier).collect())
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

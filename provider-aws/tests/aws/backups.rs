@@ -222,6 +222,16 @@ async fn a_backup_by_hand_is_taken_once_tagged_and_listed() {
     assert!(record.started.is_some() && record.completed.is_some());
 }
 
+/// Lets a capability hold data in this.
+fn hold(context: &mut Context, capability: Capability, id: &platform_core::value::ResourceId) {
+    let held = DataAsset {
+        id: id.clone(),
+        holds: Holds::Durable,
+        workload: None,
+    };
+    context.surfaces.0.entry(capability).or_default().data.push(held);
+}
+
 /// A recovery point that the plan took an hour ago.
 fn taken(account: &Account, vault: &str, resource: &str, arn: Option<&str>) {
     let mut more = json!({"CreatedBy": {"BackupPlanName": vault, "BackupRuleName": "scheduled"}});
@@ -326,18 +336,7 @@ async fn a_drill_brings_a_server_up_beside_the_platforms_and_keeps_the_proof() {
     let call = rds.create_db_snapshot().db_instance_identifier(&name);
     call.db_snapshot_identifier(&snapshot).send().await.unwrap();
     let id: platform_core::value::ResourceId = format!("aws/eu-west-1:rds.DbInstance/{name}").parse().unwrap();
-    let held = DataAsset {
-        id: id.clone(),
-        holds: Holds::Durable,
-        workload: None,
-    };
-    context
-        .surfaces
-        .0
-        .entry(Capability::Database)
-        .or_default()
-        .data
-        .push(held);
+    hold(&mut context, Capability::Database, &id);
     let arn = |kind: &str, name: &str| format!("arn:aws:rds:eu-west-1:{}:{kind}:{name}", account.id);
     let point = arn("snapshot", &snapshot);
     taken(&account, &name, &arn("db", &name), Some(&point));
@@ -418,18 +417,7 @@ async fn what_a_plan_took_together_is_one_backup() {
     );
     // A server beside the bucket.
     let id: platform_core::value::ResourceId = format!("aws/eu-west-1:rds.DbInstance/{vault}").parse().unwrap();
-    let held = DataAsset {
-        id,
-        holds: Holds::Durable,
-        workload: None,
-    };
-    context
-        .surfaces
-        .0
-        .entry(Capability::Database)
-        .or_default()
-        .data
-        .push(held);
+    hold(&mut context, Capability::Database, &id);
     spec = spec.with_scope([Capability::Storage, Capability::Database]);
 
     let now = account.clock.now().seconds();

@@ -1,11 +1,11 @@
 //! ElastiCache more as AWS has it: a replication group is busy for a while after each change, and then neither takes a change
 //! nor tells its tags; and what ministack forgets is kept here.
 
+use crate::between::between;
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -55,7 +55,8 @@ type Form = BTreeMap<String, String>;
 impl Memory {
     /// An HTTP client that talks to such an ElastiCache.
     pub(crate) fn around(&self, inner: SharedHttpClient) -> SharedHttpClient {
-        SharedHttpClient::new(Remembering(inner, self.clone()))
+        let memory = self.clone();
+        between(inner, move |wire, request| memory.pass(wire, request))
     }
 
     /// Final snapshots that were asked for.
@@ -73,6 +74,28 @@ impl Memory {
         let mut state = self.0.lock().unwrap();
         let group = state.groups.get_mut(name).unwrap();
         (group.busy, group.refuses, group.word) = (BUSY, true, "snapshotting");
+    }
+
+    fn pass(&self, wire: &SharedHttpConnector, request: HttpRequest) -> HttpConnectorFuture {
+        let Some(form) = form(&request) else {
+            return wire.call(request);
+        };
+        if let Some(code) = self.hear(&form) {
+            let body =
+                format!("<ErrorResponse><Error><Code>{code}</Code><Message>busy</Message></Error></ErrorResponse>");
+            let refusal = HttpResponse::new(StatusCode::try_from(400).unwrap(), SdkBody::from(body));
+            return HttpConnectorFuture::ready(Ok(refusal));
+        }
+        let (answer, memory) = (wire.call(request), self.clone());
+        HttpConnectorFuture::new(async move {
+            let mut answer = answer.await?;
+            let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
+            let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
+            let xml = memory.mend(&form, String::from_utf8(bytes.to_vec()).unwrap());
+            answer.headers_mut().remove("content-length");
+            *answer.body_mut() = SdkBody::from(xml);
+            Ok(answer)
+        })
     }
 
     /// Keeps what a request says; an error code when it is refused.
@@ -194,39 +217,6 @@ fn put(xml: &str, tag: &str, content: &str) -> String {
     match (xml.find(&start), xml.find(&end)) {
         (Some(from), Some(to)) => format!("{}{content}{}", &xml[..from + start.len()], &xml[to..]),
         _ => xml.to_owned(),
-    }
-}
-
-#[derive(Debug)]
-struct Remembering<T>(T, Memory);
-
-impl HttpClient for Remembering<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Remembering(self.0.http_connector(settings, components), self.1.clone()))
-    }
-}
-
-impl HttpConnector for Remembering<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Some(form) = form(&request) else {
-            return self.0.call(request);
-        };
-        if let Some(code) = self.1.hear(&form) {
-            let body =
-                format!("<ErrorResponse><Error><Code>{code}</Code><Message>busy</Message></Error></ErrorResponse>");
-            let refusal = HttpResponse::new(StatusCode::try_from(400).unwrap(), SdkBody::from(body));
-            return HttpConnectorFuture::ready(Ok(refusal));
-        }
-        let (answer, memory) = (self.0.call(request), self.1.clone());
-        HttpConnectorFuture::new(async move {
-            let mut answer = answer.await?;
-            let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
-            let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
-            let xml = memory.mend(&form, String::from_utf8(bytes.to_vec()).unwrap());
-            answer.headers_mut().remove("content-length");
-            *answer.body_mut() = SdkBody::from(xml);
-            Ok(answer)
-        })
     }
 }
 

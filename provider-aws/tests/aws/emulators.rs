@@ -1,16 +1,13 @@
 //! moto and ministack on loopback, one pair for the whole binary, and one account a test.
 
+use crate::between::between;
 use crate::busy::Memory;
 use crate::eks_server::Eks;
 use crate::vaults::Vaults;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::region::Region;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
@@ -380,7 +377,14 @@ impl Account {
         };
         let http = aws_smithy_http_client::Builder::new().build_http();
         // Buckets let nothing pass that did not come by TLS.
-        let http = if self.key.is_some() { Tls::before(http) } else { http };
+        let http = if self.key.is_some() {
+            between(http, |wire, mut request| {
+                request.headers_mut().insert("x-forwarded-proto", "https");
+                wire.call(request)
+            })
+        } else {
+            http
+        };
         SdkConfig::builder()
             .region(Region::new(self.region))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
@@ -475,29 +479,6 @@ impl Account {
             &self.eks,
             &self.ec2,
         ]
-    }
-}
-
-/// Says that a call came by TLS, which something before the server would have ended.
-#[derive(Debug)]
-struct Tls<T>(T);
-
-impl Tls<SharedHttpClient> {
-    fn before(inner: SharedHttpClient) -> SharedHttpClient {
-        SharedHttpClient::new(Self(inner))
-    }
-}
-
-impl HttpClient for Tls<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Tls(self.0.http_connector(settings, components)))
-    }
-}
-
-impl HttpConnector for Tls<SharedHttpConnector> {
-    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        request.headers_mut().insert("x-forwarded-proto", "https");
-        self.0.call(request)
     }
 }
 

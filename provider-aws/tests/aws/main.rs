@@ -7,6 +7,7 @@
 )]
 
 mod backups;
+mod between;
 mod blueprints;
 mod busy;
 mod caches;

@@ -1,16 +1,14 @@
 //! The kinds of EC2, which live in a crate of their own.
 
+use crate::between::between;
 use crate::emulators::Account;
 use crate::kills::{Run, kill_everywhere};
 use crate::kinds::{self, Case};
 use crate::platform::{apply, plan};
 use aws_sdk_ec2::types::Filter;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use platform_core::Risk;
 use platform_core::engine::PlanRequest;
 use platform_core::value::{Reference, ResourceId};
@@ -216,36 +214,24 @@ const CREATES: [(&str, &str); 2] = [
 /// Reads of one kind that are late: two looks at once of the next try.
 const BLIND: u32 = 2;
 
-#[derive(Debug)]
-struct LateOver<T>(T, Late);
-
 impl Late {
     fn over(&self, config: &SdkConfig) -> SdkConfig {
-        let client = LateOver(config.http_client().unwrap(), self.clone());
+        let late = self.clone();
+        let client = between(config.http_client().unwrap(), move |wire, request| {
+            late.pass(wire, request)
+        });
         config.to_builder().http_client(client).build()
     }
 
-    fn lost(&self) -> u32 {
-        self.0.lock().unwrap().lost
-    }
-}
-
-impl HttpClient for LateOver<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(LateOver(self.0.http_connector(settings, components), self.1.clone()))
-    }
-}
-
-impl HttpConnector for LateOver<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn pass(&self, wire: &SharedHttpConnector, request: HttpRequest) -> HttpConnectorFuture {
         let body = request.body().bytes().unwrap_or_default();
         let body = String::from_utf8_lossy(body).into_owned();
-        let mut state = self.1.0.lock().unwrap();
+        let mut state = self.0.lock().unwrap();
         for (create, read) in CREATES {
             if body.starts_with(create) && !state.blind.contains_key(read) {
                 state.blind.insert(read, BLIND);
                 state.lost += 1;
-                let answer = self.0.call(request);
+                let answer = wire.call(request);
                 return HttpConnectorFuture::new(async move {
                     answer.await?;
                     Err(ConnectorError::timeout("the answer is lost".into()))
@@ -263,10 +249,14 @@ impl HttpConnector for LateOver<SharedHttpConnector> {
                     .replace("tag%3AName", "tag%3AHidden");
                 *request.body_mut() = hidden.into();
                 request.headers_mut().remove("content-length");
-                return self.0.call(request);
+                return wire.call(request);
             }
         }
         drop(state);
-        self.0.call(request)
+        wire.call(request)
+    }
+
+    fn lost(&self) -> u32 {
+        self.0.lock().unwrap().lost
     }
 }

@@ -16,7 +16,7 @@ const REGION: &str = "eu-west-1";
 
 /// Kinds with what IAM's reference calls their objects and what is on them, the service that a role is passed to, and the
 /// one that AWS makes a role for.
-const KINDS: &[(&str, &[&str], &str, &str)] = &[
+pub(crate) const KINDS: &[(&str, &[&str], &str, &str)] = &[
     ("backup.Plan", &["backupPlan"], "backup.amazonaws.com", ""),
     (
         "backup.RecoveryPoint",
@@ -86,16 +86,12 @@ const KINDS: &[(&str, &[&str], &str, &str)] = &[
     ("sns.Topic", &["topic"], "", ""),
 ];
 
-/// Every kind, with its objects as IAM's reference calls them.
-pub(crate) fn judged_kinds() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    KINDS.iter().map(|(kind, types, ..)| (*kind, *types))
-}
-
 fn facts(kind: &str) -> &'static KindFacts {
     provider_aws_network::facts(&kind.parse().unwrap()).unwrap()
 }
 
-fn name(kind: &str) -> &'static str {
+/// A name that the kind's rule takes.
+pub(crate) fn name(kind: &str) -> &'static str {
     match kind {
         "eks.Cluster" => "k000",
         "backup.RecoveryPoint" | "backup.RestoreJob" | "backup.RestoreProof" => "k000/run",
@@ -104,19 +100,33 @@ fn name(kind: &str) -> &'static str {
     }
 }
 
-fn actions(kind: &str, verb: Option<Verb>) -> BTreeSet<&'static str> {
+/// What a verb calls beside reading.
+pub(crate) fn writing(kind: &str, verb: Verb) -> impl Iterator<Item = &'static str> {
     let calls = facts(kind).calls;
-    let more: &[&str] = match verb {
-        None => &[],
-        Some(Verb::Create) => calls.create,
-        Some(Verb::Delete) => calls.delete,
-        Some(_) => calls.update,
+    let calls = match verb {
+        Verb::Create => calls.create,
+        Verb::Delete => calls.delete,
+        _ => calls.update,
     };
-    let tags_only = verb == Some(Verb::Release);
-    let more = more
-        .iter()
-        .filter(|action| !tags_only || action.to_lowercase().contains("tag"));
-    calls.read.iter().chain(more).copied().collect()
+    let tags_only = verb == Verb::Release;
+    let all = calls.iter().copied();
+    all.filter(move |action| !tags_only || action.to_lowercase().contains("tag"))
+}
+
+fn actions(kind: &str, verb: Option<Verb>) -> BTreeSet<&'static str> {
+    let more = verb.into_iter().flat_map(|verb| writing(kind, verb));
+    facts(kind).calls.read.iter().copied().chain(more).collect()
+}
+
+/// The capabilities over an account that is not there.
+pub(crate) fn stack(account: &str) -> Aws {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+    let place = Place::aws(REGION).unwrap();
+    let world = World::new(place, provider_aws_network::facts, Arc::clone(&clock));
+    Aws::on(Arc::new(world), clock)
+        .with_kinds(provider_aws_network::kinds())
+        .with_options(AwsOptions::new(account))
+        .unwrap()
 }
 
 fn judge(set: &SetId, runs: &[Value]) -> Value {
@@ -147,16 +157,7 @@ fn policies_allow_what_is_needed_and_nothing_else() {
         let kind = added.facts().kind;
         assert!(KINDS.iter().any(|(known, ..)| *known == kind), "{kind} is not judged");
     }
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
-    let world = World::new(
-        Place::aws(REGION).unwrap(),
-        provider_aws_network::facts,
-        Arc::clone(&clock),
-    );
-    let stack = Aws::on(Arc::new(world), clock)
-        .with_kinds(provider_aws_network::kinds())
-        .with_options(AwsOptions::new(ACCOUNT))
-        .unwrap();
+    let stack = stack(ACCOUNT);
     let set = SetId::new("k000-dev-1").unwrap();
     let runs: Vec<Value> = [
         ("plan", None),

@@ -1,17 +1,15 @@
 //! What is refused before the first write: rights, as an independent simulator of IAM judges them and as ministack enforces
 //! them; and quotas.
 
+use crate::between::between;
 use crate::emulators::Account;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use crate::policies::{KINDS, name, stack, writing};
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use platform_core::engine::{Approvals, Engine, PlanRequest};
-use platform_core::testing::World;
-use platform_core::value::{Place, ResourceId, SetId};
+use platform_core::value::{ResourceId, SetId};
 use platform_core::{ErrorKind, Finding, PlannedWrite, Provider, Resource, Verb};
 use provider_aws::{Aws, AwsOptions, AwsProvider};
 use serde_json::{Value, json};
@@ -147,29 +145,6 @@ impl Drop for Simulator {
     }
 }
 
-#[derive(Debug)]
-struct Judged<T>(T, Arc<Mutex<Simulator>>);
-
-impl HttpClient for Judged<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Judged(self.0.http_connector(settings, components), Arc::clone(&self.1)))
-    }
-}
-
-impl HttpConnector for Judged<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let form = std::str::from_utf8(request.body().bytes().unwrap_or_default());
-        let answer = form.ok().and_then(|form| self.1.lock().unwrap().answer(form));
-        match answer {
-            Some(answer) => HttpConnectorFuture::ready(Ok(HttpResponse::new(
-                StatusCode::try_from(200).unwrap(),
-                SdkBody::from(answer),
-            ))),
-            None => self.0.call(request),
-        }
-    }
-}
-
 fn without(policies: &[Value], action: &str) -> Vec<Value> {
     let mut policies = policies.to_vec();
     for statement in policies
@@ -191,38 +166,32 @@ fn without(policies: &[Value], action: &str) -> Vec<Value> {
     policies
 }
 
-/// A kind's names that its rule takes.
-fn name(kind: &str) -> &'static str {
-    match kind {
-        "backup.RecoveryPoint" => "k000/run",
-        kind if kind.starts_with("eks.") && kind != "eks.Cluster" => "k000/part",
-        _ => "k000",
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_right_is_found_before_the_first_write() {
     let account = Account::new();
     let simulator = Simulator::start(&account.id);
     let config = account.config();
-    let judged = Judged(config.http_client().unwrap(), Arc::clone(&simulator));
-    let config = config.to_builder().http_client(SharedHttpClient::new(judged)).build();
+    let judge = Arc::clone(&simulator);
+    let judged = between(config.http_client().unwrap(), move |wire, request| {
+        let form = std::str::from_utf8(request.body().bytes().unwrap_or_default());
+        let answer = form.ok().and_then(|form| judge.lock().unwrap().answer(form));
+        match answer {
+            Some(answer) => HttpConnectorFuture::ready(Ok(HttpResponse::new(
+                StatusCode::try_from(200).unwrap(),
+                SdkBody::from(answer),
+            ))),
+            None => wire.call(request),
+        }
+    });
+    let config = config.to_builder().http_client(judged).build();
     let provider = AwsProvider::from_config(&config, Arc::clone(&account.clock))
         .unwrap()
         .with_kinds(provider_aws_network::kinds());
-    let world = World::new(
-        Place::aws(account.region).unwrap(),
-        provider_aws_network::facts,
-        Arc::clone(&account.clock),
-    );
-    let stack = Aws::on(Arc::new(world), Arc::clone(&account.clock))
-        .with_kinds(provider_aws_network::kinds())
-        .with_options(AwsOptions::new(&account.id))
-        .unwrap();
+    let stack = stack(&account.id);
     let set = SetId::new("k000-dev-1").unwrap();
     let (mut noticed, mut unnoticed) = (0, BTreeSet::new());
     for verb in [Verb::Create, Verb::Update, Verb::Adopt, Verb::Release, Verb::Delete] {
-        for (kind, _) in crate::policies::judged_kinds() {
+        for (kind, ..) in KINDS {
             let id: ResourceId = format!("aws/{}:{kind}/{}", account.region, name(kind)).parse().unwrap();
             // A role of the same plan, to be given away.
             let role = format!("aws/{}:iam.Role/k000-role", account.region).parse().unwrap();
@@ -233,16 +202,7 @@ async fn a_missing_right_is_found_before_the_first_write() {
                 provider.preflight(&set, &writes).await.unwrap()
             };
             assert_eq!(findings(policies.clone()).await, Vec::new(), "{verb:?} {kind}");
-            let calls = provider_aws_network::facts(&kind.parse().unwrap()).unwrap().calls;
-            let needed = match verb {
-                Verb::Create => calls.create,
-                Verb::Delete => calls.delete,
-                _ => calls.update,
-            };
-            for action in needed {
-                if verb == Verb::Release && !action.to_lowercase().contains("tag") {
-                    continue;
-                }
+            for action in writing(kind, verb) {
                 let found = findings(without(&policies, action)).await;
                 if found.iter().any(|finding| finding.message.contains(action)) {
                     noticed += 1;

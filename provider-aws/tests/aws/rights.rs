@@ -1,13 +1,11 @@
 //! The rights that the facts name are those that the calls need: every call is seen under the SDK and looked up.
 
+use crate::between::between;
 use crate::emulators::Account;
 use crate::models::Routes;
 use crate::platform::Platform;
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use platform_core::engine::Action;
 use platform_core::testing::{fixtures, permit};
 use platform_core::value::{Recipe, Reference};
@@ -123,22 +121,6 @@ fn s3_action(request: &HttpRequest) -> Option<&'static str> {
     })
 }
 
-#[derive(Debug)]
-struct Watched<T>(T, Seen);
-
-impl HttpClient for Watched<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Watched(self.0.http_connector(settings, components), self.1.clone()))
-    }
-}
-
-impl HttpConnector for Watched<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        self.1.note(&request);
-        self.0.call(request)
-    }
-}
-
 async fn write(provider: &AwsProvider, write: Write<'_>, action: Action) -> Option<Live> {
     let step = fixtures::step(write.id(), action);
     provider
@@ -152,7 +134,11 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
     let account = Account::new().with_speed(20);
     let seen = Seen(Arc::default(), Arc::new(Routes::load()));
     let config = account.config();
-    let watched = Watched(config.http_client().unwrap(), seen.clone());
+    let noted = seen.clone();
+    let watched = between(config.http_client().unwrap(), move |wire, request| {
+        noted.note(&request);
+        wire.call(request)
+    });
     let config = config.to_builder().http_client(watched).build();
     let provider = AwsProvider::from_config(&config, Arc::clone(&account.clock))
         .unwrap()

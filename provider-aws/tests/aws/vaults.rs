@@ -2,11 +2,11 @@
 //! that is not there may not be described, and a plan with selections cannot be deleted. Restores of buckets, which neither
 //! emulator has, are answered by what AWS documents of them.
 
+use crate::between::between;
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -181,7 +181,29 @@ impl State {
 impl Vaults {
     /// An HTTP client that talks to such an AWS Backup.
     pub(crate) fn around(&self, inner: SharedHttpClient) -> SharedHttpClient {
-        SharedHttpClient::new(Remembering(inner, self.clone()))
+        let vaults = self.clone();
+        between(inner, move |wire, request| vaults.pass(wire, request))
+    }
+
+    fn pass(&self, wire: &SharedHttpConnector, request: HttpRequest) -> HttpConnectorFuture {
+        let Some(ask) = Ask::of(&request) else {
+            return wire.call(request);
+        };
+        let answered = |(status, body): (u16, Value)| {
+            HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body.to_string()))
+        };
+        if let Some(instead) = self.instead(&ask) {
+            return HttpConnectorFuture::ready(Ok(answered(instead)));
+        }
+        let (answer, vaults) = (wire.call(request), self.clone());
+        HttpConnectorFuture::new(async move {
+            let mut answer = answer.await?;
+            let status = answer.status().as_u16();
+            let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
+            let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
+            let value = serde_json::from_slice(&bytes).unwrap_or_default();
+            Ok(answered(vaults.mend(&ask, status, value)))
+        })
     }
 
     /// Lets a vault hold backups.
@@ -404,37 +426,5 @@ impl Vaults {
             }
             _ => (status, answer),
         }
-    }
-}
-
-#[derive(Debug)]
-struct Remembering<T>(T, Vaults);
-
-impl HttpClient for Remembering<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Remembering(self.0.http_connector(settings, components), self.1.clone()))
-    }
-}
-
-impl HttpConnector for Remembering<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Some(ask) = Ask::of(&request) else {
-            return self.0.call(request);
-        };
-        let answered = |(status, body): (u16, Value)| {
-            HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body.to_string()))
-        };
-        if let Some(instead) = self.1.instead(&ask) {
-            return HttpConnectorFuture::ready(Ok(answered(instead)));
-        }
-        let (answer, vaults) = (self.0.call(request), self.1.clone());
-        HttpConnectorFuture::new(async move {
-            let mut answer = answer.await?;
-            let status = answer.status().as_u16();
-            let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
-            let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
-            let value = serde_json::from_slice(&bytes).unwrap_or_default();
-            Ok(answered(vaults.mend(&ask, status, value)))
-        })
     }
 }

@@ -1,7 +1,7 @@
 //! What holds data, and what secures it.
 
-use super::super::of::{Of, document, list};
-use super::{Part, some, tags};
+use super::super::of::{Of, Part, document, list, some};
+use super::tags;
 use serde_json::{Value, json};
 
 /// The parts of one of these kinds.

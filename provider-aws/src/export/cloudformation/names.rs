@@ -1,7 +1,6 @@
 //! What things are called in a template, and how another resource refers to them.
 
-use super::super::of::Of;
-use super::Part;
+use super::super::of::{Of, Part};
 use crate::aws::region_of;
 use platform_core::value::{Digest, Place, Reference, ResourceId};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! The network. Its kinds live in a crate of their own, so what is wished for is taken as it stands, without their defaults.
 
-use super::super::of::{Of, Peer, is_by_nat, security_rule};
-use super::{Part, some, tags};
+use super::super::of::{Of, Part, Peer, is_by_nat, security_rule, some};
+use super::tags;
 use serde_json::{Value, json};
 
 /// The parts of one of these kinds.

@@ -1,7 +1,7 @@
 //! What watches and backs up, and the cluster.
 
-use super::super::of::{Of, document, is_plain, list};
-use super::{Part, pairs, some, tags};
+use super::super::of::{Of, Part, document, is_plain, list, some};
+use super::{pairs, tags};
 use serde_json::{Value, json};
 
 /// The parts of one of these kinds.
@@ -328,8 +328,7 @@ fn access(of: &Of<'_>) -> Part {
 }
 
 fn pod_identity(of: &Of<'_>) -> Part {
-    let (cluster, own) = of.in_cluster();
-    let (namespace, account) = own.split_once('/').unwrap_or(("", own));
+    let (cluster, namespace, account) = of.service_account();
     Part::new(
         "AWS::EKS::PodIdentityAssociation",
         json!({

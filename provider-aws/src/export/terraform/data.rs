@@ -1,7 +1,7 @@
 //! What holds data, and what secures it.
 
-use super::super::of::{Of, list};
-use super::{Part, policy_text};
+use super::super::of::{Of, Part, list};
+use super::policy_text;
 use serde_json::{Map, Value, json};
 
 /// The parts of one of these kinds.

@@ -1,7 +1,6 @@
 //! The network. Its kinds live in a crate of their own, so what is wished for is taken as it stands, without their defaults.
 
-use super::super::of::{Of, Peer, is_by_nat, security_rule};
-use super::Part;
+use super::super::of::{Of, Part, Peer, is_by_nat, security_rule};
 use serde_json::json;
 
 /// The parts of one of these kinds.

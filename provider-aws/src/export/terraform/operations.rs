@@ -1,7 +1,7 @@
 //! What watches and backs up, and the cluster.
 
-use super::super::of::{Of, is_plain, json_text};
-use super::{Part, policy_text};
+use super::super::of::{Of, Part, is_plain, json_text, some};
+use super::policy_text;
 use serde_json::{Value, json};
 
 /// The parts of one of these kinds.
@@ -82,7 +82,7 @@ fn alarm(of: &Of<'_>) -> Part {
             "period": metric["period"],
             "statistic": plain,
             "extended_statistic": extended,
-            "metric_query": if queries.is_empty() { Value::Null } else { json!(queries) },
+            "metric_query": some(queries),
             "actions_enabled": of.get("actions_enabled"),
             "alarm_actions": of.get("alarm_actions"),
             "ok_actions": of.get("ok_actions"),
@@ -263,7 +263,7 @@ fn backup_rule(of: &Of<'_>, name: &str, rule: &Value) -> Value {
         "enable_continuous_backup": rule["continuous"],
         "recovery_point_tags": rule["backup_tags"],
         "lifecycle": lifecycle(rule),
-        "copy_action": if copies.is_empty() { Value::Null } else { json!(copies) },
+        "copy_action": some(copies),
     })
 }
 
@@ -315,7 +315,7 @@ fn servers(of: &Of<'_>) -> Part {
             "scaling_config": [{ "desired_size": of.get("min"), "min_size": of.get("min"), "max_size": of.get("max") }],
             "update_config": [{ "max_unavailable_percentage": of.get("max_unavailable_percent") }],
             "labels": of.get("labels"),
-            "taint": if taints.is_empty() { Value::Null } else { json!(taints) },
+            "taint": some(taints),
             "tags": of.tags,
         }),
     )
@@ -363,8 +363,7 @@ fn access(of: &Of<'_>) -> Vec<Part> {
 }
 
 fn pod_identity(of: &Of<'_>) -> Part {
-    let (cluster, own) = of.in_cluster();
-    let (namespace, account) = own.split_once('/').unwrap_or(("", own));
+    let (cluster, namespace, account) = of.service_account();
     Part::new(
         "aws_eks_pod_identity_association",
         json!({

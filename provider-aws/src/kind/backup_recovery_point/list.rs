@@ -1,19 +1,17 @@
 //! What a vault holds, whoever asked for it.
 
-use super::{Service, state};
+use super::{FACTS, Service, state};
 use crate::error::Outcome;
 use crate::kind::{backup, rds};
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use aws_sdk_backup::primitives::DateTime;
 use aws_sdk_backup::types::RecoveryPointByBackupVault;
-use platform_core::value::{Digest, Name, ResourceId, Timestamp, Uid};
-use platform_core::{Holds, Live, OnRemoval, Result};
+use platform_core::value::{Digest, Name, Timestamp, Uid};
+use platform_core::{Live, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-const KIND: &str = super::FACTS.kind;
 
 /// The recovery points of a vault, or those of one thing in it; none where there is no such vault.
 pub(super) async fn points(
@@ -62,13 +60,12 @@ pub(crate) async fn all(scope: &Scope<'_>, vault: &Name) -> Result<Vec<Live>> {
 
 fn live(scope: &Scope<'_>, vault: &Name, point: &RecoveryPointByBackupVault, tags: &Tags) -> Result<Live> {
     let arn = point.recovery_point_arn().unwrap_or_default();
-    let ours = tags::ours(tags, tags::ID).and_then(|id| id.strip_prefix(KIND)?.strip_prefix('/'));
+    let ours = tags::ours(tags, tags::ID).and_then(|id| id.strip_prefix(FACTS.kind)?.strip_prefix('/'));
     let name = match ours {
         Some(name) => Name::new(name)?,
         None => Name::new(format!("{vault}/{}", Digest::of_text(arn).short(16)))?,
     };
     Ok(Live {
-        id: ResourceId::new(scope.place.clone(), KIND.parse()?, name),
         uid: Uid::new(arn),
         view: Arc::new(json!({
             "resource": point.resource_arn(),
@@ -78,14 +75,7 @@ fn live(scope: &Scope<'_>, vault: &Name, point: &RecoveryPointByBackupVault, tag
         })),
         outputs: outputs(point),
         state: state(point),
-        owner: tags::owner(tags, scope.set),
-        holds: Some(Holds::Durable),
-        on_removal: OnRemoval::Retain,
-        component: tags::component(tags),
-        version: None,
-        written_from: None,
-        touched: Vec::new(),
-        renewal: None,
+        ..backup::listed(scope, &FACTS, name, tags)?
     })
 }
 

@@ -27,6 +27,16 @@ pub(super) async fn describe(scope: &Scope<'_>, name: &str) -> Result<Option<DbI
     Ok(answer.and_then(|answer| answer.db_instances.unwrap_or_default().into_iter().next()))
 }
 
+/// All servers of the account and region, whoever's they are.
+pub(super) async fn instances(scope: &Scope<'_>) -> Result<Vec<DbInstance>> {
+    let mut pages = scope.clients.rds.describe_db_instances().into_paginator().send();
+    let mut all = Vec::new();
+    while let Some(page) = pages.next().await {
+        all.extend(page.during("rds:DescribeDBInstances")?.db_instances.unwrap_or_default());
+    }
+    Ok(all)
+}
+
 /// Final snapshots of earlier incarnations, the newest last.
 pub(super) async fn final_snapshots(scope: &Scope<'_>, name: &str) -> Result<Vec<String>> {
     let mut pages = scope

@@ -1,0 +1,46 @@
+//! Something between the library and the wire.
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use std::fmt::{Debug, Formatter, Result};
+use std::sync::Arc;
+
+/// An HTTP client whose requests this function gets, with what carries them on.
+pub(crate) fn between<F>(inner: SharedHttpClient, pass: F) -> SharedHttpClient
+where
+    F: Fn(&SharedHttpConnector, HttpRequest) -> HttpConnectorFuture + Send + Sync + 'static,
+{
+    SharedHttpClient::new(Between(inner, Arc::new(pass)))
+}
+
+struct Between<T, F>(T, Arc<F>);
+
+impl<T: Debug, F> Debug for Between<T, F> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.debug_tuple("Between").field(&self.0).finish()
+    }
+}
+
+impl<F> HttpClient for Between<SharedHttpClient, F>
+where
+    F: Fn(&SharedHttpConnector, HttpRequest) -> HttpConnectorFuture + Send + Sync + 'static,
+{
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Between(
+            self.0.http_connector(settings, components),
+            Arc::clone(&self.1),
+        ))
+    }
+}
+
+impl<F> HttpConnector for Between<SharedHttpConnector, F>
+where
+    F: Fn(&SharedHttpConnector, HttpRequest) -> HttpConnectorFuture + Send + Sync + 'static,
+{
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        (self.1)(&self.0, request)
+    }
+}
