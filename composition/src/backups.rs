@@ -12,7 +12,7 @@ use platform_core::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The backups of a platform. [`Platform::backups`](crate::Platform::backups) gives it.
@@ -150,6 +150,7 @@ impl Backups {
             outputs: blueprint.outputs,
             only: None,
             adopt: BTreeSet::new(),
+            words: BTreeMap::new(),
         };
         let plan = self.engine.plan(&request).await?;
         let done = match self.engine.apply(&plan, &Approvals::none(), on_event).await {

@@ -203,7 +203,9 @@ impl Platform {
     /// # Errors
     /// When a place cannot be read.
     pub async fn destroy_plan(&self) -> Result<Plan> {
-        self.engine.plan(&PlanRequest::destroy(self.context.set.clone())).await
+        let words = wire::words(&self.config, &self.context, &self.stacks);
+        let nothing = PlanRequest::destroy(self.context.set.clone()).with_words(words);
+        self.engine.plan(&nothing).await
     }
 
     /// Verifies a plan against the world as it is now, then does exactly that.

@@ -45,7 +45,27 @@ pub(crate) fn request(
         outputs: Value::Object(draft.outputs),
         only: None,
         adopt: BTreeSet::new(),
+        words: words(config, &context, stacks),
     })
+}
+
+/// The words that only this platform has, and what each stands for in another environment.
+pub(crate) fn words(config: &PlatformConfig, context: &Context, stacks: &Stacks) -> BTreeMap<String, String> {
+    let mut words = context.words();
+    let account = config.aws.as_ref().map(|aws| aws.account.clone());
+    words.extend(account.map(|account| (account, "<account>".to_owned())));
+    let mut places = stacks.values().map(|stack| stack.place().as_ref());
+    let first = places.find_map(|place| place.strip_prefix("aws/"));
+    let second = config.backup.as_ref().and_then(|backup| backup.second_region());
+    for (region, meaning) in first
+        .into_iter()
+        .zip(["<region>"])
+        .chain(second.into_iter().zip(["<second region>"]))
+    {
+        words.insert(region.to_owned(), meaning.to_owned());
+        words.extend(('a'..='h').map(|zone| (format!("{region}{zone}"), format!("{meaning}{zone}"))));
+    }
+    words
 }
 
 /// The context of blueprints: with every capability's surface.

@@ -10,6 +10,7 @@ mod later;
 mod lease;
 mod plan;
 mod planner;
+mod promotion;
 mod render;
 mod report;
 mod schedule;
@@ -24,7 +25,8 @@ pub use event::Event;
 pub use graph::Graph;
 
 pub use plan::{Action, Blocked, Cause, Change, Counts, Origin, Plan, PlanRequest, Step};
-pub use render::{Outputs, OutputsText, PlanText, RenderOptions, ReportText};
+pub use promotion::{Comparison, Deviation, Effect, FieldEffect, Promotion, Sort};
+pub use render::{ComparisonText, Outputs, OutputsText, PlanText, RenderOptions, ReportText};
 pub use report::{Outcome, Report};
 
 use self::later::Later;

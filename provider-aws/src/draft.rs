@@ -58,6 +58,17 @@ impl<'a> Draft<'a> {
         self.context.name_of(&path).to_owned()
     }
 
+    /// The computed name of what the config may give another one, or of a part of it such as `orders-002`.
+    pub(crate) fn computed(&self, name: &str) -> String {
+        let names = self.context.names.iter();
+        let mut computed = names.filter_map(|(computed, given)| {
+            let rest = name.strip_prefix(given.as_str())?;
+            let own = computed.split_once('/').map_or(computed.as_str(), |(_, own)| own);
+            (rest.is_empty() || rest.starts_with('-')).then(|| format!("{own}{rest}"))
+        });
+        computed.next().unwrap_or_else(|| name.to_owned())
+    }
+
     /// The name of a bucket: in the account's own namespace, where nobody else can take it.
     pub(crate) fn bucket(&self, part: &str) -> String {
         let tail = s3_bucket::account_tail(&self.shared.options.account, self.region());

@@ -185,6 +185,7 @@ fn request(size: usize) -> PlanRequest {
         outputs: Value::Null,
         only: None,
         adopt: BTreeSet::new(),
+        words: std::collections::BTreeMap::new(),
     }
 }
 

@@ -69,6 +69,7 @@ fn request(set: &SetId, space: &str) -> PlanRequest {
         outputs: Value::Null,
         only: None,
         adopt: BTreeSet::new(),
+        words: std::collections::BTreeMap::new(),
     }
 }
 

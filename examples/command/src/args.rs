@@ -17,7 +17,8 @@ pub(crate) struct Cli<S: Args> {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Shows what an apply would do. Exit code: 0 nothing, 2 changes, 3 blocked, 4 an approval is missing, 1 error
+    /// Shows what an apply would do. Exit code: 0 nothing, 2 changes, 3 blocked, 4 an approval is missing, 6 effects that the
+    /// promoted plan did not have, 1 error
     Plan {
         /// Also writes the plan to this file (mode 0600), for `apply FILE`
         #[arg(long, value_name = "FILE")]
@@ -25,12 +26,16 @@ pub(crate) enum Command {
         /// Plans what `destroy` would do
         #[arg(long)]
         destroy: bool,
+        #[command(flatten)]
+        promoted: Promoted,
     },
     /// Makes the config true. Exit code: 0 done, 1 error, 3 refused, 4 an approval is missing, 5 partly failed
     Apply {
         /// Applies exactly this stored plan, or refuses; reads no config
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        #[command(flatten)]
+        promoted: Promoted,
     },
     /// Shows what others changed. Exit code: 0 nothing, 2 drift, 1 error
     Drift,
@@ -71,6 +76,14 @@ pub(crate) enum Command {
         #[arg(long)]
         explain: bool,
     },
+}
+
+/// A change that comes from another environment.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Promoted {
+    /// The plan file that another environment applied: tells what this plan does besides; an apply then refuses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) promoted_from: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod backups;
 mod consent;
 mod next;
 mod progress;
+mod promote;
 mod run;
 mod screen;
 mod site;
@@ -37,6 +38,8 @@ pub(crate) enum Exit {
     Unapproved = 4,
     /// Some steps failed.
     Partly = 5,
+    /// A plan has effects that the promoted one did not have.
+    Differs = 6,
 }
 
 impl From<Exit> for ExitCode {

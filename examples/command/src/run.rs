@@ -1,11 +1,12 @@
 //! The sub-commands.
 
 use crate::Exit;
-use crate::args::{Cli, Command, Format, Options, Output};
+use crate::args::{Cli, Command, Format, Options, Output, Promoted};
 use crate::backups;
 use crate::consent::{approvals, holder, verdict};
 use crate::next;
 use crate::progress::Progress;
+use crate::promote;
 use crate::screen::{Screen, print};
 use crate::site::{Connection, Site, Target};
 use crate::world_file::write_private;
@@ -23,8 +24,14 @@ pub(crate) async fn run<S: Site>(cli: &Cli<S>, stop: &Stop) -> Result<Exit> {
     match &cli.command {
         Some(Command::Config { explain }) => config(options, *explain),
         Some(Command::Diff { other }) => diff(options, other),
-        Some(Command::Apply { file: Some(file) }) => apply_file(file, options, stop).await,
-        Some(Command::Plan { out, destroy }) => Session::open(options).await?.plan(out.as_deref(), *destroy).await,
+        Some(Command::Apply {
+            file: Some(file),
+            promoted,
+        }) => apply_file(file, options, promoted, stop).await,
+        Some(Command::Plan { out, destroy, promoted }) => {
+            let session = Session::open(options).await?;
+            session.plan(out.as_deref(), *destroy, promoted).await
+        }
         Some(Command::Drift) => Session::open(options).await?.drift().await,
         Some(Command::Outputs) => Session::open(options).await?.outputs().await,
         Some(Command::Export { format, of }) => Session::open(options).await?.export(*format, of.as_deref()),
@@ -34,7 +41,8 @@ pub(crate) async fn run<S: Site>(cli: &Cli<S>, stop: &Stop) -> Result<Exit> {
             let session = Session::open(options).await?;
             backups::run(verb, &session.platform, &session.screen()).await
         }
-        Some(Command::Apply { file: None }) | None => Session::open(options).await?.apply(stop).await,
+        Some(Command::Apply { file: None, promoted }) => Session::open(options).await?.apply(promoted, stop).await,
+        None => Session::open(options).await?.apply(&Promoted::default(), stop).await,
     }
 }
 
@@ -215,11 +223,13 @@ impl<'a, S: Site> Session<'a, S> {
         Ok(self.platform.destroy_plan().await?)
     }
 
-    async fn plan(&self, out: Option<&Path>, destroy: bool) -> Result<Exit> {
+    async fn plan(&self, out: Option<&Path>, destroy: bool, promoted: &Promoted) -> Result<Exit> {
         let start = Instant::now();
+        let earlier = promoted.read()?;
         let plan = self.plan_to(destroy).await?;
+        let beside = earlier.map(|earlier| plan.promotion().compare(&earlier));
         let screen = self.screen();
-        screen.plan(&plan, start)?;
+        screen.plan(&plan, beside.as_ref(), start)?;
         if let Some(path) = out {
             write_private(path, plan.to_json()?.as_bytes())
                 .with_context(|| format!("cannot write {}", path.display()))?;
@@ -227,7 +237,13 @@ impl<'a, S: Site> Session<'a, S> {
                 print(&next::after_plan(S::COMMAND, self.options, &self.target, path))?;
             }
         }
-        Ok(verdict(&plan, &approvals(&plan, self.options)?))
+        let verdict = verdict(&plan, &approvals(&plan, self.options)?);
+        let differs = beside.is_some_and(|beside| beside.extras().next().is_some());
+        Ok(if differs && verdict != Exit::Refused {
+            Exit::Differs
+        } else {
+            verdict
+        })
     }
 
     async fn plan_to(&self, destroy: bool) -> Result<Plan> {
@@ -258,7 +274,7 @@ impl<'a, S: Site> Session<'a, S> {
             ))?;
             return Ok(Exit::Done);
         }
-        screen.plan(&plan, start)?;
+        screen.plan(&plan, None, start)?;
         if screen.is_text() && plan.steps.iter().any(|step| step.action == Action::Create) {
             print("What would be created was deleted outside, or is wanted only since the last apply.")?;
         }
@@ -291,11 +307,14 @@ impl<'a, S: Site> Session<'a, S> {
         Ok(Exit::Done)
     }
 
-    async fn apply(&self, stop: &Stop) -> Result<Exit> {
+    async fn apply(&self, promoted: &Promoted, stop: &Stop) -> Result<Exit> {
         let start = Instant::now();
+        let earlier = promoted.read()?;
         let plan = self.make_plan().await?;
         let screen = self.screen();
-        screen.plan(&plan, start)?;
+        let beside = earlier.map(|earlier| plan.promotion().compare(&earlier));
+        screen.plan(&plan, beside.as_ref(), start)?;
+        promote::refuse_extras(beside.as_ref())?;
         let approvals = approvals(&plan, self.options)?;
         let ready = verdict(&plan, &approvals);
         if matches!(ready, Exit::Refused | Exit::Unapproved) {
@@ -327,7 +346,7 @@ impl<'a, S: Site> Session<'a, S> {
         let start = Instant::now();
         let plan = self.destroy_plan().await?;
         let screen = self.screen();
-        screen.plan(&plan, start)?;
+        screen.plan(&plan, None, start)?;
         let approvals = approvals(&plan, self.options)?;
         let ready = verdict(&plan, &approvals);
         if matches!(ready, Exit::Refused | Exit::Unapproved) {
@@ -349,12 +368,12 @@ impl<'a, S: Site> Session<'a, S> {
 }
 
 /// Applies a stored plan: observes and previews what it holds, reads no config.
-async fn apply_file<S: Site>(file: &Path, options: &Options<S>, stop: &Stop) -> Result<Exit> {
+async fn apply_file<S: Site>(file: &Path, options: &Options<S>, promoted: &Promoted, stop: &Stop) -> Result<Exit> {
     if options.config.is_some() || !options.set.is_empty() || !options.only.is_empty() || !options.adopt.is_empty() {
         bail!("apply FILE takes everything from the file: --config, --set, --only and --adopt belong to plan");
     }
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let plan = Plan::from_json(&text)?;
+    let plan = promote::stored(file)?;
+    let beside = promoted.read()?.map(|earlier| plan.promotion().compare(&earlier));
     let Connection { clock, target, wiring } = options.site.connect(options, None).await?;
     let mut engine = wiring.engine(
         Engine::builder(clock).policy(plan.policy.clone()).holder(holder()),
@@ -373,7 +392,8 @@ async fn apply_file<S: Site>(file: &Path, options: &Options<S>, stop: &Stop) -> 
         title: format!("Set {}, plan of {}", plan.request.set, plan.as_of),
         name: plan.request.set.to_string(),
     };
-    screen.plan(&plan, Instant::now())?;
+    screen.plan(&plan, beside.as_ref(), Instant::now())?;
+    promote::refuse_extras(beside.as_ref())?;
     let approvals = approvals(&plan, options)?;
     let ready = verdict(&plan, &approvals);
     if matches!(ready, Exit::Refused | Exit::Unapproved) {

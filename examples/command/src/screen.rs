@@ -4,7 +4,7 @@ use crate::args::{Common, Output};
 use crate::progress::stamped;
 use crate::site::Target;
 use anyhow::{Result, bail};
-use platform_core::engine::{Plan, RenderOptions, Report};
+use platform_core::engine::{Comparison, Plan, RenderOptions, Report};
 use platform_core::testing::World;
 use serde_json::Value;
 use std::io::{IsTerminal as _, Write as _};
@@ -29,15 +29,27 @@ impl Screen<'_> {
         format!("{}, {}", self.title, self.target.label())
     }
 
-    pub(crate) fn plan(&self, plan: &Plan, since: Instant) -> Result<()> {
+    /// A plan, with what it does beside one that another environment ran.
+    pub(crate) fn plan(&self, plan: &Plan, beside: Option<&Comparison>, since: Instant) -> Result<()> {
         if !self.is_text() {
-            return print(&stamped(plan.document(), self.target.is_simulated()).to_string());
+            let mut document = plan.document();
+            if let Some(beside) = beside {
+                document["promotion"] = beside.document();
+            }
+            return print(&stamped(document, self.target.is_simulated()).to_string());
         }
         let rendering = RenderOptions::default()
             .with_title(self.heading())
             .with_took(since.elapsed())
             .with_colour(colour());
-        print(plan.display_with(rendering).to_string().trim_end())
+        print(plan.display_with(rendering).to_string().trim_end())?;
+        match beside {
+            Some(beside) => {
+                let rendering = RenderOptions::default().with_colour(colour());
+                print(&format!("\n{}", beside.display_with(rendering).to_string().trim_end()))
+            }
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn report(&self, report: &Report, sweep: bool) -> Result<()> {

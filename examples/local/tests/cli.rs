@@ -377,3 +377,75 @@ fn backups_end_with_an_approval_unless_everything_does() {
     desk.expect(0, &["apply", "--accept", "exposes"]);
     desk.expect(0, &["destroy"]);
 }
+
+/// A change goes to prod as staging ran it, or is told apart from it; an apply refuses what staging did not run.
+#[test]
+fn a_plan_is_promoted_from_another_environment() {
+    let (staging, prod) = (Desk::new(), Desk::new());
+    let write = |desk: &Desk, environment: &str, blocks: &str| {
+        let config = desk.path("platform.yaml");
+        let text = format!("name: demo\nenvironment: {environment}\nprovider: kubernetes\nsecurity: {{}}\n{blocks}");
+        std::fs::write(&config, text).unwrap();
+        config.to_str().unwrap().to_owned()
+    };
+    let file = staging.path("plan.json");
+    let file = file.to_str().unwrap();
+    let there = write(&staging, "staging", "cache: { version: \"8\", storage: 5Gi }\n");
+    let here = write(
+        &prod,
+        "prod",
+        "namespace_prefix: shop-\ncache: { version: \"8\", storage: 50Gi }\n",
+    );
+    staging.expect(0, &["apply", "--config", &there]);
+    prod.expect(0, &["apply", "--config", &here]);
+
+    let newer = ["--set", "cache.version=\"9\"", "--accept", "downtime"];
+    let with = |command: &str, rest: &[&str]| -> Vec<String> {
+        let all = std::iter::once(&command).chain(rest).chain(&newer);
+        all.map(|text| (*text).to_owned()).collect()
+    };
+    let run = |desk: &Desk, code: i32, arguments: Vec<String>| {
+        desk.expect(code, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    run(
+        &staging,
+        2,
+        with(
+            "plan",
+            &["--config", &there, "--out", file, "--set", "cache.storage=8Gi"],
+        ),
+    );
+    staging.expect(0, &["apply", file, "--accept", "downtime"]);
+    let same = [
+        "--config",
+        &here,
+        "--promoted-from",
+        file,
+        "--set",
+        "cache.storage=80Gi",
+    ];
+    let told = run(&prod, 2, with("plan", &same));
+    assert!(told.contains("the same effects as the plan of demo-staging-"), "{told}");
+    assert!(told.contains("50Gi -> 80Gi, there 5Gi -> 8Gi"), "{told}");
+
+    let more = [
+        &same[..],
+        &["--set", "cache.replicas=1", "--set", "database.storage=9Gi"],
+    ]
+    .concat();
+    let told = run(&prod, 6, with("plan", &more));
+    assert!(
+        told.contains("only here") && told.contains("+ create    StatefulSet shop-database/postgres"),
+        "{told}"
+    );
+    let document = run(&prod, 6, with("plan", &[&more[..], &["--output", "json"]].concat()));
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["promotion"]["same"], false);
+    assert!(document["promotion"]["extras"].as_u64().unwrap() > 5);
+    let settled = prod.world();
+    let refused = run(&prod, 3, with("apply", &more));
+    assert!(refused.contains("first") && prod.world() == settled, "{refused}");
+    run(&prod, 0, with("apply", &same));
+    let nothing = run(&prod, 0, with("plan", &same));
+    assert!(nothing.contains("only there"), "{nothing}");
+}

@@ -29,6 +29,10 @@ pub struct PlanRequest {
     /// Objects of nobody that may be taken over.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub adopt: BTreeSet<ResourceId>,
+    /// Words that only this environment has (its names, its account), and what each stands for: plans of two environments are
+    /// compared without them ([`Plan::promotion`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, String>,
 }
 
 impl PlanRequest {
@@ -40,6 +44,7 @@ impl PlanRequest {
             outputs: blueprint.outputs,
             only: None,
             adopt: BTreeSet::new(),
+            words: context.words(),
         }
     }
 
@@ -51,6 +56,7 @@ impl PlanRequest {
             outputs: Value::Null,
             only: None,
             adopt: BTreeSet::new(),
+            words: BTreeMap::new(),
         }
     }
 
@@ -362,6 +368,7 @@ impl Plan {
             outputs,
             only,
             adopt,
+            words: _, // nothing that an apply does follows from them
         } = &*self.request;
         let resources: Vec<Digest> = resources.iter().map(Resource::digest).collect();
         let steps: Vec<Digest> = self

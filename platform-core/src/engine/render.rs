@@ -6,14 +6,17 @@ mod document;
 mod event;
 mod outputs;
 mod plan;
+mod promotion;
 mod report;
 mod style;
 mod value;
 
 pub use outputs::{Outputs, OutputsText};
 pub(super) use style::ago;
+pub(super) use value::{masked, masked_sides};
 
 use super::plan::{Action, Cause, Change, Plan, Step};
+use super::promotion::Comparison;
 use super::report::Report;
 use crate::facts::FieldChange;
 use crate::resource::Actor;
@@ -99,6 +102,39 @@ pub struct ReportText<'a> {
 impl fmt::Display for ReportText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&report::text(self.report, &self.options))
+    }
+}
+
+/// A comparison of two plans as text; made by [`Comparison::display`].
+#[derive(Clone, Debug)]
+pub struct ComparisonText<'a> {
+    comparison: &'a Comparison,
+    options: RenderOptions,
+}
+
+impl fmt::Display for ComparisonText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&promotion::text(self.comparison, &self.options))
+    }
+}
+
+impl Comparison {
+    /// What this plan does that the other one did not, and what differs by config. Secret-free.
+    pub fn display(&self) -> ComparisonText<'_> {
+        self.display_with(RenderOptions::default())
+    }
+
+    /// [`Comparison::display`] with options.
+    pub fn display_with(&self, options: RenderOptions) -> ComparisonText<'_> {
+        ComparisonText {
+            comparison: self,
+            options,
+        }
+    }
+
+    /// The comparison as programs read it. Secret-free.
+    pub fn document(&self) -> serde_json::Value {
+        promotion::document(self)
     }
 }
 

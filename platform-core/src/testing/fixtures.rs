@@ -252,6 +252,7 @@ impl Wishes {
             outputs: Value::Null,
             only: None,
             adopt: BTreeSet::new(),
+            words: BTreeMap::new(),
         }
     }
 

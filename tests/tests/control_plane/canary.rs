@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use composition::Platform;
 use composition::config::PlatformConfig;
 use composition::kubernetes::Kubernetes;
-use platform_core::engine::Report;
+use platform_core::engine::{Promotion, Report};
 use platform_core::value::{Clock, Recipe, SecretSource, SecretText, SystemClock};
 use platform_core::{Error, ErrorKind, Provider as _};
 use platform_tests::canary::{Canary, Log, Shown};
@@ -147,6 +147,17 @@ impl Audience {
         self.shown.text("a plan", plan.display().to_string());
         self.shown.text("a plan as JSON", plan.document().to_string());
         self.shown.text("a plan file", plan.to_json().unwrap());
+        let promotion = plan.promotion();
+        self.shown
+            .text("a promotion", serde_json::to_string(&promotion).unwrap());
+        let alone = Promotion {
+            effects: Vec::new(),
+            ..promotion.clone()
+        };
+        for comparison in [promotion.compare(&alone), alone.compare(&promotion)] {
+            let text = format!("{} {}", comparison.display(), comparison.document());
+            self.shown.text("a comparison of plans", text);
+        }
         self.shown.debug("Debug of a plan", &plan);
         self.shown.debug("Debug of approvals", &approvals);
         let shown = &mut self.shown;

@@ -167,11 +167,8 @@ impl Stage {
 
     pub(crate) fn request(&self, resources: Vec<Resource>) -> PlanRequest {
         PlanRequest {
-            set: self.set.clone(),
             resources,
-            outputs: Value::Null,
-            only: None,
-            adopt: std::collections::BTreeSet::new(),
+            ..PlanRequest::destroy(self.set.clone())
         }
     }
 

@@ -2,6 +2,7 @@
 //! before and after every call.
 
 mod backups;
+mod promotion;
 
 use crate::crash::{Scenario, exhaust};
 use crate::stage::{LAG, Stage, nothing};
@@ -49,6 +50,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         }),
     ];
     all.extend(backups::trials());
+    all.extend(promotion::trials());
     all
 }
 

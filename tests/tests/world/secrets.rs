@@ -55,6 +55,7 @@ fn no_value_shows(stage: &Stage, requests: [PlanRequest; 2]) -> Vec<ResourceId> 
     let mut shown = Shown::default();
     let mut leak = String::new();
     let mut watched = BTreeSet::new();
+    let mut earlier = None;
     tracing::subscriber::with_default(log.clone(), || {
         tracing::info!(probe = "the log works");
         for request in requests {
@@ -76,6 +77,14 @@ fn no_value_shows(stage: &Stage, requests: [PlanRequest; 2]) -> Vec<ResourceId> 
             shown.text("a plan file", plan.to_json().unwrap());
             shown.text("a plan", format!("{} {}", plan.display(), plan.document()));
             shown.debug("a plan", &plan);
+            let promotion = plan.promotion();
+            let first = earlier.replace(promotion.clone()).unwrap_or_else(|| promotion.clone());
+            let comparison = promotion.compare(&first);
+            shown.text("a promotion", serde_json::to_string(&promotion).unwrap());
+            shown.text(
+                "a comparison",
+                format!("{} {}", comparison.display(), comparison.document()),
+            );
             shown.text("a report", format!("{} {}", report.display(), report.document()));
             shown.debug("a report", &report);
             shown.text("outputs", report.outputs().document().to_string());

@@ -328,7 +328,7 @@ fn distinct(step: &Step) -> Vec<(&Change, Shown)> {
     all
 }
 
-fn consequence(risk: Risk) -> &'static str {
+pub(super) fn consequence(risk: Risk) -> &'static str {
     match risk {
         Risk::DestroysData => "data is gone afterwards",
         Risk::Irreversible => "cannot be taken back",

@@ -37,7 +37,13 @@ impl Style {
 /// Mark, word and tone of a step.
 pub(super) fn verb(step: &Step) -> (&'static str, &'static str, Tone) {
     let word = step.word();
-    let (mark, tone) = match word {
+    let (mark, tone) = mark(word);
+    (mark, word, tone)
+}
+
+/// Mark and tone of a step's word.
+pub(super) fn mark(word: &str) -> (&'static str, Tone) {
+    match word {
         "create" => ("+", Tone::Good),
         "grow" => ("!", Tone::Change),
         "adopt" => ("<", Tone::Calm),
@@ -47,8 +53,7 @@ pub(super) fn verb(step: &Step) -> (&'static str, &'static str, Tone) {
         "blocked" => ("x", Tone::Bad),
         "wait" | "unchanged" => (".", Tone::Faint),
         _ => ("~", Tone::Change),
-    };
-    (mark, word, tone)
+    }
 }
 
 /// `12 ms`, `0.3 s`, `14 s`, `2 min 5 s`, `3 h`.

@@ -49,7 +49,7 @@ pub(super) fn shown(step: &Step, change: &Change) -> Shown {
 }
 
 /// Before and after for programs: the whole values, masked.
-pub(super) fn masked_sides(step: &Step, change: &Change) -> (String, Value, Value, bool) {
+pub(in super::super) fn masked_sides(step: &Step, change: &Change) -> (String, Value, Value, bool) {
     let (path, secret) = public_path(step, change);
     let within = recipe_begins(change).is_some();
     let side = |value: &Option<Value>| match value {
@@ -96,7 +96,7 @@ fn public_path(step: &Step, change: &Change) -> (String, bool) {
 }
 
 /// The value with every recipe as `***` and every reference as `(known after apply)`.
-pub(super) fn masked(value: &Value) -> Value {
+pub(in super::super) fn masked(value: &Value) -> Value {
     match value {
         Value::Object(map) if map.contains_key("$secret") => Value::String(MASK.to_owned()),
         Value::Object(_) if Reference::of_value(value).is_some() => Value::String(UNKNOWN.to_owned()),
@@ -107,7 +107,7 @@ pub(super) fn masked(value: &Value) -> Value {
 }
 
 /// Two values in short; where both are long texts, from shortly before they begin to differ.
-fn pair(before: Option<&Value>, after: Option<&Value>) -> (String, String) {
+pub(super) fn pair(before: Option<&Value>, after: Option<&Value>) -> (String, String) {
     if let (Some(Value::String(old)), Some(Value::String(new))) = (before, after)
         && !old.contains('\n')
         && !new.contains('\n')
@@ -134,7 +134,7 @@ fn pair(before: Option<&Value>, after: Option<&Value>) -> (String, String) {
     (one(before), one(after))
 }
 
-fn is_long(value: &Value) -> bool {
+pub(super) fn is_long(value: &Value) -> bool {
     value.to_string().chars().count() > LONGEST
 }
 

@@ -147,7 +147,8 @@ impl Alarm {
     pub(super) fn name(&self, draft: &Draft<'_>) -> String {
         let tail = s3_bucket::account_tail(&draft.shared.options.account, draft.shared.region());
         let stem = names::stem(draft.context);
-        let subject = self.subject.strip_suffix(&tail).unwrap_or(&self.subject);
+        let subject = draft.computed(&self.subject);
+        let subject = subject.strip_suffix(&tail).unwrap_or(&subject);
         let rest = subject.strip_prefix(&stem).unwrap_or(subject).trim_start_matches('-');
         let alert = kebab(self.alert);
         let part = if rest.is_empty() || rest == self.capability.as_str() {
