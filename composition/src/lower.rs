@@ -5,7 +5,7 @@ use crate::config::{
     DatabaseConfig, DatabaseSourceConfig, DefinitionsFrom, LimitConfig, MonitoringConfig, PeopleConfig, PlatformConfig,
     QuotaConfig, ReceiverConfig, SecurityConfig, StorageConfig, SubjectsConfig,
 };
-use platform_core::value::Supplied;
+use platform_core::value::{FieldPath, Supplied};
 use platform_core::{
     AllowRule, ApplicationSpec, BackupSpec, BackupStore, BucketSpec, CacheSpec, Capability, Channel, Context,
     DatabaseSource, DatabaseSpec, Definitions, LimitSpec, MonitoringSpec, PeopleSpec, QuotaSpec, Receiver, RestoreFrom,
@@ -51,6 +51,13 @@ pub fn context(config: &PlatformConfig, specs: &Specs) -> Context {
         .clone()
         .unwrap_or_else(|| SecuritySpec::new(config.name.as_str()));
     context.names = config.names.clone();
+    let left = config.leave.iter();
+    context.leave = left
+        .map(|(object, fields)| {
+            let paths = fields.iter().map(|field| FieldPath::from(field.as_str()));
+            (object.clone(), paths.collect())
+        })
+        .collect();
     context.tags = config.tags.clone();
     if let Some(backup) = specs.backup.as_ref().filter(|backup| backup.restore_from.is_some()) {
         context.restored.clone_from(&backup.scope);
@@ -343,6 +350,7 @@ environment: local
 namespace_prefix: team-a-
 tags: { team: a }
 names: { postgres: pg }
+leave: { rds.DbInstance/pg: [username] }
 database: { version: '16', storage: 11Gi, max_connections: 50, cpu: 700m, memory: 2Gi, password_length: 32, storage_class: fast }
 cache: { engine: redis, version: '8', memory: 128Mi, persistence: false, storage: 6Gi, replicas: 2, storage_class: fast }
 storage:

@@ -475,6 +475,7 @@ fn located(config: &PlatformConfig, error: Error) -> Error {
         Some((_, key)) => {
             let rule = match key.split('.').next() {
                 _ if key.contains(".restore_from") => Rule::RestoreFrom,
+                Some("leave") => Rule::Leave,
                 Some("backup") if key.ends_with("copy_to") => Rule::Placement,
                 Some("aws") if error.kind() == ErrorKind::Unsupported => Rule::NotAvailable,
                 Some("aws") => Rule::Network,

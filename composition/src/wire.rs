@@ -3,6 +3,7 @@
 use crate::config::{PlatformConfig, ProviderName};
 use crate::lower::Specs;
 use platform_core::engine::PlanRequest;
+use platform_core::value::ResourceId;
 use platform_core::{Blueprint, Capability, Context, Error, ErrorKind, Resource, Result, Stack, Surface, Surfaces};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +38,16 @@ pub(crate) fn request(
             let (resources, outputs) = blueprint(capability, specs, &context, stack.as_ref())?;
             draft.add(resources)?;
             draft.outputs(capability, several.then_some(*provider), outputs);
+        }
+    }
+    for object in context.leave.keys() {
+        let is_it = |id: &ResourceId| *object == format!("{}/{}", id.kind(), id.name());
+        if !draft.resources.keys().any(is_it) {
+            return Err(
+                Error::new(ErrorKind::Invalid, format!("the platform asks for no {object}"))
+                    .with_context("config", "leave")
+                    .with_help("copy KIND/NAME from a plan; the name is the one that `names` gives"),
+            );
         }
     }
     Ok(PlanRequest {

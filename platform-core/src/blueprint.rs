@@ -4,7 +4,7 @@ use crate::engine::{Engine, EngineBuilder};
 use crate::facts::Risk;
 use crate::resource::Resource;
 use crate::surface::{Capability, Surfaces};
-use crate::value::{InvalidValue, Place, SetId};
+use crate::value::{FieldPath, InvalidValue, Place, ResourceId, SetId};
 use crate::{Backup, Cache, Database, Monitoring, PlannedWrite, Result, Security, SecuritySpec, Storage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,8 @@ pub struct Context {
     pub security: SecuritySpec,
     /// Overrides of computed names, so that a platform can adopt what others made: default name -> wanted name.
     pub names: BTreeMap<String, String>,
+    /// Fields of objects that stay as they are found: `rds.DbInstance/orders` -> fields.
+    pub leave: BTreeMap<String, BTreeSet<FieldPath>>,
     /// Tags and labels of the caller.
     pub tags: BTreeMap<String, String>,
     /// Capabilities whose data comes from a backup before anything that holds some is made.
@@ -130,6 +132,7 @@ impl Context {
             surfaces: Surfaces::default(),
             security: SecuritySpec::default(),
             names: BTreeMap::new(),
+            leave: BTreeMap::new(),
             tags: BTreeMap::new(),
             restored: BTreeSet::new(),
             alone: false,
@@ -158,6 +161,12 @@ impl Context {
     /// The name to use where `default` is computed.
     pub fn name_of<'a>(&'a self, default: &'a str) -> &'a str {
         self.names.get(default).map_or(default, String::as_str)
+    }
+
+    /// The fields of an object that stay as they are found.
+    pub fn left_of(&self, id: &ResourceId) -> BTreeSet<FieldPath> {
+        let label = format!("{}/{}", id.kind(), id.name());
+        self.leave.get(&label).cloned().unwrap_or_default()
     }
 
     /// The namespace of a capability.

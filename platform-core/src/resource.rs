@@ -4,6 +4,8 @@ use crate::Error;
 use crate::value::{Digest, FieldPath, Kind, Place, Reference, ResourceId, SetId, Timestamp, Uid, references, resolve};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+#[cfg(feature = "world")]
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -56,6 +58,9 @@ pub struct Resource {
     /// once this one is ready, or blocks it when it holds data.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub formerly: BTreeSet<ResourceId>,
+    /// Fields that stay as they are found on an object that is there; a new one gets the wanted ones.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub leave: BTreeSet<FieldPath>,
 }
 
 impl Resource {
@@ -77,6 +82,7 @@ impl Resource {
             on_removal: OnRemoval::Delete,
             holds: None,
             formerly: BTreeSet::new(),
+            leave: BTreeSet::new(),
         }
     }
 
@@ -103,6 +109,30 @@ impl Resource {
         self
     }
 
+    /// Sets which fields stay as they are found.
+    pub fn with_leave(mut self, fields: impl IntoIterator<Item = FieldPath>) -> Self {
+        self.leave.extend(fields);
+        self
+    }
+
+    /// Puts into wanted fields what stays as it is of the live ones.
+    pub fn leave(&self, wanted: &mut Value, live: &Value) {
+        for path in &self.leave {
+            path.put(wanted, path.find(live));
+        }
+    }
+
+    /// The same resource, wanting what stays as it is.
+    #[cfg(feature = "world")]
+    pub(crate) fn left_as(&self, live: &Value) -> Cow<'_, Self> {
+        if self.leave.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut left = self.clone();
+        self.leave(left.desired_mut(), live);
+        Cow::Owned(left)
+    }
+
     /// Everything that has to be ready before it: `after` and the targets of its references.
     pub fn dependencies(&self) -> BTreeSet<ResourceId> {
         self.dependencies_by(references(&self.desired))
@@ -126,9 +156,10 @@ impl Resource {
             on_removal,
             holds,
             formerly,
+            leave,
         } = self;
         let desired = Digest::of_value(desired);
-        Digest::of(&(id, desired, component, after, on_removal, holds, formerly))
+        Digest::of(&(id, desired, component, after, on_removal, holds, formerly, leave))
     }
 }
 

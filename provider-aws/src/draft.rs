@@ -74,12 +74,19 @@ impl<'a> Draft<'a> {
         let tail = s3_bucket::account_tail(&self.shared.options.account, self.region());
         let room = s3_bucket::MAX_NAME.saturating_sub(tail.len());
         let name = names::fit(&format!("{}-{part}", names::stem(self.context)), room) + &tail;
-        self.context.name_of(&name).to_owned()
+        self.called("s3.Bucket", self.context.name_of(&name)).to_owned()
     }
 
-    /// The id of an object at this place.
+    /// The id of an object at this place, whose name may be another one for its kind.
     pub(crate) fn id(&self, kind: &str, name: &str) -> Result<ResourceId> {
-        Ok(ResourceId::new(self.place.clone(), kind.parse()?, Name::new(name)?))
+        let name = Name::new(self.called(kind, name))?;
+        Ok(ResourceId::new(self.place.clone(), kind.parse()?, name))
+    }
+
+    /// The name of an object of a kind, as the config's `names:` says for that kind.
+    pub(crate) fn called<'n>(&'n self, kind: &str, name: &'n str) -> &'n str {
+        let of_kind = self.context.names.get(&format!("{kind}/{name}"));
+        of_kind.map_or(name, String::as_str)
     }
 
     /// An object, with the caller's tags.
@@ -95,7 +102,8 @@ impl<'a> Draft<'a> {
                 _ => drop(map.insert("tags".to_owned(), json!(self.context.tags))),
             }
         }
-        Resource::new(id, self.component, desired)
+        let left = self.context.left_of(&id);
+        Resource::new(id, self.component, desired).with_leave(left)
     }
 
     /// The ARN of an object of this account and region: `rds`, `db:ml-platform-prod`.

@@ -48,8 +48,8 @@ pub use crate::tags::{Tags, id_tag, set_tag, unfinished};
 
 use crate::{names, tags};
 use async_trait::async_trait;
-use platform_core::value::{Kind, Reference, ResourceId, SetId, Uid, references, resolve};
-use platform_core::{Error, ErrorKind, KindFacts, Result, State};
+use platform_core::value::{FieldPath, Kind, Reference, ResourceId, Segment, SetId, Uid, references, resolve};
+use platform_core::{Error, ErrorKind, KindFacts, Resource, Result, State};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -151,7 +151,7 @@ pub trait AwsKind: Debug + Send + Sync + 'static {
     const FACTS: &'static KindFacts;
     /// Where the rights to its calls end.
     const REACH: Reach;
-    /// Fields that say what an object is made from: a wish that leaves them out takes those of what is there.
+    /// Fields that say what an object is made from or with: a wish that leaves them out takes those of what is there.
     const MADE_BY: &'static [&'static str] = &[];
     /// The settings, without tags. Serialises to what `read` shows for the same settings, whatever was left out or
     /// written in another order; refuses unknown keys.
@@ -293,6 +293,7 @@ pub(crate) trait AnyKind: Debug + Send + Sync {
     fn facts(&self) -> &'static KindFacts;
     fn reach(&self) -> Reach;
     fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish>;
+    fn knows(&self, field: &FieldPath) -> Result<()>;
     async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>>;
     fn made_by(&self) -> &'static [&'static str];
     async fn traces(&self, scope: &Scope<'_>, name: &str) -> Result<Option<String>>;
@@ -315,6 +316,18 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
+    /// The same beside an object that is there: what the wish leaves as it is, and what it does not say of how it was made.
+    pub(crate) fn beside(mut self, resource: &Resource, made_by: &[&str], live: &Value) -> Self {
+        resource.leave(&mut self.settings, live);
+        let unsaid = made_by.iter().filter(|field| resource.desired.get(**field).is_none());
+        for field in unsaid {
+            if let (Value::Object(settings), Some(value)) = (&mut self.settings, live.get(*field)) {
+                settings.insert((*field).to_owned(), value.clone());
+            }
+        }
+        self
+    }
+
     /// As a view shows it.
     pub(crate) fn view(&self) -> Value {
         view(&self.settings, &self.tags)
@@ -392,6 +405,22 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
             settings: unmark(Self::untyped(&typed)?),
             tags: callers,
         })
+    }
+
+    /// Refuses a field that no object of this kind has.
+    fn knows(&self, field: &FieldPath) -> Result<()> {
+        let Some(Segment::Key(key)) = field.segments().first() else {
+            return Ok(());
+        };
+        let alone = Value::Object([(key.clone(), Value::Null)].into_iter().collect());
+        match serde_json::from_value::<K::Desired>(alone) {
+            Err(cause) if cause.to_string().starts_with("unknown field") => Err(Error::new(
+                ErrorKind::Invalid,
+                format!("{} cannot leave: {cause}", K::FACTS.kind),
+            )
+            .with_help("correct it under `leave:` in the config")),
+            _ => Ok(()),
+        }
     }
 
     async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>> {

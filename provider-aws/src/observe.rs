@@ -211,16 +211,17 @@ pub(crate) fn live(id: &ResourceId, set: &SetId, found: &Found<Value>, wanted_ta
 /// What making a resource true would leave. Pure.
 pub(crate) fn preview(kinds: Kinds, wanted: &Resource, seen: &Observation) -> Result<Preview> {
     let kind = kinds.known(&wanted.id)?;
-    let wish: Wish = match kind.normalise(&wanted.id, &wanted.desired) {
+    let known = wanted.leave.iter().try_for_each(|field| kind.knows(field));
+    let wish: Wish = match known.and_then(|()| kind.normalise(&wanted.id, &wanted.desired)) {
         Ok(wish) => wish,
         Err(why) => return Ok(Preview::Refused { why }),
     };
-    let mut after = wish.view();
-    if let Some(live) = seen.get(&wanted.id) {
-        take_over(&mut after, &live.view, kind.made_by());
-        if *live.view == after {
-            return Ok(Preview::Unchanged);
-        }
+    let after = match seen.get(&wanted.id) {
+        Some(live) => wish.beside(wanted, kind.made_by(), &live.view).view(),
+        None => wish.view(),
+    };
+    if seen.get(&wanted.id).is_some_and(|live| *live.view == after) {
+        return Ok(Preview::Unchanged);
     }
     let warnings = seen
         .notes
@@ -233,17 +234,6 @@ pub(crate) fn preview(kinds: Kinds, wanted: &Resource, seen: &Observation) -> Re
         warnings: warnings.into_iter().collect(),
         found: None,
     })
-}
-
-/// What a wish does not say of how an object is made is as it was made.
-fn take_over(after: &mut Value, live: &Value, fields: &[&str]) {
-    if let Value::Object(after) = after {
-        for field in fields {
-            if let (None, Some(value)) = (after.get(*field), live.get(*field)) {
-                after.insert((*field).to_owned(), value.clone());
-            }
-        }
-    }
 }
 
 /// The object of an id as it is now; `None` also when its deletion is scheduled.

@@ -60,7 +60,7 @@ impl Draft<'_> {
 
     /// The name of a role.
     pub(crate) fn role_name(&self, part: &str) -> String {
-        self.name(part, MAX_NAME)
+        self.called("iam.Role", &self.name(part, MAX_NAME)).to_owned()
     }
 
     /// The ARN of a role.

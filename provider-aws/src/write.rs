@@ -164,6 +164,7 @@ async fn change(scope: &Scope<'_>, resource: &Resolved, seen: &Live, owners: &[O
     let Some(mut found) = found.filter(|found| revives || found.doomed.is_none()) else {
         return Err(Error::new(ErrorKind::Conflict, "the object is gone").with_help("plan again"));
     };
+    let wish = wish.beside(resource, kind.made_by(), &found.settings);
     whose(scope, &resource.id, &found, owners)?;
     let now = live(&resource.id, scope.set, &found, &callers(&resource.desired));
     if let Some(field) = moved(&seen.view, &now.view, &wish.view()) {

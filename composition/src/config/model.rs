@@ -41,8 +41,12 @@ block! {
         /// Labels (Kubernetes) or tags (AWS) for every object. Default: none. A change updates every object in place.
         tags: BTreeMap<String, String>;
         /// Names to use instead of computed ones, computed name -> wanted name, so that the platform can adopt what
-        /// other tools made. Default: none.
+        /// other tools made; on AWS of one kind: `rds.DbInstance/ml-platform-prod: orders`. Default: none.
         names: BTreeMap<String, String>;
+        /// Fields of objects on AWS that stay as they are found, object -> fields, such as
+        /// `rds.DbInstance/orders: [username, kms_key]`: for what other tools made. Default: none. An object that is made
+        /// anew gets the platform's values; a field that is taken out of the list is changed by the next plan.
+        leave: BTreeMap<String, Vec<String>>;
         /// Where a capability lives, if not where `provider` says: capability -> list of providers. Default: none.
         placement: BTreeMap<String, Vec<ProviderName>>;
         /// Where container images come from.

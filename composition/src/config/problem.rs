@@ -62,6 +62,8 @@ rules! {
     SecretKey = "secret-key",
     /// A value looks like a secret.
     SecretValue = "secret-value",
+    /// What is to be left as it is cannot be.
+    Leave = "leave",
     /// An override (`--set`) is not `key=value`.
     Override = "override",
     /// A text is not a size.

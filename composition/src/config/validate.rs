@@ -44,6 +44,7 @@ impl PlatformConfig {
     pub(super) fn check(&self, node: &Node, reader: &mut Reader) {
         check_tags(&self.tags, node, reader);
         check_overrides(&self.names, node, reader);
+        check_left(&self.leave, node, reader);
         self.check_placement(node, reader);
         if self.environment == Environment::Local && self.provider == ProviderName::Aws {
             let message = "a local platform lives on a Kind cluster, not on AWS";
@@ -466,9 +467,21 @@ fn check_tags(tags: &BTreeMap<String, String>, node: &Node, reader: &mut Reader)
 }
 
 fn check_overrides(names: &BTreeMap<String, String>, node: &Node, reader: &mut Reader) {
-    let mut wanted: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut wanted: BTreeMap<(Option<&str>, &str), &str> = BTreeMap::new();
     for (computed, name) in names {
         let place = format!("names.{computed}");
+        if let Some((kind, _)) = kind_and_name(computed) {
+            let message = if !is_aws_name(name) {
+                format!("{name:?} is not a name of an object on AWS")
+            } else if let Some(other) = wanted.insert((Some(kind), name), computed) {
+                format!("{name:?} is already the name of `{other}`")
+            } else {
+                continue;
+            };
+            let help = "write letters, digits and .-_/, at most 255; give every object its own name";
+            refuse_entry(node, "names", computed, Rule::NameSyntax, &message, help, reader);
+            continue;
+        }
         if !is_object_name(computed) {
             refuse_entry(
                 node,
@@ -491,7 +504,7 @@ fn check_overrides(names: &BTreeMap<String, String>, node: &Node, reader: &mut R
         } else if name.len() > LABEL {
             let message = format!("{} characters; Kubernetes allows 63", name.len());
             reader.refuse_key(node, Rule::NameLength, &place, message, "write at most 63 characters");
-        } else if let Some(other) = wanted.insert(name, computed) {
+        } else if let Some(other) = wanted.insert((None, name), computed) {
             let message = format!("{name:?} is already the name of `{other}`");
             reader.refuse_key(
                 node,
@@ -502,6 +515,46 @@ fn check_overrides(names: &BTreeMap<String, String>, node: &Node, reader: &mut R
             );
         }
     }
+}
+
+fn check_left(leave: &BTreeMap<String, Vec<String>>, node: &Node, reader: &mut Reader) {
+    for (object, fields) in leave {
+        let message = if kind_and_name(object).is_none() {
+            "no object on AWS".to_owned()
+        } else if fields.is_empty() {
+            "no field of it is named".to_owned()
+        } else if let Some(field) = fields.iter().find(|field| !is_field(field)) {
+            format!("{field:?} is no field")
+        } else {
+            continue;
+        };
+        let help = "write KIND/NAME and fields as a plan shows them: `rds.DbInstance/orders: [username, kms_key]`";
+        refuse_entry(node, "leave", object, Rule::Leave, &message, help, reader);
+    }
+}
+
+/// `rds.DbInstance/orders`.
+fn kind_and_name(text: &str) -> Option<(&str, &str)> {
+    let (kind, name) = text.split_once('/')?;
+    let (service, own) = kind.split_once('.')?;
+    let is_kind = service
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && own.starts_with(|first: char| first.is_ascii_uppercase())
+        && own.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_kind && is_aws_name(name)).then_some((kind, name))
+}
+
+fn is_aws_name(text: &str) -> bool {
+    (1..=255).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_/".contains(&byte))
+}
+
+fn is_field(text: &str) -> bool {
+    let is_key = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    text.split('.').all(is_key)
 }
 
 /// Refuses an entry of a mapping whose key itself is wrong, at the key.

@@ -55,6 +55,30 @@ impl FieldPath {
         })
     }
 
+    /// Sets or removes the value at this path, where all of it are keys; what is missing on the way is made.
+    pub(crate) fn put(&self, document: &mut Value, value: Option<&Value>) {
+        let Some((Segment::Key(last), way)) = self.0.split_last() else {
+            return;
+        };
+        let mut within = document;
+        for segment in way {
+            let (Segment::Key(key), Value::Object(map)) = (segment, within) else {
+                return;
+            };
+            if value.is_none() && !map.contains_key(key) {
+                return;
+            }
+            within = map
+                .entry(key.as_str())
+                .or_insert_with(|| Value::Object(serde_json::Map::new()));
+        }
+        let Value::Object(map) = within else { return };
+        match value {
+            Some(value) => drop(map.insert(last.clone(), value.clone())),
+            None => drop(map.remove(last)),
+        }
+    }
+
     /// Whether `pattern` names this field or one above it. `[*]` in a pattern stands for any element,
     /// `*` for any key.
     pub fn is_within(&self, pattern: &FieldPath) -> bool {
@@ -157,6 +181,7 @@ impl From<&str> for FieldPath {
 #[cfg(test)]
 mod tests {
     use super::FieldPath;
+    use serde_json::json;
 
     #[test]
     fn display_and_parse_agree() {
@@ -168,6 +193,22 @@ mod tests {
             "",
         ] {
             assert_eq!(FieldPath::from(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_field_is_put_where_the_path_leads() {
+        let live = json!({"a": 1, "b": {"c": {"d": 2}}});
+        for (path, wanted, left) in [
+            ("a", json!({"a": 3}), json!({"a": 1})),
+            ("e", json!({"e": 3}), json!({})),
+            ("b.c.d", json!({"b": {"x": 1}}), json!({"b": {"x": 1, "c": {"d": 2}}})),
+            ("b.e.f", json!({"b": {}}), json!({"b": {}})),
+            ("a.b", json!({"a": 3}), json!({"a": 3})),
+        ] {
+            let (path, mut document) = (FieldPath::from(path), wanted);
+            path.put(&mut document, path.find(&live));
+            assert_eq!(document, left, "{path}");
         }
     }
 

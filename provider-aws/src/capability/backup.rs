@@ -250,7 +250,7 @@ fn check(spec: &BackupSpec, context: &Context) -> Result<()> {
 
 /// Of the vault, wherever it is, and of the plan.
 fn name(draft: &Draft<'_>) -> String {
-    draft.name("", MAX_NAME)
+    draft.called(VAULT, &draft.name("", MAX_NAME)).to_owned()
 }
 
 fn vault_arn(draft: &Draft<'_>) -> String {

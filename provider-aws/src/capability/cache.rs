@@ -4,7 +4,7 @@ use crate::aws::Shared;
 use crate::draft::Draft;
 use async_trait::async_trait;
 use platform_core::engine::Engine;
-use platform_core::value::Reference;
+use platform_core::value::{FieldPath, Reference, ResourceId};
 use platform_core::{
     AlarmSubject, Blueprint, Cache, CacheEngine, CacheFeatures, CacheOutputs, CacheSpec, Capability, Context,
     DataAsset, Endpoint, Environment, Error, ErrorKind, Holds, Resource, Result, Surface,
@@ -46,8 +46,8 @@ impl Cache for AwsCache {
     fn surface(&self, spec: &CacheSpec, context: &Context) -> Result<Surface> {
         check(spec)?;
         let draft = self.draft(context);
-        let name = draft.name("", MAX_NAME);
-        let id = draft.id(GROUP, &name)?;
+        let id = server(&draft)?;
+        let name = id.name().to_string();
         // The group; its servers are `<group>-001` and on.
         let subject = |what: &str, limit| AlarmSubject {
             what: what.to_owned(),
@@ -85,21 +85,30 @@ impl Cache for AwsCache {
     fn blueprint(&self, spec: &CacheSpec, context: &Context) -> Result<Blueprint<CacheOutputs>> {
         check(spec)?;
         let draft = self.draft(context);
-        let name = draft.name("", MAX_NAME);
-        let id = draft.id(GROUP, &name)?;
+        let id = server(&draft)?;
+        let around = Around::of(&draft, spec)?;
         let mut resources = self.0.own_foundation(Capability::Cache, context)?;
-        resources.extend(around(&draft, spec)?);
-        resources.push(group(&draft, spec, &name)?);
         let mut outputs = json!({
             "host": Reference::new(id.clone(), "endpoint").to_value(),
             "port": PORT,
             "credentials": {
                 "location": "IAM",
-                "username": draft.name(APP, MAX_NAME),
+                "username": around.app.name(),
                 "password_key": "a token signed for elasticache:Connect",
                 "ca": "the system's trust store",
             },
         });
+        // Whoever made the cache says how to log in.
+        let others_log_in = context.left_of(&id).contains(&FieldPath::from("user_group"));
+        if others_log_in {
+            outputs["credentials"] = json!({
+                "location": "where it was before the cache was taken over",
+                "username": "default",
+                "password_key": "the AUTH token, if there is one",
+            });
+        }
+        resources.extend(around.resources(&draft, spec, !others_log_in)?);
+        resources.push(around.group(&draft, spec, id.clone(), !others_log_in)?);
         if spec.replicas > 0 {
             outputs["read_host"] = Reference::new(id, "reader").to_value();
         }
@@ -153,65 +162,82 @@ fn family(spec: &CacheSpec) -> String {
     }
 }
 
-/// A new family needs a group of another name.
-fn parameters(draft: &Draft<'_>, spec: &CacheSpec) -> String {
-    draft.name(&format!("cache-{}", family(spec).replace('.', "-")), 200)
+fn server(draft: &Draft<'_>) -> Result<ResourceId> {
+    draft.id(GROUP, &draft.name("", MAX_NAME))
 }
 
 /// What the servers need around them: subnets, parameters, users.
-fn around(draft: &Draft<'_>, spec: &CacheSpec) -> Result<Vec<Resource>> {
-    let (app, nobody) = (draft.name(APP, MAX_NAME), draft.name("default", MAX_NAME));
-    let user = |name: &str, desired| -> Result<Resource> { Ok(draft.resource(draft.id(USER, name)?, desired)) };
-    let users = draft
-        .resource(
-            draft.id("elasticache.UserGroup", &draft.name("users", MAX_NAME))?,
-            json!({ "users": [app, nobody] }),
-        )
-        .with_after(draft.id(USER, &app)?)
-        .with_after(draft.id(USER, &nobody)?);
-    Ok(vec![
-        draft.resource(
-            draft.id("elasticache.SubnetGroup", &draft.name("cache", 200))?,
-            json!({ "subnets": draft.private_subnets()? }),
-        ),
-        draft.resource(
-            draft.id("elasticache.ParameterGroup", &parameters(draft, spec))?,
-            json!({ "family": family(spec) }),
-        ),
-        user(&app, json!({ "user_name": app, "access": APP_RULES }))?,
-        user(
-            &nobody,
-            json!({ "user_name": "default", "access": NOBODY, "authentication": "none" }),
-        )?,
-        users,
-    ])
+struct Around {
+    subnets: ResourceId,
+    parameters: ResourceId,
+    app: ResourceId,
+    nobody: ResourceId,
+    users: ResourceId,
 }
 
-fn group(draft: &Draft<'_>, spec: &CacheSpec, name: &str) -> Result<Resource> {
-    let usual = match draft.context.environment {
-        Environment::Local | Environment::Dev => "cache.t4g.small",
-        Environment::Staging | Environment::Prod => "cache.m7g.large",
-    };
-    let (subnets, users) = (draft.name("cache", 200), draft.name("users", MAX_NAME));
-    let parameters = parameters(draft, spec);
-    let desired = json!({
-        "description": format!("cache of {}", draft.context.set),
-        "engine": engine(spec),
-        "version": version(spec),
-        "node_type": spec.node_type.as_deref().unwrap_or(usual),
-        "replicas": spec.replicas,
-        "subnet_group": subnets,
-        "security_groups": [draft.security_group(Capability::Cache)?],
-        "parameter_group": parameters,
-        "user_group": users,
-        "kms_key": draft.data_key()?,
-        "snapshot_retention": if spec.persistence { 7 } else { 0 },
-    });
-    Ok(draft
-        .resource(draft.id(GROUP, name)?, desired)
-        .with_after(draft.id("elasticache.SubnetGroup", &subnets)?)
-        .with_after(draft.id("elasticache.ParameterGroup", &parameters)?)
-        .with_after(draft.id("elasticache.UserGroup", &users)?))
+impl Around {
+    fn of(draft: &Draft<'_>, spec: &CacheSpec) -> Result<Self> {
+        // A new family needs a group of another name.
+        let parameters = format!("cache-{}", family(spec).replace('.', "-"));
+        Ok(Self {
+            subnets: draft.id("elasticache.SubnetGroup", &draft.name("cache", 200))?,
+            parameters: draft.id("elasticache.ParameterGroup", &draft.name(&parameters, 200))?,
+            app: draft.id(USER, &draft.name(APP, MAX_NAME))?,
+            nobody: draft.id(USER, &draft.name("default", MAX_NAME))?,
+            users: draft.id("elasticache.UserGroup", &draft.name("users", MAX_NAME))?,
+        })
+    }
+
+    fn resources(&self, draft: &Draft<'_>, spec: &CacheSpec, users: bool) -> Result<Vec<Resource>> {
+        let (app, nobody) = (self.app.name(), self.nobody.name());
+        let mut all = vec![
+            draft.resource(self.subnets.clone(), json!({ "subnets": draft.private_subnets()? })),
+            draft.resource(self.parameters.clone(), json!({ "family": family(spec) })),
+        ];
+        if users {
+            all.extend([
+                draft.resource(self.app.clone(), json!({ "user_name": app, "access": APP_RULES })),
+                draft.resource(
+                    self.nobody.clone(),
+                    json!({ "user_name": "default", "access": NOBODY, "authentication": "none" }),
+                ),
+                draft
+                    .resource(self.users.clone(), json!({ "users": [app, nobody] }))
+                    .with_after(self.app.clone())
+                    .with_after(self.nobody.clone()),
+            ]);
+        }
+        Ok(all)
+    }
+
+    fn group(&self, draft: &Draft<'_>, spec: &CacheSpec, id: ResourceId, users: bool) -> Result<Resource> {
+        let usual = match draft.context.environment {
+            Environment::Local | Environment::Dev => "cache.t4g.small",
+            Environment::Staging | Environment::Prod => "cache.m7g.large",
+        };
+        let desired = json!({
+            "description": format!("cache of {}", draft.context.set),
+            "engine": engine(spec),
+            "version": version(spec),
+            "node_type": spec.node_type.as_deref().unwrap_or(usual),
+            "replicas": spec.replicas,
+            "subnet_group": self.subnets.name(),
+            "security_groups": [draft.security_group(Capability::Cache)?],
+            "parameter_group": self.parameters.name(),
+            "user_group": self.users.name(),
+            "kms_key": draft.data_key()?,
+            "snapshot_retention": if spec.persistence { 7 } else { 0 },
+        });
+        let group = draft
+            .resource(id, desired)
+            .with_after(self.subnets.clone())
+            .with_after(self.parameters.clone());
+        Ok(if users {
+            group.with_after(self.users.clone())
+        } else {
+            group
+        })
+    }
 }
 
 #[cfg(test)]

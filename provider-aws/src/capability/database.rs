@@ -5,7 +5,7 @@ use crate::draft::Draft;
 use crate::kind::rds_db_instance::{LATEST, MAX_NAME, SMALLEST_GIB};
 use async_trait::async_trait;
 use platform_core::engine::Engine;
-use platform_core::value::{Reference, ResourceId, Size};
+use platform_core::value::{FieldPath, Reference, ResourceId, Size};
 use platform_core::{
     AlarmSubject, Blueprint, Capability, Context, DataAsset, Database, DatabaseFeatures, DatabaseOutputs,
     DatabaseSource, DatabaseSpec, Endpoint, Environment, Error, ErrorKind, Holds, OnRemoval, Result, Surface,
@@ -127,13 +127,26 @@ impl Database for AwsDatabase {
                 .with_on_removal(OnRemoval::Retain),
         );
         let made = |output: &str| Reference::new(server.clone(), output).to_value();
+        // What stays as somebody else made it is told by the server itself.
+        let left = context.left_of(&server);
+        let told = |field: &str, output: &str, usual: Value| {
+            if left.contains(&FieldPath::from(field)) {
+                made(output)
+            } else {
+                usual
+            }
+        };
         Ok(Blueprint::with_references(
             resources,
             json!({
                 "host": made("host"),
                 "port": PORT,
-                "database": APP,
-                "credentials": { "location": made("secret_arn"), "username": USER, "password_key": "password" },
+                "database": told("database", "database", json!(APP)),
+                "credentials": {
+                    "location": told("secret_key", "password", made("secret_arn")),
+                    "username": told("username", "username", json!(USER)),
+                    "password_key": "password",
+                },
             }),
         ))
     }

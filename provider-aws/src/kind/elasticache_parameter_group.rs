@@ -90,6 +90,7 @@ fn description() -> String {
 impl AwsKind for ParameterGroup {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["elasticache:{region}:{account}:parametergroup:{name}"]);
+    const MADE_BY: &'static [&'static str] = &["description"];
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

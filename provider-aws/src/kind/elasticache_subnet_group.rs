@@ -73,6 +73,7 @@ fn description() -> String {
 impl AwsKind for SubnetGroup {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["elasticache:{region}:{account}:subnetgroup:{name}"]);
+    const MADE_BY: &'static [&'static str] = &["description"];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -115,6 +115,7 @@ impl Desired {
 impl AwsKind for DbParameterGroup {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["rds:{region}:{account}:pg:{name}"]);
+    const MADE_BY: &'static [&'static str] = &["description"];
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

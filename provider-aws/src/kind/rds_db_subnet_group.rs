@@ -75,6 +75,7 @@ fn description() -> String {
 impl AwsKind for DbSubnetGroup {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["rds:{region}:{account}:subgrp:{name}"]);
+    const MADE_BY: &'static [&'static str] = &["description"];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

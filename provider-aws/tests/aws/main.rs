@@ -6,6 +6,7 @@
     clippy::disallowed_methods // a test starts servers and plays the one who changes things behind our back
 )]
 
+mod adoption;
 mod backups;
 mod between;
 mod blueprints;

@@ -17,27 +17,45 @@ use std::sync::{Arc, Mutex};
 
 /// IAM actions of the calls so far, and S3 calls that did not say whose bucket they expect.
 #[derive(Clone, Debug)]
-struct Seen(Arc<Mutex<(BTreeSet<String>, Vec<String>)>>, Arc<Routes>);
+pub(crate) struct Seen(Arc<Mutex<(BTreeSet<String>, Vec<String>)>>, Arc<Routes>);
 
 impl Seen {
-    fn note(&self, request: &HttpRequest) {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default(), Arc::new(Routes::load()))
+    }
+
+    /// What the library is given, with every call noted.
+    pub(crate) fn around(&self, account: &Account) -> AwsProvider {
+        let (config, noted) = (account.config(), self.clone());
+        let watched = between(config.http_client().unwrap(), move |wire, request| {
+            noted.note(&request);
+            wire.call(request)
+        });
+        let config = config.to_builder().http_client(watched).build();
+        AwsProvider::from_config(&config, Arc::clone(&account.clock))
+            .unwrap()
+            .with_kinds(provider_aws_network::kinds())
+    }
+
+    /// What IAM calls a request.
+    pub(crate) fn action(&self, request: &HttpRequest) -> Option<String> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let (service, operation) = target.split_once('.').unwrap_or_default();
-        let mut seen = self.0.lock().unwrap();
-        let action = match service {
+        Some(match service {
             "TrentService" => format!("kms:{operation}"),
             "secretsmanager" => format!("secretsmanager:{operation}"),
             "AWSEvents" => format!("events:{operation}"),
             "Logs_20140328" => format!("logs:{operation}"),
             "ResourceGroupsTaggingAPI_20170126" => format!("tag:{operation}"),
-            _ => match query_action(request)
+            _ => query_action(request)
                 .or_else(|| self.routed(request))
-                .or_else(|| s3_action(request).map(str::to_owned))
-            {
-                Some(action) => action,
-                None => return,
-            },
-        };
+                .or_else(|| s3_action(request).map(str::to_owned))?,
+        })
+    }
+
+    fn note(&self, request: &HttpRequest) {
+        let Some(action) = self.action(request) else { return };
+        let mut seen = self.0.lock().unwrap();
         let needs_owner = !["s3:CreateBucket", "s3:ListAllMyBuckets"].contains(&action.as_str());
         if action.starts_with("s3:") && needs_owner && request.headers().get("x-amz-expected-bucket-owner").is_none() {
             seen.1.push(format!("{} {}", request.method(), request.uri()));
@@ -54,7 +72,7 @@ impl Seen {
         Some(format!("{service}:{operation}"))
     }
 
-    fn take(&self) -> BTreeSet<String> {
+    pub(crate) fn take(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.0.lock().unwrap().0)
     }
 }
@@ -132,17 +150,8 @@ async fn write(provider: &AwsProvider, write: Write<'_>, action: Action) -> Opti
 #[tokio::test(flavor = "multi_thread")]
 async fn each_verb_needs_no_more_than_its_facts_say() {
     let account = Account::new().with_speed(20);
-    let seen = Seen(Arc::default(), Arc::new(Routes::load()));
-    let config = account.config();
-    let noted = seen.clone();
-    let watched = between(config.http_client().unwrap(), move |wire, request| {
-        noted.note(&request);
-        wire.call(request)
-    });
-    let config = config.to_builder().http_client(watched).build();
-    let provider = AwsProvider::from_config(&config, Arc::clone(&account.clock))
-        .unwrap()
-        .with_kinds(provider_aws_network::kinds());
+    let seen = Seen::new();
+    let provider = seen.around(&account);
     let platform = Platform::of(&account);
     let set = &platform.set;
     let statement = json!([{"Sid": "Read", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{}:root", account.id)},

@@ -88,10 +88,11 @@ impl World {
         let facts = self.known(&wanted.id)?;
         if let Some(live) = seen.get(&wanted.id) {
             let owned = live.owner == Owner::ThisSet;
+            let wanted = wanted.left_as(&live.view);
             return Ok(if owned && live.view == wanted.desired {
                 Preview::Unchanged
             } else {
-                change(wanted, None, None)
+                change(&wanted, None, None)
             });
         }
         self.advance();

@@ -211,6 +211,7 @@ impl World {
         };
         let renews = update.unwrap_or(false) && object.live(&live.id, set, facts, now).renewal == live.renewal;
         let written_from = Some(digest(resource));
+        let resource = resource.left_as(object.view());
         let holds_already = object.mark == Mark::Set(set.clone())
             && object.written_from == written_from
             && *object.view() == resource.desired

@@ -29,7 +29,9 @@ pub(super) fn check(spec: &MonitoringSpec) -> Result<()> {
 }
 
 pub(super) fn topic_name(draft: &Draft<'_>, severity: Severity) -> String {
-    draft.name(severity.as_str(), MAX_NAME)
+    draft
+        .called("sns.Topic", &draft.name(severity.as_str(), MAX_NAME))
+        .to_owned()
 }
 
 pub(super) fn topic_arn(draft: &Draft<'_>, severity: Severity) -> String {

@@ -32,7 +32,17 @@ pub(super) static FACTS: KindFacts = KindFacts {
     usually: Duration::from_mins(12),
     taken: "",
     removal: None,
-    outputs: &["arn", "name", "resource_id", "host", "secret_arn", "engine_version"],
+    outputs: &[
+        "arn",
+        "name",
+        "resource_id",
+        "host",
+        "secret_arn",
+        "password",
+        "username",
+        "database",
+        "engine_version",
+    ],
     fields: &[
         Field::new("engine_version")
             .changes(FieldChange::Never)

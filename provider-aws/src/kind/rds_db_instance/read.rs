@@ -222,15 +222,19 @@ pub(super) fn waiting(instance: &DbInstance) -> Vec<String> {
 }
 
 fn outputs(name: &str, arn: &str, instance: &DbInstance) -> BTreeMap<String, Value> {
+    let secret = instance.master_user_secret().and_then(|secret| secret.secret_arn());
     [
         ("arn", Some(arn)),
         ("name", Some(name)),
         ("resource_id", instance.dbi_resource_id()),
         ("host", instance.endpoint().and_then(|endpoint| endpoint.address())),
+        ("secret_arn", secret),
         (
-            "secret_arn",
-            instance.master_user_secret().and_then(|secret| secret.secret_arn()),
+            "password",
+            Some(secret.unwrap_or("where it was before the server was taken over")),
         ),
+        ("username", instance.master_username()),
+        ("database", Some(instance.db_name().unwrap_or("postgres"))),
         ("engine_version", instance.engine_version()),
     ]
     .into_iter()
