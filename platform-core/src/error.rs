@@ -27,7 +27,7 @@ pub enum ErrorKind {
     Foreign,
     /// An admission rule (Pod Security, a webhook, an SCP) refused the object.
     Denied,
-    /// A quota is used up.
+    /// A quota is used up, or there is no room for it.
     QuotaExceeded,
     /// Too many requests.
     Throttled,

@@ -2,9 +2,15 @@
 
 use crate::emulators::Account;
 use crate::platform::Platform;
-use platform_core::Provider;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::error::ErrorMetadata;
+use platform_core::{ErrorKind, Provider};
+use provider_aws::kind::Outcome;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use xtask::peer::Python;
@@ -14,7 +20,7 @@ import json, botocore.loaders
 load = botocore.loaders.Loader().load_service_model
 names = {"kms": "kms", "s3": "s3", "secretsmanager": "secretsmanager", "sts": "sts", "rds": "rds",
     "tag": "resourcegroupstaggingapi", "iam": "iam", "elasticache": "elasticache", "sns": "sns", "cloudwatch": "cloudwatch",
-    "events": "events", "logs": "logs", "eks": "eks", "backup": "backup"}
+    "events": "events", "logs": "logs", "eks": "eks", "backup": "backup", "ec2": "ec2", "servicequotas": "service-quotas"}
 models = {short: load(name, "service-2") for short, name in names.items()}
 shape = lambda service, name: models[service]["shapes"][name]
 print(json.dumps({
@@ -35,6 +41,9 @@ print(json.dumps({
     "rule": shape("backup", "BackupRuleName")["pattern"],
     "selection": shape("backup", "BackupSelectionName")["pattern"],
     "session": shape("iam", "roleMaxSessionDurationType"),
+    "errors": {short: {name: [[model["shapes"][error["shape"]].get("error", {}).get("code", error["shape"]),
+            model["shapes"][error["shape"]].get("error", {}).get("httpStatusCode", 500 if model["shapes"][error["shape"]].get("fault") else 400)]
+            for error in op.get("errors", [])] for name, op in model["operations"].items()} for short, model in models.items()},
     "routes": {short: [[op["http"]["method"], op["http"]["requestUri"], name] for name, op in model["operations"].items()]
         for short, model in models.items() if model["metadata"]["protocol"] == "rest-json"},
 }))
@@ -89,18 +98,102 @@ fn operations(folder: &Path, found: &mut BTreeSet<(String, String)>) {
     }
 }
 
+/// What the library calls, and what the facts of its kinds name besides.
+fn called() -> BTreeSet<(String, String)> {
+    let mut named = BTreeSet::new();
+    for folder in ["src", "network/src"] {
+        operations(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut named);
+    }
+    assert!(named.len() > 250, "{}", named.len());
+    named
+}
+
 #[test]
 fn every_call_is_one_of_awss() {
     let models = models();
-    let mut named = BTreeSet::new();
-    operations(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
-    assert!(named.len() > 50, "{}", named.len());
-    for (service, operation) in named {
-        // The error tests have a call that nobody has.
-        if service != "op" {
-            let known = models["operations"][&service].as_array().unwrap();
-            assert!(known.contains(&json!(operation)), "{service}:{operation}");
+    for (service, operation) in called() {
+        let known = models["operations"][&service].as_array().unwrap();
+        assert!(known.contains(&json!(operation)), "{service}:{operation}");
+    }
+}
+
+/// Every error that the models list for a call is known: it has a kind, and help that says what to do about it.
+#[test]
+fn every_error_of_every_call_says_what_to_do() {
+    let models = models();
+    let mut calls = called();
+    let mut granted = BTreeSet::from(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]);
+    for (kind, ..) in crate::policies::KINDS {
+        let facts = provider_aws_network::facts(&kind.parse().unwrap()).unwrap();
+        let named = [
+            facts.calls.read,
+            facts.calls.create,
+            facts.calls.update,
+            facts.calls.delete,
+        ];
+        granted.extend(named.into_iter().flatten());
+        let actions = named.into_iter().flatten().filter_map(|action| action.split_once(':'));
+        calls.extend(actions.map(|(service, operation)| (service.to_owned(), operation.to_owned())));
+    }
+    let (mut seen, mut kinds) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
+    for (service, operation) in calls {
+        for error in models["errors"][&service][&operation].as_array().into_iter().flatten() {
+            let (code, status) = (error[0].as_str().unwrap(), error[1].as_u64().unwrap());
+            let status = u16::try_from(status).unwrap();
+            let metadata = ErrorMetadata::builder().code(code).message("why").build();
+            let answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+            let failed: Result<(), _> = Err(SdkError::service_error(metadata, answer));
+            let what = failed.during("service:Operation").unwrap_err();
+            let help = what.help().unwrap_or_default();
+            assert!(
+                !help.is_empty() && !help.contains("this version does not know"),
+                "{service}:{operation} {code} ({status}) is not told apart: {:?} {help}",
+                what.kind()
+            );
+            assert!(
+                what.report().contains(code) && what.report().contains("why"),
+                "{}",
+                what.report()
+            );
+            if seen.insert((code.to_owned(), status)) {
+                *kinds.entry(format!("{:?}", what.kind())).or_default() += 1;
+            }
         }
+    }
+    eprintln!("{} errors: {kinds:?}", seen.len());
+    assert!(seen.len() > 180 && kinds.len() > 8, "{kinds:?}");
+    // A missing right is told as IAM calls it, which S3 does not.
+    for (service, operation) in called().into_iter().filter(|(service, _)| service == "s3") {
+        let operation: &'static str = format!("{service}:{operation}").leak();
+        let metadata = ErrorMetadata::builder().code("AccessDenied").build();
+        let answer = HttpResponse::new(StatusCode::try_from(403).unwrap(), SdkBody::empty());
+        let failed: Result<(), _> = Err(SdkError::service_error(metadata, answer));
+        let what = failed.during(operation).unwrap_err();
+        let action = what
+            .context()
+            .iter()
+            .find(|(name, _)| *name == "action")
+            .map(|(_, value)| value.as_str());
+        assert!(
+            action.is_some_and(|action| granted.contains(action)),
+            "{operation}: {action:?}"
+        );
+    }
+    // What the models do not list, since each call may answer so.
+    for (code, status, kind) in [
+        ("ThrottlingException", 400, ErrorKind::Throttled),
+        ("RequestLimitExceeded", 503, ErrorKind::Throttled),
+        ("ExpiredToken", 400, ErrorKind::Unauthenticated),
+        ("UnrecognizedClientException", 403, ErrorKind::Unauthenticated),
+        ("OptInRequired", 403, ErrorKind::Invalid),
+        ("AccessDeniedException", 400, ErrorKind::Forbidden),
+        ("VpcLimitExceeded", 400, ErrorKind::QuotaExceeded),
+        ("InsufficientInstanceCapacity", 400, ErrorKind::QuotaExceeded),
+    ] {
+        let metadata = ErrorMetadata::builder().code(code).build();
+        let answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+        let failed: Result<(), _> = Err(SdkError::service_error(metadata, answer));
+        assert_eq!(failed.during("service:Operation").unwrap_err().kind(), kind, "{code}");
     }
 }
 
