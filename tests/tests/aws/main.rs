@@ -1,10 +1,5 @@
 //! The AWS provider under the engine, against moto and ministack. One binary, one pair of emulators, an account a test.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods // a test starts servers and plays the one who changes things behind our back
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adoption;
 mod backups;
