@@ -153,6 +153,8 @@ pub trait AwsKind: Debug + Send + Sync + 'static {
     const REACH: Reach;
     /// Fields that say what an object is made from or with: a wish that leaves them out takes those of what is there.
     const MADE_BY: &'static [&'static str] = &[];
+    /// Whether its objects are the account's, seen from every region. Default: a region's.
+    const GLOBAL: bool = false;
     /// The settings, without tags. Serialises to what `read` shows for the same settings, whatever was left out or
     /// written in another order; refuses unknown keys.
     type Desired: Serialize + DeserializeOwned + Send + Sync;
@@ -296,6 +298,7 @@ pub(crate) trait AnyKind: Debug + Send + Sync {
     fn knows(&self, field: &FieldPath) -> Result<()>;
     async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>>;
     fn made_by(&self) -> &'static [&'static str];
+    fn global(&self) -> bool;
     async fn traces(&self, scope: &Scope<'_>, name: &str) -> Result<Option<String>>;
     async fn room(&self, scope: &Scope<'_>) -> Result<Option<Room>>;
     async fn list(&self, scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>>;
@@ -430,6 +433,9 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
         }
     }
 
+    fn global(&self) -> bool {
+        K::GLOBAL
+    }
     fn made_by(&self) -> &'static [&'static str] {
         K::MADE_BY
     }

@@ -27,6 +27,7 @@ mod lock;
 mod names;
 mod network;
 mod observe;
+mod once;
 mod policy;
 mod preflight;
 mod provider;

@@ -25,7 +25,7 @@ pub(crate) async fn observe(
     set: &SetId,
     wanted: &[Resource],
 ) -> Result<Observation> {
-    let scope = connection.scope(set).await?;
+    let scope = connection.scope(set).await?.observing();
     let mut seen = Observation::new(set.clone(), connection.place.clone(), connection.clock.now());
     let mut unreadable: BTreeMap<Kind, Error> = BTreeMap::new();
     let mut past = Past::default();
@@ -87,6 +87,11 @@ pub(crate) async fn observe(
     for (id, outcome) in read(&scope, candidates).await {
         match outcome {
             Ok(Some(found)) if found.doomed.is_none() => {
+                // Of the whole account: the place that made it sees to it.
+                let global = scope.kinds.known(&id)?.global();
+                if global && tags::is_elsewhere(&found.tags, scope.region) {
+                    continue;
+                }
                 let live = live(&id, set, &found, &BTreeSet::new());
                 if matches!(live.owner, Owner::ThisSet | Owner::Retained) {
                     seen.extra.insert(id, live);

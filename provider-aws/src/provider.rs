@@ -7,6 +7,7 @@ use crate::kind::backup_restore_job::{self, RestoreJob};
 use crate::kind::backup_restore_proof::{self, Proof};
 use crate::kind::{self, AddedKind, AnyKind, Kinds, Room, settled};
 use crate::lock::ControlBucket;
+use crate::once::Once;
 use crate::tags::Tags;
 use crate::{follow, observe, preflight, write};
 use async_trait::async_trait;
@@ -172,6 +173,7 @@ impl Connection {
             kinds: self.kinds,
             secrets: self.secrets.as_deref(),
             set,
+            once: None,
             warnings: Mutex::new(Vec::new()),
         })
     }
@@ -204,10 +206,38 @@ pub struct Scope<'a> {
     pub(crate) kinds: Kinds,
     pub(crate) secrets: Option<&'a dyn SecretSource>,
     pub(crate) set: &'a SetId,
+    once: Option<Once>,
     warnings: Mutex<Vec<String>>,
 }
 
 impl Scope<'_> {
+    /// The same for a look at all that the set has.
+    pub(crate) fn observing(mut self) -> Self {
+        self.once = Some(Once::default());
+        self
+    }
+
+    /// Whether this is a look at all that the set has, in which [`Scope::once`] asks once.
+    pub fn observes(&self) -> bool {
+        self.once.is_some()
+    }
+
+    /// What a look at all that the set has asks once, however many objects need the answer; any other operation asks anew.
+    /// `what` tells answers of one type apart.
+    ///
+    /// # Errors
+    /// Those of the question.
+    pub async fn once<T: Send + Sync + 'static>(
+        &self,
+        what: &str,
+        ask: impl Future<Output = Result<T>> + Send,
+    ) -> Result<Arc<T>> {
+        match &self.once {
+            Some(once) => once.get(what, ask).await,
+            None => Ok(Arc::new(ask.await?)),
+        }
+    }
+
     /// The account's 12 digits.
     pub fn account(&self) -> &str {
         &self.account.id
@@ -299,8 +329,27 @@ impl Scope<'_> {
         }))
     }
 
-    /// What the tagging API knows of a tag: hints only, late in both directions. A caller that may not ask gets none.
-    pub(crate) async fn tagged(&self, resource_type: &str, key: &str, value: &str) -> Result<Vec<(String, Tags)>> {
+    /// What the tagging API knows of the set: hints only, late in both directions. A caller that may not ask gets none.
+    pub(crate) async fn tagged_of_set(&self, resource_type: &str) -> Result<Vec<(String, Tags)>> {
+        let all = self
+            .once("tagged", self.tagged(None, crate::tags::SET, self.set.as_str()))
+            .await?;
+        let (service, resource) = resource_type.split_once(':').unwrap_or((resource_type, ""));
+        let of = |arn: &str| {
+            let mut parts = arn.splitn(6, ':').skip(2);
+            let named = parts.next() == Some(service);
+            named && (resource.is_empty() || parts.nth(2).is_some_and(|rest| starts_with_word(rest, resource)))
+        };
+        Ok(all.iter().filter(|(arn, _)| of(arn)).cloned().collect())
+    }
+
+    /// What the tagging API knows of a tag, as [`Scope::tagged_of_set`].
+    pub(crate) async fn tagged(
+        &self,
+        resource_type: Option<&str>,
+        key: &str,
+        value: &str,
+    ) -> Result<Vec<(String, Tags)>> {
         let filter = aws_sdk_resourcegroupstagging::types::TagFilter::builder()
             .key(crate::tags::key(key))
             .values(value)
@@ -309,7 +358,7 @@ impl Scope<'_> {
             .clients
             .tagging
             .get_resources()
-            .resource_type_filters(resource_type)
+            .set_resource_type_filters(resource_type.map(|one| vec![one.to_owned()]))
             .tag_filters(filter)
             .into_paginator()
             .send();
@@ -333,6 +382,11 @@ impl Scope<'_> {
         }
         Ok(hits)
     }
+}
+
+/// `db:name` with `db`, `key/id` with `key`.
+fn starts_with_word(text: &str, word: &str) -> bool {
+    text.strip_prefix(word).is_some_and(|rest| rest.starts_with([':', '/']))
 }
 
 #[async_trait]

@@ -35,6 +35,8 @@ const HASH: &str = "desired-hash";
 const KEYS: &str = "tag-keys";
 /// The incarnation of an object that has no id of its own.
 pub(crate) const UID: &str = "uid";
+/// For which region an object of the whole account was made.
+pub(crate) const REGION: &str = "region";
 /// What the object was made from.
 pub(crate) const RESTORED: &str = "restored-from";
 /// The minor version of Kubernetes for which EKS chose an add-on's version.
@@ -101,6 +103,11 @@ pub(crate) fn wanted(set: &SetId, resource: &Resource, hash: &Digest, callers: &
         stamp(KEYS, hashes.join(" "));
     }
     tags
+}
+
+/// Whether an object of the whole account is another region's matter.
+pub(crate) fn is_elsewhere(tags: &Tags, region: &str) -> bool {
+    ours(tags, REGION).is_some_and(|of| of != region)
 }
 
 /// The tags that a job would have, which takes none: those of an object of the set that was made from these settings, and

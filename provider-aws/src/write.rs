@@ -105,7 +105,11 @@ fn word(verb: Verb) -> &'static str {
 
 /// All tags that a resource shall have.
 fn all_tags(scope: &Scope<'_>, resource: &Resolved, wish: &Wish) -> Tags {
-    tags::wanted(scope.set, resource, &Digest::of_value(&resource.desired), &wish.tags)
+    let mut tags = tags::wanted(scope.set, resource, &Digest::of_value(&resource.desired), &wish.tags);
+    if scope.kinds.find(resource.id.kind()).is_some_and(AnyKind::global) {
+        tags.insert(tags::key(tags::REGION), scope.region.to_owned());
+    }
+    tags
 }
 
 async fn create(scope: &Scope<'_>, resource: &Resolved, token: &str) -> Result<()> {

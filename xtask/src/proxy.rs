@@ -56,6 +56,8 @@ pub struct Call {
     pub method: Method,
     /// Path and query.
     pub path: String,
+    /// The operation that a call to AWS names in its header or form: `CreateKey`.
+    pub operation: Option<String>,
     /// Status that was answered to the client; `None`: not yet, or never.
     pub status: Option<u16>,
     /// How often it was sent to the upstream: 0, 1, or 2 if duplicated.
@@ -65,11 +67,40 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whether it asked for a change: any method but GET, HEAD and OPTIONS, and no dry run.
+    fn of(request: &Request<Bytes>) -> Self {
+        let target = request
+            .headers()
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok());
+        let form = std::str::from_utf8(request.body()).ok();
+        let operation = target
+            .and_then(|target| Some(target.rsplit_once('.')?.1))
+            .or_else(|| form?.strip_prefix("Action=")?.split('&').next());
+        Self {
+            method: request.method().clone(),
+            path: request
+                .uri()
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .to_owned(),
+            operation: operation.map(str::to_owned),
+            status: None,
+            forwarded: 0,
+            error: None,
+        }
+    }
+
+    /// Whether it asked for a change: an operation that does not read, else any method but GET, HEAD and OPTIONS; no dry run.
     pub fn writes(&self) -> bool {
-        !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS) && !self.path.contains("dryRun=")
+        let reads = |operation: &String| READS.iter().any(|verb| operation.starts_with(verb));
+        !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+            && !self.path.contains("dryRun=")
+            && !self.operation.as_ref().is_some_and(reads)
     }
 }
+
+/// How operations that only read are called.
+const READS: [&str; 4] = ["Describe", "Get", "List", "Simulate"];
 
 #[derive(Debug, Default)]
 struct State {
@@ -208,10 +239,11 @@ impl Shared {
     /// An error closes the client's connection without an answer.
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
         let (head, body) = request.into_parts();
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let request = Request::from_parts(head, body);
-        let (number, fault, delay) = self.arrived(request.method(), &path);
+        let call = Call::of(&request);
+        let path = call.path.clone();
+        let (number, fault, delay) = self.arrived(call.clone());
         sleep(delay).await;
         match &fault {
             Some(Fault::DropBefore) => return Err(io::Error::other("dropped before the upstream")),
@@ -243,7 +275,7 @@ impl Shared {
             Some(Fault::DropAfter | Fault::StopAfter) | None => {}
         }
         let mut answer = self.forward(number, &request).await?;
-        if self.remembers(request.method(), &path) {
+        if self.remembers(&call) {
             let (head, body) = answer.into_parts();
             let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
             self.state().remembered.insert(path, (head.clone(), body.clone()));
@@ -271,30 +303,24 @@ impl Shared {
         Ok(answer)
     }
 
-    fn arrived(&self, method: &Method, path: &str) -> (usize, Option<Fault>, Duration) {
+    fn arrived(&self, call: Call) -> (usize, Option<Fault>, Duration) {
         let mut state = self.state();
-        state.calls.push(Call {
-            method: method.clone(),
-            path: path.to_owned(),
-            status: None,
-            forwarded: 0,
-            error: None,
-        });
         let mut fault = None;
         for (rule, matched) in &mut state.rules {
-            if rule.fits(method, path) {
+            if rule.fits(&call) {
                 *matched += 1;
                 if fault.is_none() && rule.hits(*matched) {
                     fault = Some(rule.fault.clone());
                 }
             }
         }
+        state.calls.push(call);
         (state.calls.len() - 1, fault, state.delay)
     }
 
-    fn remembers(&self, method: &Method, path: &str) -> bool {
-        let stale = |(rule, _): &(Rule, u64)| matches!(rule.fault, Fault::Stale) && rule.fits(method, path);
-        method == Method::GET && !path.contains("watch=") && self.state().rules.iter().any(stale)
+    fn remembers(&self, call: &Call) -> bool {
+        let stale = |(rule, _): &(Rule, u64)| matches!(rule.fault, Fault::Stale) && rule.fits(call);
+        call.method == Method::GET && !call.path.contains("watch=") && self.state().rules.iter().any(stale)
     }
 
     fn note(&self, number: usize, change: impl FnOnce(&mut Call)) {

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification, UnsuccessfulItem};
-use platform_core::value::{SetId, Uid};
+use platform_core::value::Uid;
 use platform_core::{Charset, Error, ErrorKind, NameRule, Owner, Result, Retry, State};
 use provider_aws::kind::{Found, Outcome, Room, Scope, Tags, id_tag, set_tag, unfinished};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an object that was just made may stay out of what EC2 shows.
@@ -71,9 +72,16 @@ fn tagged((key, value): (String, String)) -> Filter {
 pub(crate) async fn find<T: Described>(scope: &Scope<'_>, name: &str) -> Result<Option<T>> {
     let client = client(scope);
     let (id_key, id) = id_tag(T::KIND, name);
-    let mut hits = T::describe(&client, vec![tagged((id_key.clone(), id.clone()))]).await?;
-    // A filter only saves reading: the object itself is the proof.
-    hits.retain(|hit| hit.all_tags().get(&id_key) == Some(&id));
+    let is_it = |hit: &T| hit.all_tags().get(&id_key) == Some(&id);
+    let mut hits = Vec::new();
+    if scope.observes() {
+        hits.extend(of_set::<T>(scope).await?.iter().filter(|hit| is_it(hit)).cloned());
+    }
+    if hits.is_empty() {
+        hits = T::describe(&client, vec![tagged((id_key.clone(), id.clone()))]).await?;
+        // A filter only saves reading: the object itself is the proof.
+        hits.retain(is_it);
+    }
     let whose = |hit: &T| match scope.owner(&hit.all_tags()) {
         Owner::ThisSet => 0,
         Owner::Retained => 1,
@@ -104,12 +112,21 @@ pub(crate) async fn find<T: Described>(scope: &Scope<'_>, name: &str) -> Result<
     Ok(called.into_iter().next())
 }
 
-/// Names of the objects that carry the tag of a set.
-pub(crate) async fn list<T: Described>(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+/// The objects that carry the tag of the set.
+async fn of_set<T: Described>(scope: &Scope<'_>) -> Result<Arc<Vec<T>>> {
+    let ask = async {
+        let (key, set) = set_tag(scope.set());
+        let mut hits = T::describe(&client(scope), vec![tagged((key.clone(), set.clone()))]).await?;
+        hits.retain(|hit| hit.all_tags().get(&key) == Some(&set));
+        Ok(hits)
+    };
+    scope.once(T::KIND, ask).await
+}
+
+/// Names of the objects that carry the tag of the set.
+pub(crate) async fn list<T: Described>(scope: &Scope<'_>) -> Result<Vec<String>> {
     let (id_key, start) = id_tag(T::KIND, "");
-    let (set_key, set) = set_tag(set);
-    let mut hits = T::describe(&client(scope), vec![tagged((set_key.clone(), set.clone()))]).await?;
-    hits.retain(|hit| hit.all_tags().get(&set_key) == Some(&set));
+    let hits = of_set::<T>(scope).await?;
     let ids = hits.iter().filter_map(|hit| hit.all_tags().remove(&id_key));
     Ok(ids
         .filter_map(|id| id.strip_prefix(&start).map(str::to_owned))

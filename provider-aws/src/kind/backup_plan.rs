@@ -22,6 +22,7 @@ use selections::Selection;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The time zone of schedules that name none.
 const UTC: &str = "Etc/UTC";
@@ -168,19 +169,22 @@ impl Desired {
 }
 
 /// Ids and names of the region's plans.
-async fn all(scope: &Scope<'_>) -> Result<Vec<(String, String)>> {
-    let mut pages = scope.clients.backup.list_backup_plans().into_paginator().send();
-    let mut found = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.during("backup:ListBackupPlans")?;
-        found.extend(
-            page.backup_plans_list
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|plan| Some((plan.backup_plan_id?, plan.backup_plan_name?))),
-        );
-    }
-    Ok(found)
+async fn all(scope: &Scope<'_>) -> Result<Arc<Vec<(String, String)>>> {
+    let ask = async {
+        let mut pages = scope.clients.backup.list_backup_plans().into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.during("backup:ListBackupPlans")?;
+            found.extend(
+                page.backup_plans_list
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|plan| Some((plan.backup_plan_id?, plan.backup_plan_name?))),
+            );
+        }
+        Ok(found)
+    };
+    scope.once("backup plans", ask).await
 }
 
 /// A plan with its tags; `None` when it has gone.
@@ -254,10 +258,11 @@ impl AwsKind for Plan {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let ids = all(scope).await?.into_iter().filter(|(_, found)| found == name);
+        let all = all(scope).await?;
+        let ids = all.iter().filter(|(_, found)| found == name);
         let mut same = Vec::new();
         for (id, _) in ids {
-            same.extend(get(scope, &id).await?.map(|(plan, tags)| (id, plan, tags)));
+            same.extend(get(scope, id).await?.map(|(plan, tags)| (id, plan, tags)));
         }
         let ours = tags::id_of(FACTS.kind, name);
         same.sort_by_key(|(_, plan, tags)| {
@@ -270,11 +275,11 @@ impl AwsKind for Plan {
         let Some((id, answer, tags)) = same.into_iter().next() else {
             return Ok(None);
         };
-        let selections = selections::read(scope, &id).await?;
+        let selections = selections::read(scope, id).await?;
         let rules = answer.backup_plan().map(BackupPlan::rules).unwrap_or_default();
         let arn = answer.backup_plan_arn().unwrap_or_default();
         Ok(Some(Found {
-            uid: Uid::new(&id),
+            uid: Uid::new(id.as_str()),
             settings: Desired {
                 rules: rules
                     .iter()
@@ -298,12 +303,9 @@ impl AwsKind for Plan {
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
         let start = names::start(scope.name_prefix(), FACTS.name.max);
-        Ok(all(scope)
-            .await?
-            .into_iter()
-            .map(|(_, name)| name)
-            .filter(|name| name.starts_with(start))
-            .collect())
+        let all = all(scope).await?;
+        let names = all.iter().map(|(_, name)| name);
+        Ok(names.filter(|name| name.starts_with(start)).cloned().collect())
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, token: &str) -> Result<()> {

@@ -284,7 +284,7 @@ impl AwsKind for RecoveryPoint {
         }
         let mut names = Vec::new();
         for resource_type in ["backup:recovery-point", "rds:snapshot"] {
-            for (_, tags) in scope.tagged(resource_type, tags::SET, set.as_str()).await? {
+            for (_, tags) in scope.tagged_of_set(resource_type).await? {
                 let id = tags::ours(&tags, tags::ID).and_then(|id| id.strip_prefix(FACTS.kind)?.strip_prefix('/'));
                 names.extend(id.map(str::to_owned));
             }

@@ -4,9 +4,9 @@ use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
 use crate::tags::Tags;
-use aws_sdk_cloudwatch::operation::describe_alarms::DescribeAlarmsOutput;
-use aws_sdk_cloudwatch::types::{AlarmType, Tag};
+use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, MetricAlarm, Tag};
 use platform_core::{Error, ErrorKind, Result};
+use std::sync::Arc;
 
 /// Longest name: the id tag holds kind and name.
 pub(super) const MAX_NAME: usize = 230;
@@ -19,14 +19,52 @@ pub(super) fn sdk_tags(tags: &Tags) -> Vec<Tag> {
         .collect()
 }
 
-/// The one alarm of this name and kind.
-pub(super) async fn describe(scope: &Scope<'_>, name: &str, kind: AlarmType) -> Result<DescribeAlarmsOutput> {
-    let call = scope.clients.cloudwatch.describe_alarms();
-    call.alarm_names(name)
-        .alarm_types(kind)
-        .send()
-        .await
-        .during("cloudwatch:DescribeAlarms")
+/// Alarms of one kind, as CloudWatch describes them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alarms {
+    pub(super) metric: Vec<MetricAlarm>,
+    pub(super) composite: Vec<CompositeAlarm>,
+}
+
+/// The alarms of a kind that this one is among, if it is there.
+pub(super) async fn describe(scope: &Scope<'_>, name: &str, kind: AlarmType) -> Result<Arc<Alarms>> {
+    if scope.observes() && name.starts_with(start(scope)) {
+        return of_set(scope, kind).await;
+    }
+    let call = scope
+        .clients
+        .cloudwatch
+        .describe_alarms()
+        .alarm_names(name)
+        .alarm_types(kind);
+    let answer = call.send().await.during("cloudwatch:DescribeAlarms")?;
+    Ok(Arc::new(Alarms {
+        metric: answer.metric_alarms.unwrap_or_default(),
+        composite: answer.composite_alarms.unwrap_or_default(),
+    }))
+}
+
+/// What the names of the set's alarms start with.
+fn start<'a>(scope: &'a Scope<'_>) -> &'a str {
+    names::start(scope.name_prefix(), MAX_NAME)
+}
+
+/// All alarms of a kind that are called as the set's are.
+async fn of_set(scope: &Scope<'_>, kind: AlarmType) -> Result<Arc<Alarms>> {
+    let what = kind.as_str().to_owned();
+    let ask = async {
+        let call = scope.clients.cloudwatch.describe_alarms();
+        let call = call.alarm_name_prefix(start(scope)).alarm_types(kind);
+        let mut pages = call.into_paginator().send();
+        let mut all = Alarms::default();
+        while let Some(page) = pages.next().await {
+            let page = page.during("cloudwatch:DescribeAlarms")?;
+            all.metric.extend(page.metric_alarms.unwrap_or_default());
+            all.composite.extend(page.composite_alarms.unwrap_or_default());
+        }
+        Ok(all)
+    };
+    scope.once(&what, ask).await
 }
 
 /// The tags of an alarm; `None` when it has gone since it was described.
@@ -76,22 +114,10 @@ pub(super) async fn tag(scope: &Scope<'_>, arn: &str, put: &Tags, remove: &[Stri
 
 /// Names of the alarms of a kind that may belong to the set.
 pub(super) async fn list(scope: &Scope<'_>, kind: AlarmType) -> Result<Vec<String>> {
-    let mut pages = scope
-        .clients
-        .cloudwatch
-        .describe_alarms()
-        .alarm_name_prefix(names::start(scope.name_prefix(), MAX_NAME))
-        .alarm_types(kind)
-        .into_paginator()
-        .send();
-    let mut found = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.during("cloudwatch:DescribeAlarms")?;
-        let metric = page.metric_alarms().iter().filter_map(|alarm| alarm.alarm_name());
-        let composite = page.composite_alarms().iter().filter_map(|alarm| alarm.alarm_name());
-        found.extend(metric.chain(composite).map(str::to_owned));
-    }
-    Ok(found)
+    let all = of_set(scope, kind).await?;
+    let metric = all.metric.iter().filter_map(|alarm| alarm.alarm_name());
+    let composite = all.composite.iter().filter_map(|alarm| alarm.alarm_name());
+    Ok(metric.chain(composite).map(str::to_owned).collect())
 }
 
 #[allow(clippy::disallowed_methods)] // the home of this call

@@ -179,8 +179,9 @@ impl AwsKind for Alarm {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let answer = cloudwatch::describe(scope, name, AlarmType::MetricAlarm).await?;
-        let Some(alarm) = answer.metric_alarms().first() else {
+        let alarms = cloudwatch::describe(scope, name, AlarmType::MetricAlarm).await?;
+        let mut alarms = alarms.metric.iter();
+        let Some(alarm) = alarms.find(|alarm| alarm.alarm_name() == Some(name)) else {
             return Ok(None);
         };
         let arn = alarm.alarm_arn().unwrap_or_default().to_owned();

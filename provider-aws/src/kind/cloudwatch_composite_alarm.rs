@@ -112,8 +112,9 @@ impl AwsKind for CompositeAlarm {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let answer = cloudwatch::describe(scope, name, AlarmType::CompositeAlarm).await?;
-        let Some(alarm) = answer.composite_alarms().first() else {
+        let alarms = cloudwatch::describe(scope, name, AlarmType::CompositeAlarm).await?;
+        let mut alarms = alarms.composite.iter();
+        let Some(alarm) = alarms.find(|alarm| alarm.alarm_name() == Some(name)) else {
             return Ok(None);
         };
         let arn = alarm.alarm_arn().unwrap_or_default().to_owned();

@@ -125,6 +125,7 @@ async fn put(scope: &Scope<'_>, name: &str, settings: &Desired, tags: &Tags) -> 
 #[async_trait]
 impl AwsKind for Dashboard {
     const FACTS: &'static KindFacts = &FACTS;
+    const GLOBAL: bool = true;
     const REACH: Reach = Reach::of(&["cloudwatch::{account}:dashboard/{name}"]);
     type Desired = Desired;
 

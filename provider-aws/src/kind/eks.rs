@@ -44,14 +44,17 @@ pub(super) async fn retag(scope: &Scope<'_>, arn: &str, put: &Tags, remove: &[St
 
 /// Names of the clusters that may be the set's. The tagging API does not know clusters.
 pub(super) async fn clusters(scope: &Scope<'_>) -> Result<Vec<String>> {
-    let start = names::start(scope.name_prefix(), MAX_CLUSTER);
-    let mut pages = scope.clients.eks.list_clusters().into_paginator().send();
-    let mut names = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.during("eks:ListClusters")?;
-        names.extend(page.clusters().iter().filter(|name| name.starts_with(start)).cloned());
-    }
-    Ok(names)
+    let ask = async {
+        let start = names::start(scope.name_prefix(), MAX_CLUSTER);
+        let mut pages = scope.clients.eks.list_clusters().into_paginator().send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.during("eks:ListClusters")?;
+            names.extend(page.clusters().iter().filter(|name| name.starts_with(start)).cloned());
+        }
+        Ok(names)
+    };
+    Ok(scope.once("clusters", ask).await?.to_vec())
 }
 
 /// The cluster and what comes behind it in a name.

@@ -7,12 +7,14 @@ use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
 use async_trait::async_trait;
+use aws_sdk_eks::types::PodIdentityAssociationSummary as Summary;
 use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Error, ErrorKind, Field, Holds, KindFacts, NameRule, Result, Risk, RiskRule, State,
     Updating,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -77,14 +79,34 @@ fn parts(name: &str) -> Result<(&str, &str, &str)> {
 /// The id by which EKS knows it.
 async fn id_of(scope: &Scope<'_>, name: &str) -> Result<Option<String>> {
     let (cluster, namespace, account) = parts(name)?;
-    let call = scope.clients.eks.list_pod_identity_associations().cluster_name(cluster);
-    let call = call.namespace(namespace).service_account(account);
-    let answer = call.send().await.absent("eks:ListPodIdentityAssociations", NO_SUCH)?;
-    Ok(answer.and_then(|answer| {
-        let mut all = answer.associations().iter();
-        let this = all.find(|one| one.namespace() == Some(namespace) && one.service_account() == Some(account));
-        this?.association_id().map(str::to_owned)
-    }))
+    let all = if scope.observes() {
+        of_cluster(scope, cluster).await?
+    } else {
+        let call = scope.clients.eks.list_pod_identity_associations().cluster_name(cluster);
+        let call = call.namespace(namespace).service_account(account);
+        let answer = call.send().await.absent("eks:ListPodIdentityAssociations", NO_SUCH)?;
+        Arc::new(answer.and_then(|answer| answer.associations).unwrap_or_default())
+    };
+    let mut all = all.iter();
+    let this = all.find(|one| one.namespace() == Some(namespace) && one.service_account() == Some(account));
+    Ok(this.and_then(|one| one.association_id().map(str::to_owned)))
+}
+
+/// All that a cluster has.
+async fn of_cluster(scope: &Scope<'_>, cluster: &str) -> Result<Arc<Vec<Summary>>> {
+    let ask = async {
+        let call = scope.clients.eks.list_pod_identity_associations().cluster_name(cluster);
+        let mut pages = call.into_paginator().send();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next().await {
+            let Some(page) = page.absent("eks:ListPodIdentityAssociations", NO_SUCH)? else {
+                break;
+            };
+            all.extend(page.associations.unwrap_or_default());
+        }
+        Ok(all)
+    };
+    scope.once(cluster, ask).await
 }
 
 #[async_trait]
@@ -132,21 +154,11 @@ impl AwsKind for PodIdentityAssociation {
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for cluster in eks::clusters(scope).await? {
-            let call = scope
-                .clients
-                .eks
-                .list_pod_identity_associations()
-                .cluster_name(&cluster);
-            let mut pages = call.into_paginator().send();
-            while let Some(page) = pages.next().await {
-                let Some(page) = page.absent("eks:ListPodIdentityAssociations", NO_SUCH)? else {
-                    break;
-                };
-                let all = page.associations().iter();
-                names.extend(
-                    all.filter_map(|one| Some(format!("{cluster}/{}/{}", one.namespace()?, one.service_account()?))),
-                );
-            }
+            let all = of_cluster(scope, &cluster).await?;
+            let all = all.iter();
+            names.extend(
+                all.filter_map(|one| Some(format!("{cluster}/{}/{}", one.namespace()?, one.service_account()?))),
+            );
         }
         Ok(names)
     }

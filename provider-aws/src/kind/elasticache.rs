@@ -61,7 +61,7 @@ pub(super) async fn candidates(scope: &Scope<'_>, resource: &str, max: usize, al
     let start = names::start(scope.name_prefix(), max);
     let mut names: Vec<String> = all.into_iter().filter(|name| name.starts_with(start)).collect();
     let resource = format!("elasticache:{resource}");
-    for (arn, _) in scope.tagged(&resource, tags::SET, scope.set.as_str()).await? {
+    for (arn, _) in scope.tagged_of_set(&resource).await? {
         names.push(last(&arn).to_owned());
     }
     Ok(names)

@@ -8,7 +8,7 @@ use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
 use aws_sdk_eventbridge::operation::put_rule::builders::PutRuleFluentBuilder;
-use aws_sdk_eventbridge::types::{InputTransformer, RuleState, Tag, Target as SdkTarget};
+use aws_sdk_eventbridge::types::{InputTransformer, Rule as SdkRule, RuleState, Tag, Target as SdkTarget};
 use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Error, ErrorKind, Field, Holds, KindFacts, NameRule, Result, Risk, RiskRule, State,
@@ -17,6 +17,7 @@ use platform_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Targets that a rule has at most.
@@ -47,7 +48,6 @@ static FACTS: KindFacts = KindFacts {
     ],
     calls: Calls {
         read: &[
-            "events:DescribeRule",
             "events:ListTagsForResource",
             "events:ListTargetsByRule",
             "events:ListRules",
@@ -236,6 +236,36 @@ async fn remove_targets(scope: &Scope<'_>, name: &str, ids: Vec<String>) -> Resu
     )
 }
 
+/// What the names of the set's rules start with.
+fn start<'a>(scope: &'a Scope<'_>) -> &'a str {
+    names::start(scope.name_prefix(), FACTS.name.max)
+}
+
+/// The rules that are called as the set's are.
+async fn of_set(scope: &Scope<'_>) -> Result<Arc<Vec<SdkRule>>> {
+    scope.once("rules", Box::pin(starting(scope, start(scope)))).await
+}
+
+/// The rules whose names start so, each as a describe would show it.
+async fn starting(scope: &Scope<'_>, start: &str) -> Result<Vec<SdkRule>> {
+    let mut found = Vec::new();
+    let mut next = None;
+    loop {
+        let call = scope
+            .clients
+            .events
+            .list_rules()
+            .name_prefix(start)
+            .set_next_token(next);
+        let answer = call.send().await.during("events:ListRules")?;
+        found.extend(answer.rules.unwrap_or_default());
+        next = answer.next_token;
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 async fn read_tags(scope: &Scope<'_>, arn: &str) -> Result<Tags> {
     let answer = scope
         .clients
@@ -310,15 +340,14 @@ impl AwsKind for Rule {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let answer = scope
-            .clients
-            .events
-            .describe_rule()
-            .name(name)
-            .send()
-            .await
-            .absent("events:DescribeRule", &["ResourceNotFoundException"])?;
-        let Some(rule) = answer else { return Ok(None) };
+        let rules = if scope.observes() && name.starts_with(start(scope)) {
+            of_set(scope).await?
+        } else {
+            Arc::new(Box::pin(starting(scope, name)).await?)
+        };
+        let Some(rule) = rules.iter().find(|rule| rule.name() == Some(name)) else {
+            return Ok(None);
+        };
         let arn = rule.arn().unwrap_or_default().to_owned();
         let (tags, targets) = futures::try_join!(read_tags(scope, &arn), read_targets(scope, name))?;
         Ok(Some(Found {
@@ -350,24 +379,8 @@ impl AwsKind for Rule {
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        let mut next = None;
-        loop {
-            let answer = scope
-                .clients
-                .events
-                .list_rules()
-                .name_prefix(names::start(scope.name_prefix(), FACTS.name.max))
-                .set_next_token(next)
-                .send()
-                .await
-                .during("events:ListRules")?;
-            found.extend(answer.rules().iter().filter_map(|rule| rule.name()).map(str::to_owned));
-            next = answer.next_token;
-            if next.is_none() {
-                return Ok(found);
-            }
-        }
+        let rules = of_set(scope).await?;
+        Ok(rules.iter().filter_map(|rule| rule.name()).map(str::to_owned).collect())
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

@@ -142,6 +142,7 @@ fn statements(document: &str) -> Result<Vec<Value>> {
 #[async_trait]
 impl AwsKind for Role {
     const FACTS: &'static KindFacts = &FACTS;
+    const GLOBAL: bool = true;
     const REACH: Reach = Reach::of(&["iam::{account}:role/mlplat/{set}/{name}", "iam::{account}:role/{name}"]);
     type Desired = Desired;
 

@@ -137,7 +137,7 @@ impl AwsKind for KmsKey {
         found(scope, name, &metadata, has_alias).await.map(Some)
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
         let prefix = alias(scope.name_prefix());
         let mut names = Vec::new();
         let mut pages = scope.clients.kms.list_aliases().into_paginator().send();
@@ -154,7 +154,7 @@ impl AwsKind for KmsKey {
             );
         }
         let mut by_id: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (arn, tags) in scope.tagged("kms:key", tags::SET, set.as_str()).await? {
+        for (arn, tags) in scope.tagged_of_set("kms:key").await? {
             if let Some(name) = tags::ours(&tags, tags::ID).and_then(|id| id.strip_prefix("kms.Key/")) {
                 by_id.entry(name.to_owned()).or_default().push(arn);
             }

@@ -19,6 +19,7 @@ use platform_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Days of retention that the service takes, and how a group without any is shown.
@@ -27,8 +28,8 @@ const RETENTIONS: &[&str] = &[
     "2192", "2557", "2922", "3288", "3653", FOREVER,
 ];
 const FOREVER: &str = "forever";
-/// Where the logs of RDS's instances lie.
-const OF_RDS: &str = "/aws/rds/instance/";
+/// Where groups of a set lie: its own, those of RDS's instances and of EKS's clusters, which these services name.
+const FOLDERS: [&str; 3] = ["/", "/aws/rds/instance/", "/aws/eks/"];
 
 #[derive(Debug)]
 pub(crate) struct LogGroup;
@@ -150,25 +151,36 @@ fn group(name: &str) -> String {
 }
 
 async fn describe(scope: &Scope<'_>, group: &str) -> Result<Option<SdkGroup>> {
+    let of_set = starts(scope).into_iter().find(|start| group.starts_with(start));
     // A prefix is all that can be asked for.
-    let mut pages = scope
-        .clients
-        .logs
-        .describe_log_groups()
-        .log_group_name_prefix(group)
-        .into_paginator()
-        .send();
+    let groups = match of_set.filter(|_| scope.observes()) {
+        Some(start) => scope.once(&start, starting(scope, &start)).await?,
+        None => Arc::new(starting(scope, group).await?),
+    };
+    Ok(groups
+        .iter()
+        .find(|found| found.log_group_name() == Some(group))
+        .cloned())
+}
+
+/// What the names of the set's groups start with.
+fn starts(scope: &Scope<'_>) -> [String; FOLDERS.len()] {
+    FOLDERS.map(|start| {
+        let name = names::start(scope.name_prefix(), FACTS.name.max - start.len());
+        format!("{start}{name}")
+    })
+}
+
+/// The groups whose names start so.
+async fn starting(scope: &Scope<'_>, start: &str) -> Result<Vec<SdkGroup>> {
+    let call = scope.clients.logs.describe_log_groups().log_group_name_prefix(start);
+    let mut pages = call.into_paginator().send();
+    let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.during("logs:DescribeLogGroups")?;
-        let found = page
-            .log_groups()
-            .iter()
-            .find(|found| found.log_group_name() == Some(group));
-        if let Some(found) = found {
-            return Ok(Some(found.clone()));
-        }
+        found.extend(page.log_groups.unwrap_or_default());
     }
-    Ok(None)
+    Ok(found)
 }
 
 async fn read_filters(scope: &Scope<'_>, group: &str) -> Result<BTreeMap<String, Filter>> {
@@ -323,27 +335,15 @@ impl AwsKind for LogGroup {
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
-        let stem = scope.name_prefix();
-        let mut found = Vec::new();
-        for start in ["/", OF_RDS] {
-            let mut pages = scope
-                .clients
-                .logs
-                .describe_log_groups()
-                .log_group_name_prefix(format!("{start}{}", names::start(stem, FACTS.name.max - start.len())))
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                let page = page.during("logs:DescribeLogGroups")?;
-                found.extend(
-                    page.log_groups()
-                        .iter()
-                        .filter_map(|group| group.log_group_name()?.strip_prefix('/'))
-                        .map(str::to_owned),
-                );
-            }
+        let mut names = Vec::new();
+        for start in starts(scope) {
+            let groups = scope.once(&start, starting(scope, &start)).await?;
+            let found = groups
+                .iter()
+                .filter_map(|group| group.log_group_name()?.strip_prefix('/'));
+            names.extend(found.map(str::to_owned));
         }
-        Ok(found)
+        Ok(names)
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

@@ -5,7 +5,6 @@ use crate::names;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use aws_sdk_rds::types::Tag;
-use platform_core::value::SetId;
 use platform_core::{Error, ErrorKind, Result};
 
 pub(crate) fn sdk_tags(tags: &Tags) -> Vec<Tag> {
@@ -57,7 +56,6 @@ pub(crate) async fn tag(scope: &Scope<'_>, arn: &str, put: &Tags, remove: &[Stri
 /// Which of these names may be the set's: those that start as its names do, and those that the tagging API knows.
 pub(crate) async fn candidates(
     scope: &Scope<'_>,
-    set: &SetId,
     all: Vec<String>,
     max: usize,
     kind: &str,
@@ -65,7 +63,7 @@ pub(crate) async fn candidates(
 ) -> Result<Vec<String>> {
     let start = names::start(scope.name_prefix(), max);
     let mut names: Vec<String> = all.into_iter().filter(|name| name.starts_with(start)).collect();
-    for (_, tags) in scope.tagged(resource_type, tags::SET, set.as_str()).await? {
+    for (_, tags) in scope.tagged_of_set(resource_type).await? {
         let id = tags::ours(&tags, tags::ID).and_then(|id| id.strip_prefix(kind)?.strip_prefix('/'));
         names.extend(id.map(str::to_owned));
     }

@@ -167,7 +167,7 @@ impl AwsKind for DbParameterGroup {
         Ok(Some(Found::of_arn(name, &arn, settings, tags, State::Ready)))
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
         let mut pages = scope.clients.rds.describe_db_parameter_groups().into_paginator().send();
         let mut all = Vec::new();
         while let Some(page) = pages.next().await {
@@ -178,7 +178,7 @@ impl AwsKind for DbParameterGroup {
                 .filter_map(|group| group.db_parameter_group_name());
             all.extend(names.map(str::to_owned));
         }
-        candidates(scope, set, all, MAX_NAME, FACTS.kind, "rds:pg").await
+        candidates(scope, all, MAX_NAME, FACTS.kind, "rds:pg").await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

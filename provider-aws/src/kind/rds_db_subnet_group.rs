@@ -122,7 +122,7 @@ impl AwsKind for DbSubnetGroup {
         Ok(Some(Found::of_arn(name, &arn, settings, tags, State::Ready)))
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
         let mut pages = scope.clients.rds.describe_db_subnet_groups().into_paginator().send();
         let mut all = Vec::new();
         while let Some(page) = pages.next().await {
@@ -133,7 +133,7 @@ impl AwsKind for DbSubnetGroup {
                 .filter_map(|group| group.db_subnet_group_name());
             all.extend(names.map(str::to_owned));
         }
-        candidates(scope, set, all, MAX_NAME, FACTS.kind, "rds:subgrp").await
+        candidates(scope, all, MAX_NAME, FACTS.kind, "rds:subgrp").await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

@@ -290,7 +290,7 @@ impl AwsKind for Bucket {
         Ok(Some(found))
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
         let tail = account_tail(&scope.account.id, scope.region);
         let start = names::start(scope.name_prefix(), MAX_NAME.saturating_sub(tail.len()));
         let mut names = Vec::new();
@@ -313,7 +313,7 @@ impl AwsKind for Bucket {
             );
         }
         // Buckets whose name the config overrides. The tagging API only names candidates: each is read itself.
-        for (arn, _) in scope.tagged("s3", tags::SET, set.as_str()).await? {
+        for (arn, _) in scope.tagged_of_set("s3").await? {
             names.extend(arn.rsplit(':').next().map(str::to_owned));
         }
         Ok(names)

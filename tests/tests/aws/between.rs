@@ -5,6 +5,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use std::fmt::{Debug, Formatter, Result};
 use std::sync::Arc;
 
@@ -14,6 +16,22 @@ where
     F: Fn(&SharedHttpConnector, HttpRequest) -> HttpConnectorFuture + Send + Sync + 'static,
 {
     SharedHttpClient::new(Between(inner, Arc::new(pass)))
+}
+
+/// An answer with its text in other words.
+pub(crate) fn reworded(
+    answer: HttpConnectorFuture,
+    words: impl FnOnce(String) -> String + Send + 'static,
+) -> HttpConnectorFuture {
+    HttpConnectorFuture::new(async move {
+        let mut answer = answer.await?;
+        let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
+        let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        answer.headers_mut().remove("content-length");
+        *answer.body_mut() = SdkBody::from(words(text));
+        Ok(answer)
+    })
 }
 
 struct Between<T, F>(T, Arc<F>);

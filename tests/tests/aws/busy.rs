@@ -1,14 +1,13 @@
 //! ElastiCache more as AWS has it: a replication group is busy for a while after each change, and then neither takes a change
 //! nor tells its tags; and what ministack forgets is kept here.
 
-use crate::between::between;
+use crate::between::{between, reworded};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -86,16 +85,8 @@ impl Memory {
             let refusal = HttpResponse::new(StatusCode::try_from(400).unwrap(), SdkBody::from(body));
             return HttpConnectorFuture::ready(Ok(refusal));
         }
-        let (answer, memory) = (wire.call(request), self.clone());
-        HttpConnectorFuture::new(async move {
-            let mut answer = answer.await?;
-            let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
-            let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
-            let xml = memory.mend(&form, String::from_utf8(bytes.to_vec()).unwrap());
-            answer.headers_mut().remove("content-length");
-            *answer.body_mut() = SdkBody::from(xml);
-            Ok(answer)
-        })
+        let memory = self.clone();
+        reworded(wire.call(request), move |xml| memory.mend(&form, xml))
     }
 
     /// Keeps what a request says; an error code when it is refused.

@@ -1,6 +1,7 @@
 //! EKS on loopback, as AWS documents it: neither emulator keeps half of what a cluster is made with, changes it, or tells
 //! of tags that were written later. Objects are busy for a while, updates run one at a time, deletes have an order.
 
+use crate::emulators::ask;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub(crate) struct Eks {
 #[derive(Debug, Default)]
 struct State {
     account: String,
+    /// Who makes the security group of a cluster.
+    network: String,
     objects: BTreeMap<String, Object>,
     updates: BTreeMap<String, Update>,
     count: u32,
@@ -52,12 +55,13 @@ fn refuse(status: u16, code: &str, message: &str) -> Answer {
 }
 
 impl Eks {
-    pub(crate) fn start(account: &str) -> Self {
+    pub(crate) fn start(account: &str, network: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let eks = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             state: Arc::new(Mutex::new(State {
                 account: account.to_owned(),
+                network: network.to_owned(),
                 ..State::default()
             })),
         };
@@ -99,7 +103,7 @@ impl Eks {
             }
             let mut words = line.split_whitespace();
             let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
-            let mut length = 0;
+            let (mut length, mut elsewhere) = (0, false);
             loop {
                 let mut header = String::new();
                 reader.read_line(&mut header).unwrap();
@@ -110,13 +114,18 @@ impl Eks {
                 if let Some(value) = header.strip_prefix("content-length:") {
                     length = value.trim().parse().unwrap();
                 }
+                elsewhere |= header.starts_with("authorization:") && !header.contains("/eu-west-1/");
             }
             let mut body = vec![0; length];
             if reader.read_exact(&mut body).is_err() {
                 return;
             }
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            let (status, answer) = self.state.lock().unwrap().answer(&method, &target, &body);
+            let (status, answer) = if elsewhere {
+                (200, json!({"clusters": []}))
+            } else {
+                self.state.lock().unwrap().answer(&method, &target, &body)
+            };
             let answer = answer.to_string();
             let code = serde_json::from_str::<Value>(&answer).unwrap()["__type"]
                 .as_str()
@@ -183,8 +192,12 @@ impl State {
                 body["arn"] = json!(arn);
                 body["endpoint"] = json!(format!("https://{name}.eks.test"));
                 body["certificateAuthority"] = json!({"data": "Y2E="});
-                body["resourcesVpcConfig"]["clusterSecurityGroupId"] = json!("sg-cluster");
-                self.create(&format!("clusters/{name}"), "cluster", body)
+                let path = format!("clusters/{name}");
+                if !self.objects.contains_key(&path) {
+                    let group = self.security_group(name, &body["resourcesVpcConfig"]["subnetIds"][0]);
+                    body["resourcesVpcConfig"]["clusterSecurityGroupId"] = json!(group);
+                }
+                self.create(&path, "cluster", body)
             }
             ("GET", ["clusters"]) => {
                 let names = self.objects.keys().filter_map(|path| path.strip_prefix("clusters/"));
@@ -289,7 +302,15 @@ impl State {
                     body["associationId"] = json!(format!("a-{}", self.count));
                 }
                 let name = body[name_field].as_str().unwrap().to_owned();
-                let arn = self.arn(key, &format!("{cluster}/{name}/{}", self.count));
+                let arn = match key {
+                    "accessEntry" => {
+                        let (_, role) = name.rsplit_once('/').unwrap_or_default();
+                        let rest = format!("{cluster}/role/{}/{role}/{}", self.account, self.count);
+                        self.arn("access-entry", &rest)
+                    }
+                    "association" => self.arn("podidentityassociation", &format!("{cluster}/{name}")),
+                    _ => self.arn(key, &format!("{cluster}/{name}/{}", self.count)),
+                };
                 body[format!("{key}Arn")] = json!(arn);
                 self.create(&format!("{folder}/{name}"), key, body)
             }
@@ -360,6 +381,26 @@ impl State {
         format!("arn:aws:eks:eu-west-1:{}:{}/{name}", self.account, what.to_lowercase())
     }
 
+    /// The security group that EKS makes for a cluster where its subnets are; a name only where nobody knows them.
+    fn security_group(&self, cluster: &str, subnet: &Value) -> String {
+        let made = subnet.as_str().and_then(|subnet| {
+            let subnets = self.ec2(&format!("Action=DescribeSubnets&SubnetId.1={subnet}"));
+            let vpc = within(&subnets, "vpcId")?;
+            let description = "GroupDescription=EKS%20created%20security%20group";
+            let group = self.ec2(&format!(
+                "Action=CreateSecurityGroup&GroupName=eks-cluster-sg-{cluster}&{description}&VpcId={vpc}"
+            ));
+            within(&group, "groupId")
+        });
+        made.unwrap_or_else(|| "sg-cluster".to_owned())
+    }
+
+    fn ec2(&self, form: &str) -> String {
+        let headers = "Content-Type: application/x-www-form-urlencoded";
+        let form = format!("{form}&Version=2016-11-15");
+        ask(&self.network, "ec2", &self.account, "eu-west-1", headers, &form)
+    }
+
     fn create(&mut self, path: &str, key: &str, mut body: Value) -> Answer {
         let token = body["clientRequestToken"].as_str().unwrap_or_default().to_owned();
         if let Some(object) = self.objects.get(path) {
@@ -390,7 +431,10 @@ impl State {
         if object.busy > 0 {
             object.busy -= 1;
         } else if object.deleting {
-            self.objects.remove(path);
+            let gone = self.objects.remove(path).unwrap();
+            if let Some(group) = gone.body["resourcesVpcConfig"]["clusterSecurityGroupId"].as_str() {
+                self.ec2(&format!("Action=DeleteSecurityGroup&GroupId={group}"));
+            }
             return refuse(404, "ResourceNotFoundException", "none");
         } else if object.body["status"] == "CREATING" {
             object.body["status"] = json!("ACTIVE");
@@ -501,6 +545,12 @@ impl State {
         object.body["tags"] = json!(tags);
         (200, json!({"tags": tags}))
     }
+}
+
+/// What stands in the first element of this name.
+fn within(xml: &str, tag: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{tag}>"))?;
+    Some(rest.split('<').next()?.to_owned())
 }
 
 /// What is sent takes the place of what is there; only the network of a cluster is sent in parts.

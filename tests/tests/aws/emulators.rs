@@ -2,7 +2,10 @@
 
 use crate::between::between;
 use crate::busy::Memory;
+use crate::composites::Composites;
 use crate::eks_server::Eks;
+use crate::names::Names;
+use crate::recorded::Recorder;
 use crate::vaults::Vaults;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -15,6 +18,7 @@ use futures::future::BoxFuture;
 use platform_core::engine::Engine;
 use platform_core::value::{Clock, SecretSource, SystemClock, Timestamp};
 use provider_aws::{AwsProvider, SdkConfig};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -134,7 +138,7 @@ fn strict() -> &'static Server {
 }
 
 /// What an emulator answers to one POST.
-fn ask(url: &str, service: &str, account: &str, region: &str, headers: &str, body: &str) -> String {
+pub(crate) fn ask(url: &str, service: &str, account: &str, region: &str, headers: &str, body: &str) -> String {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     write!(
@@ -168,20 +172,27 @@ struct Routes {
     quotas: String,
 }
 
+impl Routes {
+    /// Who answers for a service, by its id.
+    fn of(&self, service: &str) -> &str {
+        match service {
+            "Secrets Manager" => &self.moto,
+            "S3" => &self.s3,
+            "CloudWatch" => &self.cloudwatch,
+            "IAM" | "ElastiCache" | "SNS" => &self.query,
+            "Resource Groups Tagging API" => &self.tagging,
+            "RDS" => &self.rds,
+            "EKS" => &self.eks,
+            "EC2" => &self.ec2,
+            "Service Quotas" => &self.quotas,
+            _ => &self.ministack,
+        }
+    }
+}
+
 impl LoadServiceConfig for Routes {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        (key.env() == "AWS_ENDPOINT_URL").then(|| match key.service_id() {
-            "Secrets Manager" => self.moto.clone(),
-            "S3" => self.s3.clone(),
-            "CloudWatch" => self.cloudwatch.clone(),
-            "IAM" | "ElastiCache" | "SNS" => self.query.clone(),
-            "Resource Groups Tagging API" => self.tagging.clone(),
-            "RDS" => self.rds.clone(),
-            "EKS" => self.eks.clone(),
-            "EC2" => self.ec2.clone(),
-            "Service Quotas" => self.quotas.clone(),
-            _ => self.ministack.clone(),
-        })
+        (key.env() == "AWS_ENDPOINT_URL").then(|| self.of(key.service_id()).to_owned())
     }
 }
 
@@ -213,6 +224,9 @@ pub(crate) struct Account {
     pub(crate) cache: Memory,
     /// What AWS Backup knows beside what ministack does.
     pub(crate) vaults: Vaults,
+    whole: Option<(Names, Composites)>,
+    /// What notes the calls.
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) tagging: Proxy,
     pub(crate) rds: Proxy,
     rds_on_moto: bool,
@@ -236,7 +250,7 @@ impl Account {
         static NEXT: AtomicU64 = AtomicU64::new(100_000_000_001);
         let (moto, ministack) = servers();
         let id = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
-        let eks_server = Eks::start(&id);
+        let eks_server = Eks::start(&id, &moto.url);
         Self {
             id,
             region,
@@ -247,6 +261,8 @@ impl Account {
             s3: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             cache: Memory::default(),
             vaults: Vaults::default(),
+            whole: None,
+            recorder: None,
             tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             rds: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             rds_on_moto: false,
@@ -302,17 +318,43 @@ impl Account {
         self
     }
 
+    /// Lets the services that two emulators answer for know each other's subnets, keys and alarms, so that a whole platform
+    /// fits in.
+    pub(crate) async fn whole(self) -> Self {
+        let subnets = self.subnets_of(&servers().1.url);
+        let mut account = self.with_rds_on_moto();
+        let kms = aws_sdk_kms::config::Builder::from(&account.behind()).endpoint_url(&servers().0.url);
+        let key = aws_sdk_kms::Client::from_conf(kms.build())
+            .create_key()
+            .send()
+            .await
+            .unwrap();
+        let key = key.key_metadata.unwrap().arn.unwrap();
+        let composites = Composites::at(&servers().1.url);
+        account.whole = Some((Names::new(subnets, key), composites));
+        account
+    }
+
+    /// Makes a log group where the flow logs of networks look for one.
+    pub(crate) fn log_group_of_flows(&self, name: &str) {
+        let target = "Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: Logs_20140328.CreateLogGroup";
+        let body = serde_json::json!({ "logGroupName": name }).to_string();
+        ask(&servers().0.url, "logs", &self.id, self.region, target, &body);
+    }
+
     /// Subnets of two zones that whoever answers for RDS knows.
     pub(crate) fn subnets(&self) -> Vec<String> {
         let (moto, ministack) = servers();
         let url = if self.rds_on_moto { &moto.url } else { &ministack.url };
+        self.subnets_of(url).into_iter().take(2).collect()
+    }
+
+    fn subnets_of(&self, url: &str) -> Vec<String> {
         let form = "Content-Type: application/x-www-form-urlencoded";
         let body = "Action=DescribeSubnets&Version=2016-11-15";
         let answer = ask(url, "ec2", &self.id, self.region, form, body);
         let ids = answer.split("<subnetId>").skip(1);
-        ids.map(|rest| rest.split('<').next().unwrap().to_owned())
-            .take(2)
-            .collect()
+        ids.map(|rest| rest.split('<').next().unwrap().to_owned()).collect()
     }
 
     /// Lets ministack answer for CloudWatch, which judges alarms and knows composite ones.
@@ -324,7 +366,7 @@ impl Account {
 
     /// What the library is given: through the proxies.
     pub(crate) fn config(&self) -> SdkConfig {
-        self.sdk(Routes {
+        let config = self.sdk(Routes {
             moto: self.moto.url().to_owned(),
             ministack: self.ministack.url().to_owned(),
             query: self.query.url().to_owned(),
@@ -335,13 +377,24 @@ impl Account {
             eks: self.eks.url().to_owned(),
             ec2: self.ec2.url().to_owned(),
             quotas: self.quotas().to_owned(),
-        })
+        });
+        match &self.recorder {
+            Some(recorder) => {
+                let http = recorder.around(config.http_client().unwrap());
+                config.to_builder().http_client(http).build()
+            }
+            None => config,
+        }
     }
 
     /// What somebody else uses behind our back: past the proxies.
     pub(crate) fn behind(&self) -> SdkConfig {
+        self.sdk(self.past_the_proxies())
+    }
+
+    fn past_the_proxies(&self) -> Routes {
         let (moto, ministack) = servers();
-        self.sdk(Routes {
+        Routes {
             moto: moto.url.clone(),
             ministack: ministack.url.clone(),
             query: ministack.url.clone(),
@@ -361,7 +414,7 @@ impl Account {
             eks: self.eks_server.url().to_owned(),
             ec2: moto.url.clone(),
             quotas: self.quotas().to_owned(),
-        })
+        }
     }
 
     /// Nobody's quotas, unless they are counted: ministack knows none.
@@ -385,13 +438,18 @@ impl Account {
         } else {
             http
         };
+        let http = match &self.whole {
+            Some((names, composites)) => composites.around(names.around(http)),
+            None => http,
+        };
+        let http = self.vaults.around(self.cache.around(http));
         SdkConfig::builder()
             .region(Region::new(self.region))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
                 key, secret, None, None, "test",
             )))
             .service_config(routes)
-            .http_client(self.vaults.around(self.cache.around(http)))
+            .http_client(http)
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
             .retry_config(
                 RetryConfig::standard()
@@ -400,6 +458,29 @@ impl Account {
             )
             .behavior_version(BehaviorVersion::latest())
             .build()
+    }
+
+    /// Where each service answers, past the proxies, by boto's names.
+    pub(crate) fn endpoints(&self) -> BTreeMap<&'static str, String> {
+        let routes = self.past_the_proxies();
+        let of = |(name, id): (&'static str, &str)| (name, routes.of(id).to_owned());
+        [
+            ("backup", "Backup"),
+            ("cloudwatch", "CloudWatch"),
+            ("ec2", "EC2"),
+            ("eks", "EKS"),
+            ("elasticache", "ElastiCache"),
+            ("events", "EventBridge"),
+            ("iam", "IAM"),
+            ("kms", "KMS"),
+            ("logs", "CloudWatch Logs"),
+            ("rds", "RDS"),
+            ("s3", "S3"),
+            ("secretsmanager", "Secrets Manager"),
+            ("sns", "SNS"),
+        ]
+        .map(of)
+        .into()
     }
 
     pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
@@ -440,6 +521,16 @@ impl Account {
             .with_kinds(provider_aws_network::kinds())
     }
 
+    /// The same account in another region.
+    pub(crate) fn provider_in(&self, region: &str) -> AwsProvider {
+        let config = self
+            .config()
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .build();
+        AwsProvider::from_config(&config, Arc::clone(&self.clock)).unwrap()
+    }
+
     pub(crate) fn supplied(&self, source: Arc<dyn SecretSource>) -> AwsProvider {
         self.provider().with_secrets(source)
     }
@@ -459,6 +550,18 @@ impl Account {
     /// Requests that both proxies saw since they were last asked to forget.
     pub(crate) fn requests(&self) -> usize {
         self.proxies().iter().map(|proxy| proxy.calls().len()).sum()
+    }
+
+    /// How often each operation was asked for meanwhile.
+    pub(crate) fn operations(&self) -> BTreeMap<String, usize> {
+        let calls = self.proxies().map(Proxy::calls).into_iter().flatten();
+        calls.fold(BTreeMap::new(), |mut all, call| {
+            let what = call
+                .operation
+                .unwrap_or_else(|| format!("{} {}", call.method, call.path));
+            *all.entry(what).or_default() += 1;
+            all
+        })
     }
 
     pub(crate) fn forget(&self) {

@@ -2,11 +2,12 @@
 
 use crate::emulators::Account;
 use crate::platform::Platform;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::ErrorMetadata;
+use percent_encoding::percent_decode_str;
 use platform_core::{ErrorKind, Provider};
 use provider_aws::kind::Outcome;
 use serde_json::{Value, json};
@@ -65,9 +66,11 @@ impl Routes {
         Self(models()["routes"].take())
     }
 
-    /// `CreateCluster`.
-    pub(crate) fn operation(&self, service: &str, method: &str, path: &str) -> Option<String> {
-        let path: Vec<&str> = path.trim_matches('/').split('/').collect();
+    /// The operation of a request that method and path tell apart, and what its path names: `CreateCluster`.
+    pub(crate) fn of(&self, request: &HttpRequest) -> Option<(String, BTreeMap<String, String>)> {
+        let service = request.headers().get("authorization")?.split('/').nth(3)?;
+        let path = request.uri().split_once("//")?.1.split_once('/')?.1;
+        let path: Vec<&str> = path.split('?').next()?.trim_matches('/').split('/').collect();
         let fits = |template: &str| {
             let template: Vec<&str> = template.trim_matches('/').split('/').collect();
             let same = template.len() == path.len();
@@ -75,10 +78,15 @@ impl Routes {
             same && template.iter().zip(&path).all(named)
         };
         let routes = self.0[service].as_array()?.iter();
-        let routes = routes.filter(|route| route[0] == method && fits(route[1].as_str().unwrap_or_default()));
+        let routes = routes.filter(|route| route[0] == request.method() && fits(route[1].as_str().unwrap_or_default()));
         // `supported-versions` is no add-on's name.
         let exact = routes.min_by_key(|route| route[1].as_str().unwrap_or_default().matches('{').count())?;
-        Some(exact[2].as_str()?.to_owned())
+        let gaps = exact[1].as_str()?.trim_matches('/').split('/').zip(&path);
+        let gaps = gaps.filter_map(|(gap, value)| {
+            let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+            Some((gap.strip_prefix('{')?.strip_suffix('}')?.to_owned(), value))
+        });
+        Some((exact[2].as_str()?.to_owned(), gaps.collect()))
     }
 }
 
@@ -101,7 +109,7 @@ fn operations(folder: &Path, found: &mut BTreeSet<(String, String)>) {
 /// What the library calls, and what the facts of its kinds name besides.
 fn called() -> BTreeSet<(String, String)> {
     let mut named = BTreeSet::new();
-    for folder in ["src", "network/src"] {
+    for folder in ["../provider-aws/src", "../provider-aws/network/src"] {
         operations(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut named);
     }
     assert!(named.len() > 250, "{}", named.len());

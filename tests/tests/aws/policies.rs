@@ -130,22 +130,25 @@ pub(crate) fn stack(account: &str) -> Aws {
 }
 
 fn judge(set: &SetId, runs: &[Value]) -> Value {
-    let folder = xtask::peer::iam_simulator().unwrap();
-    let script = tempfile::Builder::new().suffix(".mjs").tempfile_in(&folder).unwrap();
-    std::fs::write(script.path(), include_str!("policies.mjs")).unwrap();
     let kinds: BTreeMap<&str, &[&str]> = KINDS.iter().map(|(kind, types, ..)| (*kind, *types)).collect();
     let input = json!({"account": ACCOUNT, "region": REGION, "set": set, "kinds": kinds, "runs": runs});
+    simulate(include_str!("policies.mjs"), &input)
+}
+
+/// What a script around the simulator answers.
+pub(crate) fn simulate(text: &str, input: &Value) -> Value {
+    let folder = xtask::peer::iam_simulator().unwrap();
+    let script = tempfile::Builder::new().suffix(".mjs").tempfile_in(&folder).unwrap();
+    std::fs::write(script.path(), text).unwrap();
     let mut node = Command::new("node")
         .arg(script.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    node.stdin
-        .take()
-        .unwrap()
-        .write_all(input.to_string().as_bytes())
-        .unwrap();
+    let mut questions = node.stdin.take().unwrap();
+    questions.write_all(input.to_string().as_bytes()).unwrap();
+    drop(questions);
     let output = node.wait_with_output().unwrap();
     assert!(output.status.success());
     serde_json::from_slice(&output.stdout).unwrap()

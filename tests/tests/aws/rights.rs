@@ -39,18 +39,7 @@ impl Seen {
 
     /// What IAM calls a request.
     pub(crate) fn action(&self, request: &HttpRequest) -> Option<String> {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let (service, operation) = target.split_once('.').unwrap_or_default();
-        Some(match service {
-            "TrentService" => format!("kms:{operation}"),
-            "secretsmanager" => format!("secretsmanager:{operation}"),
-            "AWSEvents" => format!("events:{operation}"),
-            "Logs_20140328" => format!("logs:{operation}"),
-            "ResourceGroupsTaggingAPI_20170126" => format!("tag:{operation}"),
-            _ => query_action(request)
-                .or_else(|| self.routed(request))
-                .or_else(|| s3_action(request).map(str::to_owned))?,
-        })
+        action(request, &self.1)
     }
 
     fn note(&self, request: &HttpRequest) {
@@ -63,18 +52,29 @@ impl Seen {
         seen.0.insert(action);
     }
 
-    /// The action of a call that method and path tell apart.
-    fn routed(&self, request: &HttpRequest) -> Option<String> {
-        let service = signed_for(request)?;
-        let path = request.uri().split_once("//")?.1.split_once('/')?.1;
-        let path = path.split('?').next().unwrap_or_default();
-        let operation = self.1.operation(service, request.method(), path)?;
-        Some(format!("{service}:{operation}"))
-    }
-
     pub(crate) fn take(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.0.lock().unwrap().0)
     }
+}
+
+/// What IAM calls that which a request asks for; `None` for STS and the control bucket.
+pub(crate) fn action(request: &HttpRequest, routes: &Routes) -> Option<String> {
+    let target = request.headers().get("x-amz-target").unwrap_or_default();
+    let (service, operation) = target.split_once('.').unwrap_or_default();
+    Some(match service {
+        "TrentService" => format!("kms:{operation}"),
+        "secretsmanager" => format!("secretsmanager:{operation}"),
+        "AWSEvents" => format!("events:{operation}"),
+        "Logs_20140328" => format!("logs:{operation}"),
+        "ResourceGroupsTaggingAPI_20170126" => format!("tag:{operation}"),
+        "ServiceQuotasV20190624" => format!("servicequotas:{operation}"),
+        _ => {
+            let by_path = || Some(format!("{}:{}", signed_for(request)?, routes.of(request)?.0));
+            return query_action(request)
+                .or_else(by_path)
+                .or_else(|| s3_action(request).map(str::to_owned));
+        }
+    })
 }
 
 /// The service that a signature names.
@@ -315,7 +315,6 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
             "eks:ListClusters",
             "eks:ListNodegroups",
             "elasticache:CreateSnapshot",
-            "events:ListRules",
             "iam:CreateServiceLinkedRole",
             "iam:ListRoles",
             "iam:PassRole",

@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::Method;
 use hyper::body::Bytes;
 
+use super::Call;
+
 /// What happens to a call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -111,7 +113,7 @@ impl Rule {
         self
     }
 
-    /// Only calls that ask for a change: no GET, no dry run.
+    /// Only calls that ask for a change, as [`Call::writes`] says.
     pub fn writes(mut self) -> Self {
         self.writes = true;
         self
@@ -135,11 +137,10 @@ impl Rule {
         self
     }
 
-    pub(super) fn fits(&self, method: &Method, path: &str) -> bool {
-        let write = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !path.contains("dryRun=");
-        (self.methods.is_empty() || self.methods.contains(method))
-            && self.path.as_ref().is_none_or(|part| path.contains(part))
-            && (write || !self.writes)
+    pub(super) fn fits(&self, call: &Call) -> bool {
+        (self.methods.is_empty() || self.methods.contains(&call.method))
+            && self.path.as_ref().is_none_or(|part| call.path.contains(part))
+            && (call.writes() || !self.writes)
     }
 
     pub(super) fn hits(&self, number: u64) -> bool {

@@ -85,8 +85,8 @@ impl AwsKind for ElasticIp {
         ec2::room::<Address>(scope, "ec2", "L-0263D0A3", "Elastic IPs").await
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
-        ec2::list::<Address>(scope, set).await
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
+        ec2::list::<Address>(scope).await
     }
 
     #[allow(clippy::disallowed_methods)] // the home of this call

@@ -129,8 +129,8 @@ impl AwsKind for InternetGateway {
         ec2::room::<Sdk>(scope, "vpc", "L-A4707A72", "internet gateways").await
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
-        ec2::list::<Sdk>(scope, set).await
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
+        ec2::list::<Sdk>(scope).await
     }
 
     #[allow(clippy::disallowed_methods)] // the home of this call

@@ -248,8 +248,8 @@ impl AwsKind for RouteTable {
         }))
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
-        ec2::list::<Sdk>(scope, set).await
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
+        ec2::list::<Sdk>(scope).await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, token: &str) -> Result<()> {

@@ -218,8 +218,8 @@ impl AwsKind for Vpc {
         ec2::room::<Sdk>(scope, "vpc", "L-F678F1CE", "VPCs").await
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
-        ec2::list::<Sdk>(scope, set).await
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
+        ec2::list::<Sdk>(scope).await
     }
 
     #[allow(clippy::disallowed_methods)] // the home of this call

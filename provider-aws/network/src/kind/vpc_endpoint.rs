@@ -189,6 +189,8 @@ impl AwsKind for VpcEndpoint {
         Ok(endpoint.map(|endpoint| {
             let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
             let groups = endpoint.groups().iter().filter_map(|group| group.group_id());
+            // Of a gateway it says nothing.
+            let is_interface = endpoint.vpc_endpoint_type() == Some(&VpcEndpointType::Interface);
             let settings = Desired {
                 vpc: text(endpoint.vpc_id()),
                 service: text(endpoint.service_name()),
@@ -196,14 +198,14 @@ impl AwsKind for VpcEndpoint {
                 route_tables: sorted(endpoint.route_table_ids().to_vec()),
                 subnets: sorted(endpoint.subnet_ids().to_vec()),
                 security_groups: sorted(groups.map(str::to_owned)),
-                private_dns: endpoint.private_dns_enabled().unwrap_or_default(),
+                private_dns: is_interface && endpoint.private_dns_enabled().unwrap_or_default(),
             };
             ec2::found(&endpoint, settings, state(&endpoint))
         }))
     }
 
-    async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
-        ec2::list::<Sdk>(scope, set).await
+    async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
+        ec2::list::<Sdk>(scope).await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, token: &str) -> Result<()> {

@@ -53,10 +53,7 @@ async fn tags_of(scope: &Scope<'_>, arn: &str, state: &State) -> Result<Tags> {
     if let Some(answer) = answer {
         return Ok(common::by_key(answer.tag_list()));
     }
-    for (of, tags) in scope
-        .tagged("elasticache:replicationgroup", tags::SET, scope.set.as_str())
-        .await?
-    {
+    for (of, tags) in scope.tagged_of_set("elasticache:replicationgroup").await? {
         if of == arn && tags::ours(&tags, tags::UID).is_some() {
             return Ok(tags);
         }

@@ -29,7 +29,7 @@ pub(super) async fn describe(scope: &Scope<'_>, key: &str) -> Result<Option<KeyM
 pub(super) async fn orphan(scope: &Scope<'_>, name: &str) -> Result<Option<KeyMetadata>> {
     let id = tags::id_of(FACTS.kind, name);
     let mut candidates = Vec::new();
-    for (arn, tags) in scope.tagged("kms:key", tags::ID, &id).await? {
+    for (arn, tags) in scope.tagged(Some("kms:key"), tags::ID, &id).await? {
         if !matches!(tags::owner(&tags, scope.set), Owner::ThisSet | Owner::Retained) {
             continue;
         }

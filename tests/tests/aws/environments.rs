@@ -1,0 +1,341 @@
+//! The environments of the examples, whole, on the emulators: brought up, planned again, destroyed, and killed on the way. What
+//! runs in their cluster lies in a world of its own; what is left in the account is told by AWS's own client.
+
+use crate::emulators::Account;
+use crate::platform::everything;
+use crate::recorded::{Recorder, judge};
+use aws_sdk_ec2::types::Filter;
+use composition::aws::Aws;
+use composition::config::PlatformConfig;
+use composition::{Eks, Platform};
+use futures::FutureExt;
+use futures::future::select_all;
+use platform_core::engine::{Action, Plan, Report};
+use platform_core::testing::World;
+use platform_core::value::{Place, ResourceId};
+use platform_core::{Connect, Provider};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use xtask::peer::Python;
+use xtask::proxy::{Call, Fault, Rule};
+
+/// Reads that a plan of what stands may take, and those that a second region adds.
+const BUDGET: usize = 200;
+const SECOND: usize = 50;
+
+/// An account with the wishes of an environment.
+struct Environment {
+    account: Account,
+    config: PlatformConfig,
+    /// What runs in its cluster.
+    inside: World,
+}
+
+/// The way into the cluster.
+#[derive(Debug)]
+struct Inside(World);
+
+#[async_trait::async_trait]
+impl Connect for Inside {
+    async fn connect(&self, _outputs: &BTreeMap<String, Value>) -> platform_core::Result<Arc<dyn Provider>> {
+        Ok(Arc::new(self.0.clone()))
+    }
+}
+
+impl Environment {
+    /// Time runs this much faster than on the wall.
+    async fn of(environment: &str, speed: u32) -> Self {
+        let account = Account::new().with_speed(speed).whole().await;
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/config/cloud/{environment}.yaml"));
+        let mut config = PlatformConfig::load(file).unwrap().to_json();
+        let name = format!("e{}", account.id);
+        account.log_group_of_flows(&format!("/{name}-{environment}/vpc-flows"));
+        config["name"] = json!(name);
+        config["aws"]["account"] = json!(account.id);
+        if !config["aws"]["network"]["existing"].is_null() {
+            config["aws"]["network"]["existing"] = network(&account).await;
+        }
+        let place = Place::kubernetes("main").unwrap();
+        Self {
+            config: PlatformConfig::parse(&config.to_string(), "environment.yaml").unwrap(),
+            inside: World::new(place, provider_k8s::facts, Arc::clone(&account.clock)),
+            account,
+        }
+    }
+
+    /// The platform as a process of this name sees it.
+    fn platform(&self, holder: &str) -> Platform {
+        let clock = Arc::clone(&self.account.clock);
+        let mut aws = Aws::on(Arc::new(self.account.provider()), Arc::clone(&clock));
+        if let Some(region) = self.config.backup.as_ref().and_then(|block| block.second_region()) {
+            aws = aws.with_second_region(Arc::new(self.account.provider_in(region)));
+        }
+        let eks = Eks::by(&aws, Arc::new(Inside(self.inside.clone()))).unwrap();
+        let builder = Platform::builder(self.config.clone()).provider(aws).provider(eks);
+        let builder = builder.clock(clock).holder(holder).lease_ttl(Duration::from_secs(30));
+        builder.build().unwrap()
+    }
+
+    /// Whether the account holds these of the platform, each once, and nothing else.
+    fn holds<'a>(&self, ids: impl Iterator<Item = &'a ResourceId>) {
+        let (kinds, there) = self.inventory();
+        let here = format!("aws/{}", self.account.region);
+        let ours = ids.filter(|id| id.place().as_ref() == here && kinds.contains(id.kind().as_str()));
+        let mut wanted: Vec<String> = ours.map(|id| format!("{} {}", id.kind(), id.name())).collect();
+        wanted.sort();
+        let missing: Vec<&String> = wanted.iter().filter(|one| !there.contains(one)).collect();
+        let mut more = there.clone();
+        for one in &wanted {
+            if let Some(at) = more.iter().position(|name| name == one) {
+                more.remove(at);
+            }
+        }
+        assert!(
+            missing.is_empty() && more.is_empty(),
+            "missing {missing:?}, strays {more:?}"
+        );
+    }
+
+    /// Kinds that are looked at, and `kind name` of all that the account holds of the platform.
+    fn inventory(&self) -> (BTreeSet<String>, Vec<String>) {
+        let ask = json!({"endpoints": self.account.endpoints(), "account": self.account.id, "region": self.account.region,
+            "name": self.config.name});
+        let mut python = Command::new(Python::Aws.programs().unwrap().join("python"))
+            .args(["-c", include_str!("inventory.py")])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let question = ask.to_string();
+        python.stdin.take().unwrap().write_all(question.as_bytes()).unwrap();
+        let output = python.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let found: BTreeMap<String, Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
+        let there = found
+            .iter()
+            .flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind} {name}")));
+        let there = there.collect();
+        (found.into_keys().collect(), there)
+    }
+
+    /// Kills a run of `plan` at its `nth` write to any of the services, before or after the service has seen it; whether it got
+    /// that far.
+    async fn killed<F>(&self, nth: u64, after: bool, plan: impl Fn(Arc<Platform>) -> F) -> bool
+    where
+        F: Future<Output = platform_core::Result<Plan>> + Send + 'static,
+    {
+        let fault = || if after { Fault::StopAfter } else { Fault::StopBefore };
+        let proxies = self.account.proxies();
+        for proxy in proxies {
+            proxy.set_rules([Rule::new(fault()).writes().nth(nth)]);
+        }
+        let platform = Arc::new(self.platform("killed"));
+        let plan = plan(Arc::clone(&platform));
+        let run = tokio::spawn(async move { apply(&platform, &plan.await.unwrap()).await });
+        let handle = run.abort_handle();
+        let stops = proxies.map(|proxy| Box::pin(proxy.stopped()));
+        let killed = tokio::select! {
+            _ = select_all(stops) => {
+                handle.abort();
+                true
+            }
+            outcome = run => {
+                outcome.unwrap();
+                false
+            }
+        };
+        for proxy in proxies {
+            proxy.set_rules([]);
+            while proxy.stopped().now_or_never().is_some() {}
+        }
+        killed
+    }
+}
+
+/// A network that somebody else made.
+async fn network(account: &Account) -> Value {
+    let ec2 = account.ec2_client();
+    let vpc = ec2.create_vpc().cidr_block("10.20.0.0/16").send().await.unwrap();
+    let vpc = vpc.vpc.unwrap().vpc_id.unwrap();
+    let mut subnets = Vec::new();
+    for (at, zone) in ["eu-west-1a", "eu-west-1b", "eu-west-1c"].into_iter().enumerate() {
+        let call = ec2.create_subnet().vpc_id(&vpc).availability_zone(zone);
+        let subnet = call.cidr_block(format!("10.20.{at}.0/24")).send().await.unwrap();
+        subnets.push(subnet.subnet.unwrap().subnet_id.unwrap());
+    }
+    let mut groups = Vec::new();
+    for name in ["database", "cache"] {
+        let call = ec2
+            .create_security_group()
+            .vpc_id(&vpc)
+            .group_name(name)
+            .description(name);
+        groups.push(call.send().await.unwrap().group_id.unwrap());
+    }
+    json!({"vpc": vpc, "private_subnets": subnets, "security_groups": {"database": groups[0], "cache": groups[1]}})
+}
+
+/// Applies with every approval that a plan offers: what holds data is deleted.
+async fn apply(platform: &Platform, plan: &Plan) -> Report {
+    let report = platform.apply(plan, &everything(plan), |_| {}).await;
+    let report = report.unwrap_or_else(|why| panic!("{}", why.report()));
+    let failures = report.failures().map(|(id, why)| format!("{id}: {}", why.report()));
+    let failures: Vec<String> = failures.collect();
+    assert!(report.is_success(), "{}", failures.join("\n"));
+    report
+}
+
+/// Ids of EC2's objects that carry the set's tag.
+async fn tagged(account: &Account, set: &str) -> BTreeSet<String> {
+    let filter = Filter::builder().name("key").values("mlplat:set").build();
+    let tags = account.ec2_client().describe_tags().filters(filter);
+    let tags: Vec<_> = tags.into_paginator().items().send().try_collect().await.unwrap();
+    let ours = tags.into_iter().filter(|tag| tag.value() == Some(set));
+    ours.filter_map(|tag| tag.resource_id).collect()
+}
+
+/// Brought up and planned again, and gone unless it is protected.
+async fn comes_and_goes(name: &str, goes: bool) {
+    let mut environment = Environment::of(name, 4).await;
+    environment.account.recorder = Some(Recorder::new());
+    let account = &environment.account;
+    let platform = environment.platform("a");
+    let began = Instant::now();
+    let first = platform.plan().await.unwrap();
+    let planned = (began.elapsed(), account.requests());
+    account.forget();
+    let began = Instant::now();
+    apply(&platform, &first).await;
+    let applied = (began.elapsed(), account.requests());
+    environment.holds(first.request.resources.iter().map(|resource| &resource.id));
+    let set = platform.set().as_str();
+    let owned = tagged(account, set).await;
+    // What a recorded run asked of IAM, beside the policies that its plan emits.
+    let asked = |run: &str, plan: &Plan| {
+        let calls = account.recorder.as_ref().unwrap().take(&account.id, set, &owned);
+        let rights = platform.rights(plan);
+        let policies: Vec<&Value> = rights.iter().filter(|one| one["Version"].is_string()).collect();
+        json!({"run": run, "policies": policies, "calls": calls})
+    };
+    let mut runs = vec![asked("apply", &first)];
+
+    account.forget();
+    let began = Instant::now();
+    let again = platform.plan().await.unwrap();
+    let (took, reads) = (began.elapsed(), account.requests());
+    assert!(again.is_empty(), "{}", again.display());
+    let second = environment
+        .config
+        .backup
+        .as_ref()
+        .and_then(|block| block.second_region());
+    let budget = BUDGET + second.map_or(0, |_| SECOND);
+    assert!(reads <= budget, "{reads}: {:#?}", account.operations());
+    runs.push(asked("plan", &again));
+    account.forget();
+    apply(&platform, &again).await;
+    assert!(
+        account
+            .proxies()
+            .iter()
+            .all(|proxy| !proxy.calls().iter().any(Call::writes))
+    );
+
+    let began = Instant::now();
+    if goes {
+        let gone = platform.destroy_plan().await.unwrap();
+        let report = apply(&platform, &gone).await;
+        environment.holds(report.left.iter().map(|live| &live.id));
+        // With the approvals what would be kept is deleted.
+        let mut deleting = gone.clone();
+        for demand in gone.demands().iter().filter(|demand| demand.optional) {
+            let step = deleting.steps.iter_mut().find(|step| step.id == demand.resource);
+            step.unwrap().action = Action::Delete;
+        }
+        runs.push(asked("destroy", &deleting));
+    }
+    println!(
+        "{name}: {} steps, plan {planned:?}, apply {applied:?}, plan again {took:?} with {reads} reads, destroy {:?}",
+        first.steps.len(),
+        began.elapsed()
+    );
+    let verdict = judge(&account.id, account.region, &runs);
+    assert_eq!(verdict["wrong"], json!([]), "{verdict:#}");
+    println!("{}", verdict["counts"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn environments_come_and_go() {
+    for (name, goes) in [("dev", true), ("staging", false), ("prod", false)] {
+        Box::pin(comes_and_goes(name, goes)).await;
+    }
+}
+
+/// Killed again and again till it is through, an apply and then a destroy leave what an undisturbed one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_is_killed_on_its_way() {
+    let environment = Environment::of("dev", 8).await;
+    let mut steps = Steps::new();
+    let mut kills = 0;
+    while environment
+        .killed(
+            steps.next(),
+            kills % 2 == 0,
+            |platform| async move { platform.plan().await },
+        )
+        .await
+    {
+        kills += 1;
+    }
+    let platform = environment.platform("after");
+    let again = platform.plan().await.unwrap();
+    assert!(again.is_empty(), "{}", again.display());
+    environment.holds(again.request.resources.iter().map(|resource| &resource.id));
+    let applying = kills;
+    while environment
+        .killed(steps.next(), kills % 2 == 0, |platform| async move {
+            platform.destroy_plan().await
+        })
+        .await
+    {
+        kills += 1;
+    }
+    let gone = platform.destroy_plan().await.unwrap();
+    assert!(gone.is_empty(), "{}", gone.display());
+    let report = apply(&platform, &gone).await;
+    environment.holds(report.left.iter().map(|live| &live.id));
+    println!("apply killed {applying} times, destroy {} times", kills - applying);
+    assert!(applying >= 8 && kills - applying >= 3, "{applying} of {kills}");
+}
+
+/// How many writes a service gets before the run is killed: by a seed, or one each time.
+struct Steps {
+    seed: u64,
+    each: bool,
+}
+
+impl Steps {
+    fn new() -> Self {
+        let set = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+        let seed = set("MLPLAT_KILL_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+        println!("MLPLAT_KILL_SEED={seed}");
+        Self {
+            seed,
+            each: set("MLPLAT_KILL_EVERY") == Some(1),
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.seed = self
+            .seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        if self.each { 1 } else { 3 + (self.seed >> 33) % 8 }
+    }
+}
