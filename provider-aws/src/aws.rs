@@ -283,7 +283,10 @@ impl Aws {
     /// let go of, and for creates and takeovers to what no set owns. Roles are passed from the set's own path only.
     pub fn policies(&self, set: &SetId, writes: &[PlannedWrite]) -> Vec<Value> {
         let shared = &self.shared;
-        iam::policies(shared.kinds, &shared.options.account, shared.region(), set, writes)
+        let regions: Vec<&str> = std::iter::once(shared.region())
+            .chain(shared.second().map(region_of))
+            .collect();
+        iam::policies(shared.kinds, &shared.options.account, &regions, set, writes)
     }
 
     /// The region: `eu-west-1`.

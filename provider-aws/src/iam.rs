@@ -16,15 +16,22 @@ pub use reach::Reach;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Policies, each short enough for a managed one, that allow these writes of a set, and planning them in this region:
+/// Policies, each short enough for a managed one, that allow these writes of a set, and planning them in these regions:
 /// nothing more.
-pub(crate) fn policies(kinds: Kinds, account: &str, home: &str, set: &SetId, writes: &[PlannedWrite]) -> Vec<Value> {
+pub(crate) fn policies(
+    kinds: Kinds,
+    account: &str,
+    planned: &[&str],
+    set: &SetId,
+    writes: &[PlannedWrite],
+) -> Vec<Value> {
     let mut rights = Rights::new(account, set);
     let known: Vec<_> = writes
         .iter()
         .filter_map(|write| Some((kinds.find(write.id.kind())?, write, region_of(write.id.place()))))
         .collect();
-    let regions: BTreeSet<&str> = known.iter().map(|(_, _, region)| *region).chain([home]).collect();
+    let regions: BTreeSet<&str> = known.iter().map(|(_, _, region)| *region).collect();
+    let regions: BTreeSet<&str> = regions.into_iter().chain(planned.iter().copied()).collect();
     for region in regions {
         kinds.all().for_each(|kind| rights.read(kind, region));
         rights.lease(region, !writes.is_empty());
@@ -407,10 +414,10 @@ mod tests {
                 verb: *verb,
             })
             .collect();
-        let documents = policies(Kinds::default(), "123456789012", "eu-west-1", &set, &writes);
+        let documents = policies(Kinds::default(), "123456789012", &["eu-west-1"], &set, &writes);
         assert_eq!(
             documents,
-            policies(Kinds::default(), "123456789012", "eu-west-1", &set, &writes)
+            policies(Kinds::default(), "123456789012", &["eu-west-1"], &set, &writes)
         );
         for document in &documents {
             assert!(document.to_string().len() <= super::MAX_POLICY, "{document}");
