@@ -54,7 +54,7 @@ mod tests {
         };
         block_on(async {
             assert!(once.get("a", ask(false)).await.is_err());
-            let both = futures::join!(once.get("a", ask(true)), once.get("a", async { Ok(7) }));
+            let both = futures::join!(once.get("a", ask(true)), once.get("a", async { Ok(7_u32) }));
             assert_eq!((both.0.ok().as_deref(), both.1.ok().as_deref()), (Some(&1), Some(&1)));
             assert_eq!(once.get("b", async { Ok(8) }).await.ok().as_deref(), Some(&8));
             assert_eq!(once.get("a", async { Ok("text") }).await.ok().as_deref(), Some(&"text"));
