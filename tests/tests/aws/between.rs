@@ -7,6 +7,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use percent_encoding::percent_decode_str;
+use std::collections::BTreeMap;
 use std::fmt::{Debug, Formatter, Result};
 use std::sync::Arc;
 
@@ -16,6 +18,22 @@ where
     F: Fn(&SharedHttpConnector, HttpRequest) -> HttpConnectorFuture + Send + Sync + 'static,
 {
     SharedHttpClient::new(Between(inner, Arc::new(pass)))
+}
+
+/// Region and service that a signature names.
+pub(crate) fn signed_for(request: &HttpRequest) -> Option<(&str, &str)> {
+    let mut scope = request.headers().get("authorization")?.split('/').skip(2);
+    Some((scope.next()?, scope.next()?))
+}
+
+/// The fields of a form.
+pub(crate) fn fields(form: &str) -> BTreeMap<String, String> {
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
+    let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (decoded(key), decoded(value))).collect()
 }
 
 /// An answer with its text in other words.

@@ -1,7 +1,7 @@
 //! ElastiCache more as AWS has it: a replication group is busy for a while after each change, and then neither takes a change
 //! nor tells its tags; and what ministack forgets is kept here.
 
-use crate::between::{between, reworded};
+use crate::between::{between, fields, reworded, signed_for};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
@@ -213,15 +213,7 @@ fn put(xml: &str, tag: &str, content: &str) -> String {
 
 /// The fields of a request to ElastiCache.
 fn form(request: &HttpRequest) -> Option<Form> {
-    if !request.headers().get("authorization")?.contains("/elasticache/") {
-        return None;
-    }
-    let body = std::str::from_utf8(request.body().bytes()?).ok()?;
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
-    Some(pairs.map(|(key, value)| (decode(key), decode(value))).collect())
+    let (_, service) = signed_for(request)?;
+    let body = request.body().bytes().filter(|_| service == "elasticache")?;
+    Some(fields(std::str::from_utf8(body).ok()?))
 }

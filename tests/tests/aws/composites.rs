@@ -1,11 +1,10 @@
 //! Composite alarms beside those that they are made of: moto keeps the ones, ministack knows the others and asks for the first.
 
-use crate::between::{between, reworded};
+use crate::between::{between, fields, reworded, signed_for};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -33,23 +32,24 @@ impl Composites {
     }
 
     fn pass(&self, wire: &SharedHttpConnector, mut request: HttpRequest) -> HttpConnectorFuture {
-        let signed = request.headers().get("authorization").unwrap_or_default();
-        let body = request.body().bytes().filter(|_| signed.contains("/monitoring/"));
+        let alarms = signed_for(&request).is_some_and(|(_, service)| service == "monitoring");
+        let body = request.body().bytes().filter(|_| alarms);
         let Some(form) = body.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
             return wire.call(request);
         };
-        let form = percent_decode_str(form).decode_utf8_lossy().into_owned();
-        let field = |name: &str| form.split('&').find_map(|pair| pair.strip_prefix(name));
-        let action = field("Action=").unwrap_or_default();
+        let form = fields(form);
+        let field = |name: &str| form.get(name).map(String::as_str);
+        let action = field("Action").unwrap_or_default();
         let mut known = self.known.lock().unwrap();
         if action == "PutCompositeAlarm" {
-            let description = field("AlarmDescription=").unwrap_or_default();
-            known.extend(field("AlarmName=").map(|name| (name.to_owned(), description.to_owned())));
+            let description = field("AlarmDescription").unwrap_or_default();
+            known.extend(field("AlarmName").map(|name| (name.to_owned(), description.to_owned())));
         }
-        let of = field("AlarmNames.member.1=")
-            .or_else(|| field("AlarmName="))
-            .or_else(|| field("ResourceARN=")?.rsplit(':').next());
-        let composite = form.contains("=CompositeAlarm") || of.is_some_and(|name| known.contains_key(name));
+        let of = field("AlarmNames.member.1")
+            .or_else(|| field("AlarmName"))
+            .or_else(|| field("ResourceARN")?.rsplit(':').next());
+        let composite =
+            field("AlarmTypes.member.1") == Some("CompositeAlarm") || of.is_some_and(|name| known.contains_key(name));
         let known = known.clone();
         if composite {
             request.set_uri(self.url.as_str()).unwrap();

@@ -1,6 +1,6 @@
 //! What refusals and failures of AWS become.
 
-use crate::between::between;
+use crate::between::{between, reworded};
 use crate::emulators::Account;
 use crate::platform::{Platform, apply, plan};
 use crate::rights::Seen;
@@ -8,7 +8,6 @@ use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFutu
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
 use platform_core::engine::{Action, Approvals, Event, Outcome, PlanRequest};
 use platform_core::value::ResourceId;
 use platform_core::{ErrorKind, Provider, Resource};
@@ -137,17 +136,10 @@ impl Trouble {
                     HttpConnectorFuture::ready(Ok(refused(&request, status, code, message)))
                 }
                 Some(What::Shown(word)) => {
-                    let answer = wire.call(request);
-                    HttpConnectorFuture::new(async move {
-                        let mut answer = answer.await?;
-                        let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
-                        let bytes = ByteStream::new(body).collect().await.unwrap().into_bytes();
-                        let (start, end) = ("<DBInstanceStatus>", "</DBInstanceStatus>");
-                        let xml = String::from_utf8(bytes.to_vec()).unwrap();
-                        let xml = xml.replace(&format!("{start}available{end}"), &format!("{start}{word}{end}"));
-                        answer.headers_mut().remove("content-length");
-                        *answer.body_mut() = SdkBody::from(xml);
-                        Ok(answer)
+                    let (start, end) = ("<DBInstanceStatus>", "</DBInstanceStatus>");
+                    let shown = format!("{start}{word}{end}");
+                    reworded(wire.call(request), move |xml| {
+                        xml.replace(&format!("{start}available{end}"), &shown)
                     })
                 }
             }

@@ -1,5 +1,6 @@
 //! Held against AWS's own service models, as botocore ships them: calls that exist, limits that are AWS's.
 
+use crate::between::signed_for;
 use crate::emulators::Account;
 use crate::platform::Platform;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -68,7 +69,7 @@ impl Routes {
 
     /// The operation of a request that method and path tell apart, and what its path names: `CreateCluster`.
     pub(crate) fn of(&self, request: &HttpRequest) -> Option<(String, BTreeMap<String, String>)> {
-        let service = request.headers().get("authorization")?.split('/').nth(3)?;
+        let (_, service) = signed_for(request)?;
         let path = request.uri().split_once("//")?.1.split_once('/')?.1;
         let path: Vec<&str> = path.split('?').next()?.trim_matches('/').split('/').collect();
         let fits = |template: &str| {

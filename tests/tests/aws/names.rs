@@ -1,13 +1,13 @@
 //! Ids of one emulator in the place of another's, which knows only its own: ElastiCache's judge of subnets is not who makes
 //! them, and the one that looks a key up for RDS is not who made it.
 
-use crate::between::{between, reworded};
+use crate::between::{between, fields, reworded, signed_for};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -48,10 +48,7 @@ impl Names {
     }
 
     fn pass(&self, wire: &SharedHttpConnector, mut request: HttpRequest) -> HttpConnectorFuture {
-        let service = request
-            .headers()
-            .get("authorization")
-            .and_then(|text| text.split('/').nth(3));
+        let service = signed_for(&request).map(|(_, service)| service);
         let service = service.and_then(|service| ["elasticache", "rds"].into_iter().find(|known| *known == service));
         let body = request.body().bytes().map(<[u8]>::to_vec);
         let (Some(service), Some(body)) = (service, body.and_then(|bytes| String::from_utf8(bytes).ok())) else {
@@ -72,12 +69,10 @@ impl Names {
 
     /// Pairs what a form names with what is there.
     fn learn(&self, known: &mut Known, service: &'static str, form: &str) {
-        let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
-        let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
-        let fields: BTreeMap<&str, String> = pairs.map(|(field, value)| (field, decoded(value))).collect();
+        let fields = fields(form);
         let mut subnets = self.subnets.iter();
         for (field, value) in &fields {
-            let theirs = match *field {
+            let theirs = match field.as_str() {
                 "MasterUserSecretKmsKeyId" => Some(&self.key),
                 _ if service == "elasticache" && field.starts_with("SubnetIds.SubnetIdentifier.") => subnets.next(),
                 _ => None,

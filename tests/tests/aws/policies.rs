@@ -8,7 +8,7 @@ use provider_aws::{Aws, AwsOptions};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 const ACCOUNT: &str = "123456789012";
@@ -135,17 +135,20 @@ fn judge(set: &SetId, runs: &[Value]) -> Value {
     simulate(include_str!("policies.mjs"), &input)
 }
 
-/// What a script around the simulator answers.
-pub(crate) fn simulate(text: &str, input: &Value) -> Value {
+/// The simulator in a process of its own, behind a script, which lasts as long as its file.
+pub(crate) fn scripted(text: &str) -> (tempfile::NamedTempFile, Child) {
     let folder = xtask::peer::iam_simulator().unwrap();
     let script = tempfile::Builder::new().suffix(".mjs").tempfile_in(&folder).unwrap();
     std::fs::write(script.path(), text).unwrap();
-    let mut node = Command::new("node")
-        .arg(script.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut node = Command::new("node");
+    node.arg(script.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let node = node.spawn().unwrap();
+    (script, node)
+}
+
+/// What a script around the simulator answers.
+pub(crate) fn simulate(text: &str, input: &Value) -> Value {
+    let (_script, mut node) = scripted(text);
     let mut questions = node.stdin.take().unwrap();
     questions.write_all(input.to_string().as_bytes()).unwrap();
     drop(questions);

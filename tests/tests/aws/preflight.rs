@@ -1,9 +1,9 @@
 //! What is refused before the first write: rights, as an independent simulator of IAM judges them and as ministack enforces
 //! them; and quotas.
 
-use crate::between::between;
+use crate::between::{between, fields};
 use crate::emulators::Account;
-use crate::policies::{KINDS, name, stack, writing};
+use crate::policies::{KINDS, name, scripted, stack, writing};
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::http::StatusCode;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::{Arc, Mutex};
 
 /// IAM's policy simulator for one user, played by iam-simulate in a process of its own.
@@ -35,15 +35,7 @@ struct Simulator {
 
 impl Simulator {
     fn start(account: &str) -> Arc<Mutex<Self>> {
-        let folder = xtask::peer::iam_simulator().unwrap();
-        let script = tempfile::Builder::new().suffix(".mjs").tempfile_in(&folder).unwrap();
-        std::fs::write(script.path(), include_str!("simulator.mjs")).unwrap();
-        let mut node = Command::new("node")
-            .arg(script.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let (script, mut node) = scripted(include_str!("simulator.mjs"));
         let pipes = (node.stdin.take().unwrap(), BufReader::new(node.stdout.take().unwrap()));
         Arc::new(Mutex::new(Self {
             node,
@@ -63,14 +55,7 @@ impl Simulator {
 
     /// The answer to a form; `None` for calls that something else answers.
     fn answer(&mut self, form: &str) -> Option<String> {
-        let decoded = |text: &str| {
-            let text = text.replace('+', " ");
-            percent_encoding::percent_decode_str(&text)
-                .decode_utf8_lossy()
-                .into_owned()
-        };
-        let fields = form.split('&').filter_map(|pair| pair.split_once('='));
-        let fields: BTreeMap<String, String> = fields.map(|(key, value)| (decoded(key), decoded(value))).collect();
+        let fields = fields(form);
         match fields.get("Action")?.as_str() {
             "GetCallerIdentity" => Some(format!(
                 "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{}</Arn><UserId>AIDA</UserId><Account>{}</Account>\

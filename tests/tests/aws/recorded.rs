@@ -1,12 +1,11 @@
 //! What the calls of a run ask of IAM: actions, the ARNs that they name, and what they tell of tags.
 
-use crate::between::between;
+use crate::between::{between, fields, signed_for};
 use crate::models::Routes;
 use crate::policies::simulate;
 use crate::rights::action;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, SharedHttpClient};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -185,15 +184,15 @@ impl Recorder {
     }
 
     fn read(&self, request: &HttpRequest) -> Option<Call> {
-        let region = request.headers().get("authorization")?.split('/').nth(2)?.to_owned();
+        let (region, _) = signed_for(request)?;
         let path = request.uri().split_once("//")?.1.split_once('/')?.1;
         let path = path.split('?').next().unwrap_or_default();
-        let mut fields = BTreeMap::new();
+        let mut named = BTreeMap::new();
         let action = match action(request, &self.routes) {
             Some(action) => action,
             // The lease; all else there is made like any bucket.
             None if path.starts_with("mlplat-") && path.contains('/') && !path.ends_with('/') => {
-                fields.insert("object".to_owned(), path.to_owned());
+                named.insert("object".to_owned(), path.to_owned());
                 let verb = match request.method() {
                     "PUT" => "Put",
                     "DELETE" => "Delete",
@@ -203,23 +202,24 @@ impl Recorder {
             }
             None => return None,
         };
-        if action.starts_with("s3:") && !fields.contains_key("object") {
+        if action.starts_with("s3:") && !named.contains_key("object") {
             let bucket = path.split('/').next().unwrap_or_default();
-            fields.extend((!bucket.is_empty()).then(|| ("bucket".to_owned(), bucket.to_owned())));
+            named.extend((!bucket.is_empty()).then(|| ("bucket".to_owned(), bucket.to_owned())));
         }
-        fields.extend(self.routes.of(request).into_iter().flat_map(|(_, gaps)| gaps));
+        named.extend(self.routes.of(request).into_iter().flat_map(|(_, gaps)| gaps));
         // A bucket's settings name what others may do with it.
         let body = request.body().bytes().filter(|_| !action.starts_with("s3:"));
         let body = body.unwrap_or_default();
         if let Ok(body) = serde_json::from_slice::<Value>(body) {
-            flatten("", &body, &mut fields);
+            flatten("", &body, &mut named);
         } else {
-            let pairs = std::str::from_utf8(body).unwrap_or_default().split('&');
-            let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-            let pairs = pairs.filter_map(|pair| pair.split_once('='));
-            fields.extend(pairs.map(|(key, value)| (decoded(key), decoded(value))));
+            named.extend(fields(std::str::from_utf8(body).unwrap_or_default()));
         }
-        Some(Call { action, region, fields })
+        Some(Call {
+            action,
+            region: region.to_owned(),
+            fields: named,
+        })
     }
 
     /// What the calls since the last time ask, for the simulator. Of AWS's ids those in `owned` carry the set's tag.

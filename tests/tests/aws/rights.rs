@@ -1,6 +1,6 @@
 //! The rights that the facts name are those that the calls need: every call is seen under the SDK and looked up.
 
-use crate::between::between;
+use crate::between::{between, signed_for};
 use crate::emulators::Account;
 use crate::models::Routes;
 use crate::platform::Platform;
@@ -69,7 +69,7 @@ pub(crate) fn action(request: &HttpRequest, routes: &Routes) -> Option<String> {
         "ResourceGroupsTaggingAPI_20170126" => format!("tag:{operation}"),
         "ServiceQuotasV20190624" => format!("servicequotas:{operation}"),
         _ => {
-            let by_path = || Some(format!("{}:{}", signed_for(request)?, routes.of(request)?.0));
+            let by_path = || Some(format!("{}:{}", signed_for(request)?.1, routes.of(request)?.0));
             return query_action(request)
                 .or_else(by_path)
                 .or_else(|| s3_action(request).map(str::to_owned));
@@ -77,16 +77,11 @@ pub(crate) fn action(request: &HttpRequest, routes: &Routes) -> Option<String> {
     })
 }
 
-/// The service that a signature names.
-fn signed_for(request: &HttpRequest) -> Option<&str> {
-    request.headers().get("authorization")?.split('/').nth(3)
-}
-
 /// The action of a call that is a form, whose signature names the service; `None` for STS and what is no form.
 fn query_action(request: &HttpRequest) -> Option<String> {
     let body = std::str::from_utf8(request.body().bytes()?).ok()?;
     let operation = body.strip_prefix("Action=")?.split('&').next()?;
-    let service = match signed_for(request)? {
+    let service = match signed_for(request)?.1 {
         "sts" => return None,
         "monitoring" => "cloudwatch",
         service => service,

@@ -2,7 +2,7 @@
 //! that is not there may not be described, and a plan with selections cannot be deleted. Restores of buckets, which neither
 //! emulator has, are answered by what AWS documents of them.
 
-use crate::between::between;
+use crate::between::{between, signed_for};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
@@ -97,9 +97,8 @@ struct Ask {
 
 impl Ask {
     fn of(request: &HttpRequest) -> Option<Self> {
-        let mut signed = request.headers().get("authorization")?.split('/');
-        let region = signed.nth(2)?.to_owned();
-        if signed.next()? != "backup" {
+        let (region, service) = signed_for(request)?;
+        if service != "backup" {
             return None;
         }
         let path = request.uri().split_once("//")?.1.split_once('/')?.1;
@@ -115,7 +114,7 @@ impl Ask {
         Some(Self {
             status: status.map(decoded),
             resource: resource.map(decoded),
-            region,
+            region: region.to_owned(),
             method: request.method().to_owned(),
             path: path.split('/').map(decoded).collect(),
             body: serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default(),
