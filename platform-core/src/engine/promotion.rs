@@ -23,9 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Plans that do the same in two environments have promotions of the same digest, also where sizes differ. It holds no secret.
 ///
 /// ```
-/// # use platform_core::engine::PlanRequest;
 /// # use platform_core::testing::fixtures;
-/// # let staging_plan = fixtures::plan(&PlanRequest::destroy(fixtures::set()), Vec::new());
+/// # let staging_plan = fixtures::plan(&fixtures::set(), Vec::new());
 /// # let prod_plan = staging_plan.clone();
 /// let comparison = prod_plan.promotion().compare(&staging_plan.promotion());
 /// assert!(comparison.is_same() && comparison.extras().next().is_none());
