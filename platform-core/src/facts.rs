@@ -174,6 +174,9 @@ pub struct Field {
     pub risk: RiskRule,
     /// What to do where a change is refused; absent: set the field back, or make a new object beside it.
     pub instead: Option<&'static str>,
+    /// The kind whose objects it names, it or what is below it, by their names or outputs: what is kept keeps those. Only of a
+    /// path without `*`.
+    pub names: Option<&'static str>,
 }
 
 impl Field {
@@ -185,6 +188,7 @@ impl Field {
             equal: Equal::Exact,
             risk: RiskRule::Never,
             instead: None,
+            names: None,
         }
     }
     /// Sets what a change means.
@@ -205,6 +209,11 @@ impl Field {
     /// Sets what to do where a change is refused.
     pub const fn instead(mut self, instead: &'static str) -> Self {
         self.instead = Some(instead);
+        self
+    }
+    /// Sets the kind whose objects it names.
+    pub const fn names(mut self, kind: &'static str) -> Self {
+        self.names = Some(kind);
         self
     }
 }

@@ -58,7 +58,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "REGION")]
         of: Option<String>,
     },
-    /// Prints the rights that the plan needs, for whoever applies it: IAM policies, a ClusterRole (JSON)
+    /// Prints the rights that the plan needs with what is approved, for whoever applies it: IAM policies, a ClusterRole (JSON)
     Rights {
         /// Those that `destroy` needs
         #[arg(long)]

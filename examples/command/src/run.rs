@@ -255,7 +255,9 @@ impl<'a, S: Site> Session<'a, S> {
     }
 
     async fn rights(&self, destroy: bool) -> Result<Exit> {
-        let rights = self.platform.rights(&self.plan_to(destroy).await?);
+        let plan = self.plan_to(destroy).await?;
+        let plan = plan.under(&approvals(&plan, self.options)?);
+        let rights = self.platform.rights(&plan);
         print(&serde_json::to_string_pretty(&rights)?)?;
         Ok(Exit::Done)
     }

@@ -263,10 +263,13 @@ impl Engine {
 
     /// What a destroy left: released objects are in the report already, anything else of the set is a failure to see.
     async fn sweep(&self, set: &crate::value::SetId, report: &mut Report) {
+        let outcomes = &report.outcomes;
         let gone = |place: &Place| {
-            let end = self.cluster_of(place).and_then(|cluster| report.outcomes.get(cluster));
+            let end = self.cluster_of(place).and_then(|cluster| outcomes.get(cluster));
             matches!(end, Some(Outcome::Done(Action::Delete)))
         };
+        // An empty namespace that was let go of went with its cluster.
+        report.left.retain(|live| !gone(live.id.place()));
         let left: Vec<_> = self.places().filter(|(place, _)| !gone(place)).collect();
         for (place, provider) in left {
             match provider.observe(set, &[]).await {

@@ -208,6 +208,18 @@ impl Plan {
         Demands(demanded.iter().map(|demanded| demanded.under(&digest)).collect())
     }
 
+    /// The plan as an apply with these approvals runs it: what they let go of is deleted instead of kept. For showing what
+    /// it writes and which rights that needs; an apply takes the plan that was made.
+    #[must_use]
+    pub fn under(&self, approvals: &Approvals) -> Self {
+        let agreed = approvals.agreed(&self.digest(), self.as_of);
+        let mut plan = self.clone();
+        for step in &mut plan.steps {
+            step.action = action(self, &agreed, step);
+        }
+        plan
+    }
+
     fn demanded(&self) -> impl Iterator<Item = Demanded<'_>> {
         self.steps.iter().filter(|step| step.writes()).flat_map(|step| {
             let risks = step.risks.iter().map(|risk| (*risk, false));
@@ -304,12 +316,7 @@ impl ApprovedPlan {
 
     /// The action of a step, after approvals turned releases into deletes.
     pub(super) fn action(&self, step: &Step) -> Action {
-        let approved = step.deletable && agrees(&self.agreed, step, Risk::DestroysData);
-        if step.action == Action::Release && approved {
-            Action::Delete
-        } else {
-            step.action
-        }
+        action(&self.plan, &self.agreed, step)
     }
 
     pub(super) fn permit<'a>(&self, step: &'a Step) -> Permit<'a> {
@@ -317,6 +324,18 @@ impl ApprovedPlan {
             step,
             delete: matches!(self.action(step), Action::Delete | Action::Replace),
         }
+    }
+}
+
+/// What is kept is deleted when an approval says so, and with it what is kept for nothing else.
+fn action(plan: &Plan, agreed: &Agreed, step: &Step) -> Action {
+    let approved = |step: &Step| step.deletable && agrees(agreed, step, Risk::DestroysData);
+    let goes = |id: &ResourceId| plan.step(id).is_some_and(approved);
+    let needless = !step.kept_for.is_empty() && step.kept_for.iter().all(goes);
+    if step.action == Action::Release && (approved(step) || needless) {
+        Action::Delete
+    } else {
+        step.action
     }
 }
 

@@ -176,21 +176,8 @@ impl Engine {
         })
     }
 
-    /// A cluster takes along whatever lies in it, so one that holds something kept is kept, and one that cannot be
-    /// looked into stays as it is.
-    pub(super) fn keep_clusters(
-        &self,
-        steps: &mut [Step],
-        observations: &BTreeMap<Place, Observation>,
-        unreached: &BTreeMap<Place, Error>,
-    ) {
-        let released = steps.iter().filter(|step| step.action == Action::Release);
-        let mut keeping: BTreeSet<Place> = released.map(|step| step.id.place().clone()).collect();
-        let retained = |seen: &&Observation| {
-            let mut all = seen.live.values().chain(seen.extra.values());
-            all.any(|live| live.owner == Owner::Retained)
-        };
-        keeping.extend(observations.values().filter(retained).map(|seen| seen.place.clone()));
+    /// A cluster that cannot be looked into stays as it is, and one with anything in it is not made anew.
+    pub(super) fn guard_clusters(&self, steps: &mut [Step], unreached: &BTreeMap<Place, Error>) {
         for (place, later) in &self.later {
             let Some(step) = steps.iter_mut().find(|step| step.id == later.cluster) else {
                 continue;
@@ -201,7 +188,6 @@ impl Engine {
                     let why = format!("{place} cannot be reached, so it is not known what it holds: {why}");
                     *step = super::planner::blocked(step.clone(), &why, "mend the way to it, then plan again");
                 }
-                (Action::Delete, None) if keeping.contains(place) => step.action = Action::Release,
                 (Action::Replace, None) if self.is_connected(place) => {
                     let why = format!("everything in {place} would go with it");
                     let help = "make a second cluster beside it and move what it holds";

@@ -218,6 +218,8 @@ pub struct Step {
     pub risks: BTreeSet<Risk>,
     /// It is deleted instead of released when an approval names its uid.
     pub deletable: bool,
+    /// Kept objects that cannot be without it: it is deleted with the last of them.
+    pub kept_for: BTreeSet<ResourceId>,
     /// Ready now, so nothing waits for it.
     pub ready: bool,
     /// Why the server could not be asked.
@@ -259,6 +261,7 @@ impl Step {
             changes,
             &self.risks,
             self.deletable,
+            &self.kept_for,
         )
     }
 }

@@ -1,5 +1,6 @@
 //! Planning: reads every place, asks what each wish would change, and decides. Writes nothing, takes no lock.
 
+mod keeping;
 mod removal;
 mod rename;
 mod renewals;
@@ -7,7 +8,7 @@ mod secrets;
 mod verdict;
 mod wishes;
 
-use self::removal::{keep_homes, removal};
+use self::removal::removal;
 use self::rename::rename;
 use self::renewals::{Due, due, unsettled};
 use self::secrets::block_lost_partners;
@@ -134,8 +135,11 @@ impl Engine {
         }
         rename(&mut steps, request, &observations, &|id| self.facts(id).ok());
         block_lost_partners(&mut steps, request);
-        keep_homes(&mut steps, &observations);
-        self.keep_clusters(&mut steps, &observations, &reached.unreached);
+        if request.only.is_none() {
+            engine.keep_needed(&mut steps, &observations, request.resources.is_empty())?;
+            engine.block_unseen(&mut steps, &observations)?;
+        }
+        engine.guard_clusters(&mut steps, &reached.unreached);
         let plan = Plan {
             schema: SCHEMA,
             library: LIBRARY.to_owned(),

@@ -129,6 +129,7 @@ pub fn step(id: &ResourceId, action: Action) -> Step {
         changes: Vec::new(),
         risks: BTreeSet::new(),
         deletable: false,
+        kept_for: BTreeSet::new(),
         ready: action == Action::Unchanged,
         unverified: None,
         blocked: None,

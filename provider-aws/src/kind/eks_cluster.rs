@@ -48,9 +48,11 @@ static FACTS: KindFacts = KindFacts {
     fields: &[
         // Up only, one minor version at a time, and never back.
         Field::new("version").risk(RiskRule::Always(Risk::Irreversible)),
-        Field::new("role").changes(FieldChange::Never),
-        Field::new("subnets").equal(Equal::Set),
-        Field::new("security_groups").equal(Equal::Set),
+        Field::new("role").names("iam.Role").changes(FieldChange::Never),
+        Field::new("subnets").names("ec2.Subnet").equal(Equal::Set),
+        Field::new("security_groups")
+            .names("ec2.SecurityGroup")
+            .equal(Equal::Set),
         Field::new("private_access").risk(RiskRule::TurnsOff(Risk::Downtime)),
         Field::new("public_access")
             .equal(Equal::Set)
@@ -58,7 +60,7 @@ static FACTS: KindFacts = KindFacts {
         Field::new("logs")
             .equal(Equal::Set)
             .risk(RiskRule::Removed(Risk::LowersProtection)),
-        Field::new("secrets_key").changes(FieldChange::Never),
+        Field::new("secrets_key").names("kms.Key").changes(FieldChange::Never),
         Field::new("authentication").changes(FieldChange::Never),
         Field::new("deletion_protection").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
     ],

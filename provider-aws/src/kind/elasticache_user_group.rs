@@ -38,6 +38,7 @@ static FACTS: KindFacts = KindFacts {
     fields: &[
         Field::new("engine").changes(FieldChange::Never),
         Field::new("users")
+            .names("elasticache.User")
             .equal(Equal::Set)
             .risk(RiskRule::Widens(Risk::Exposes)),
     ],

@@ -52,7 +52,9 @@ static FACTS: KindFacts = KindFacts {
     outputs: &["arn", "name"],
     fields: &[
         Field::new("retention_days").risk(RiskRule::Lowers(RETENTIONS, Risk::DestroysData)),
-        Field::new("kms_key").risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("kms_key")
+            .names("kms.Key")
+            .risk(RiskRule::Removed(Risk::LowersProtection)),
         Field::new("metric_filters.*").risk(RiskRule::Removed(Risk::LowersProtection)),
     ],
     calls: Calls {

@@ -36,7 +36,7 @@ static FACTS: KindFacts = KindFacts {
     taken: "",
     removal: None,
     outputs: &["arn", "name"],
-    fields: &[Field::new("subnets").equal(Equal::Set)],
+    fields: &[Field::new("subnets").names("ec2.Subnet").equal(Equal::Set)],
     calls: Calls {
         read: &[
             "rds:DescribeDBSubnetGroups",

@@ -57,7 +57,9 @@ static FACTS: KindFacts = KindFacts {
         // A generated value is never made a second time beside the data that it opens.
         Field::new("data.*.$secret").changes(FieldChange::Never),
         Field::new("data").risk(RiskRule::Removed(Risk::DestroysData)),
-        Field::new("kms_key").risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("kms_key")
+            .names("kms.Key")
+            .risk(RiskRule::Removed(Risk::LowersProtection)),
         Field::new("statements")
             .equal(Equal::Set)
             .risk(RiskRule::Widens(Risk::Exposes)),

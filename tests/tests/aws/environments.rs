@@ -10,7 +10,7 @@ use composition::config::PlatformConfig;
 use composition::{Eks, Platform};
 use futures::FutureExt;
 use futures::future::select_all;
-use platform_core::engine::{Action, Plan, Report};
+use platform_core::engine::{Approvals, Plan, Report};
 use platform_core::testing::World;
 use platform_core::value::{Place, ResourceId};
 use platform_core::{Connect, Provider};
@@ -183,7 +183,10 @@ async fn network(account: &Account) -> Value {
 
 /// Applies with every approval that a plan offers: what holds data is deleted.
 async fn apply(platform: &Platform, plan: &Plan) -> Report {
-    let report = platform.apply(plan, &everything(plan), |_| {}).await;
+    finished(platform.apply(plan, &everything(plan), |_| {}).await)
+}
+
+fn finished(report: platform_core::Result<Report>) -> Report {
     let report = report.unwrap_or_else(|why| panic!("{}", why.report()));
     let failures = report.failures().map(|(id, why)| format!("{id}: {}", why.report()));
     let failures: Vec<String> = failures.collect();
@@ -217,13 +220,13 @@ async fn comes_and_goes(name: &str, goes: bool) {
     let set = platform.set().as_str();
     let owned = tagged(account, set).await;
     // What a recorded run asked of IAM, beside the policies that its plan emits.
-    let asked = |run: &str, plan: &Plan| {
-        let calls = account.recorder.as_ref().unwrap().take(&account.id, set, &owned);
+    let asked = |run: &str, plan: &Plan, owned: &BTreeSet<String>| {
+        let calls = account.recorder.as_ref().unwrap().take(&account.id, set, owned);
         let rights = platform.rights(plan);
         let policies: Vec<&Value> = rights.iter().filter(|one| one["Version"].is_string()).collect();
         json!({"run": run, "policies": policies, "calls": calls})
     };
-    let mut runs = vec![asked("apply", &first)];
+    let mut runs = vec![asked("apply", &first, &owned)];
 
     account.forget();
     let began = Instant::now();
@@ -237,7 +240,7 @@ async fn comes_and_goes(name: &str, goes: bool) {
         .and_then(|block| block.second_region());
     let budget = BUDGET + second.map_or(0, |_| SECOND);
     assert!(reads <= budget, "{reads}: {:#?}", account.operations());
-    runs.push(asked("plan", &again));
+    runs.push(asked("plan", &again, &owned));
     account.forget();
     apply(&platform, &again).await;
     assert!(
@@ -247,18 +250,29 @@ async fn comes_and_goes(name: &str, goes: bool) {
             .all(|proxy| !proxy.calls().iter().any(Call::writes))
     );
 
-    let began = Instant::now();
+    let mut began = Instant::now();
     if goes {
+        // Without an approval the data stays, with all that it cannot be without, and nothing is refused.
+        let keeping = platform.destroy_plan().await.unwrap();
+        assert!(keeping.counts().kept > 10, "{}", keeping.display());
+        let report = finished(platform.apply(&keeping, &Approvals::none(), |_| {}).await);
+        environment.holds(report.left.iter().map(|live| &live.id));
+        runs.push(asked("destroy that keeps", &keeping, &owned));
+        let settled = platform.destroy_plan().await.unwrap();
+        assert!(settled.is_empty(), "{}", settled.display());
+        // Asked for again, it is taken over.
+        let back = platform.plan().await.unwrap();
+        assert!(back.counts().blocked == 0, "{}", back.display());
+        apply(&platform, &back).await;
+        environment.holds(first.request.resources.iter().map(|resource| &resource.id));
+
+        let owned = tagged(account, set).await;
+        runs.push(asked("back", &back, &owned));
+        began = Instant::now();
         let gone = platform.destroy_plan().await.unwrap();
         let report = apply(&platform, &gone).await;
         environment.holds(report.left.iter().map(|live| &live.id));
-        // With the approvals what would be kept is deleted.
-        let mut deleting = gone.clone();
-        for demand in gone.demands().iter().filter(|demand| demand.optional) {
-            let step = deleting.steps.iter_mut().find(|step| step.id == demand.resource);
-            step.unwrap().action = Action::Delete;
-        }
-        runs.push(asked("destroy", &deleting));
+        runs.push(asked("destroy", &gone.under(&everything(&gone)), &owned));
     }
     println!(
         "{name}: {} steps, plan {planned:?}, apply {applied:?}, plan again {took:?} with {reads} reads, destroy {:?}",

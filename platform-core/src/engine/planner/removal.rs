@@ -2,9 +2,8 @@
 
 use super::super::plan::{Action, Cause, Step};
 use crate::facts::{KindFacts, Risk};
-use crate::resource::{Holds, Live, Observation, OnRemoval, Owner, State};
-use crate::value::{Place, ResourceId};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::resource::{Holds, Live, OnRemoval, State};
+use std::collections::BTreeSet;
 
 /// What happens to an object of the set that nobody wants any more; `ends` when nobody wants anything of it. Pure.
 pub(super) fn removal(live: &Live, facts: &'static KindFacts, ends: bool) -> Step {
@@ -29,32 +28,10 @@ pub(super) fn removal(live: &Live, facts: &'static KindFacts, ends: bool) -> Ste
             .chain(unguarded)
             .collect(),
         deletable: keep && holds != Holds::Nothing,
+        kept_for: BTreeSet::new(),
         ready: false,
         unverified: None,
         blocked: None,
         warnings: Vec::new(),
-    }
-}
-
-/// A namespace takes along whatever lies in it, so one that holds something kept is kept too.
-pub(super) fn keep_homes(steps: &mut [Step], observations: &BTreeMap<Place, Observation>) {
-    let home = |id: &ResourceId| Some((id.place().clone(), id.name().namespace()?.to_owned()));
-    let released = steps
-        .iter()
-        .filter(|step| step.action == Action::Release)
-        .map(|step| &step.id);
-    let retained = observations
-        .values()
-        .flat_map(|seen| seen.live.values().chain(seen.extra.values()))
-        .filter(|live| live.owner == Owner::Retained)
-        .map(|live| &live.id);
-    let homes: BTreeSet<(Place, String)> = released.chain(retained).filter_map(home).collect();
-    let ends = |step: &&mut Step| step.action == Action::Delete && step.cause != Cause::Unfinished;
-    for step in steps.iter_mut().filter(ends) {
-        let id = &step.id;
-        let is_home = id.kind().short() == "Namespace" && id.name().namespace().is_none();
-        if is_home && homes.contains(&(id.place().clone(), id.name().to_string())) {
-            step.action = Action::Release;
-        }
     }
 }

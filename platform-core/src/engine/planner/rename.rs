@@ -124,6 +124,7 @@ mod tests {
             changes: Vec::new(),
             risks: BTreeSet::new(),
             deletable: false,
+            kept_for: BTreeSet::new(),
             ready: true,
             unverified: None,
             blocked: None,

@@ -234,6 +234,7 @@ pub(super) fn step(resource: &Resource, facts: &KindFacts, live: Option<&Live>) 
         changes: Vec::new(),
         risks: BTreeSet::new(),
         deletable: false,
+        kept_for: BTreeSet::new(),
         ready: live.is_some_and(|live| live.state == State::Ready),
         unverified: None,
         blocked: None,

@@ -53,6 +53,7 @@ fn step(step: &Step) -> Value {
         "changes": step.changes.iter().map(|one| change(step, one)).collect::<Vec<_>>(),
         "risks": step.risks,
         "deletable": step.deletable,
+        "kept_for": step.kept_for,
         "unverified": step.unverified,
         "blocked": step.blocked,
         "warnings": step.warnings,

@@ -149,7 +149,11 @@ impl Page<'_> {
             (Action::Release, Holds::Durable) => {
                 format!("  (detached)  {}", self.style.paint(Tone::Strong, "HOLDS DATA"))
             }
-            (Action::Release, _) => "  (detached)".to_owned(),
+            (Action::Release, _) => match &step.kept_for.iter().collect::<Vec<_>>()[..] {
+                [] => "  (detached)".to_owned(),
+                [only] => format!("  (detached)  for {}", only.label()),
+                [first, more @ ..] => format!("  (detached)  for {} and {} more", first.label(), more.len()),
+            },
             (Action::Delete | Action::Replace, Holds::Durable) => {
                 format!("  {}", self.style.paint(Tone::Bad, "HOLDS DATA"))
             }

@@ -30,6 +30,7 @@ fn step(text: &str, component: &str, action: Action, cause: Cause) -> Step {
         changes: Vec::new(),
         risks: BTreeSet::new(),
         deletable: false,
+        kept_for: BTreeSet::new(),
         ready: true,
         unverified: None,
         blocked: None,
@@ -166,6 +167,8 @@ fn everything() -> Plan {
     );
     keep.holds = Holds::Durable;
     keep.deletable = true;
+    let mut home = step("Namespace/storage", "foundation", Action::Release, Cause::Removed);
+    home.kept_for = BTreeSet::from([keep.id.clone()]);
     let mut blocked = step(
         "StatefulSet.apps/storage/minio",
         "storage",
@@ -190,6 +193,7 @@ fn everything() -> Plan {
         step("Namespace/cache", "foundation", Action::Unchanged, Cause::Settled),
         step("ConfigMap/cache/config", "cache", Action::Delete, Cause::Removed),
         keep,
+        home,
         step("ServiceAccount/cache/app", "cache", Action::Adopt, Cause::Wish),
         image,
         grow,

@@ -35,12 +35,17 @@ static FACTS: KindFacts = KindFacts {
     removal: None,
     outputs: &["id"],
     fields: &[
-        Field::new("vpc").changes(FieldChange::Never).instead(OTHER),
+        Field::new("vpc")
+            .names("ec2.Vpc")
+            .changes(FieldChange::Never)
+            .instead(OTHER),
         Field::new("description").changes(FieldChange::Never).instead(OTHER),
         Field::new("ingress")
+            .names("ec2.SecurityGroup")
             .equal(Equal::Set)
             .risk(RiskRule::Widens(Risk::Exposes)),
         Field::new("egress")
+            .names("ec2.SecurityGroup")
             .equal(Equal::Set)
             .risk(RiskRule::Widens(Risk::Exposes)),
     ],

@@ -26,7 +26,10 @@ static FACTS: KindFacts = KindFacts {
     removal: None,
     outputs: &["id", "arn"],
     fields: &[
-        Field::new("vpc").changes(FieldChange::Never).instead(OTHER),
+        Field::new("vpc")
+            .names("ec2.Vpc")
+            .changes(FieldChange::Never)
+            .instead(OTHER),
         Field::new("cidr").changes(FieldChange::Never).instead(OTHER),
         Field::new("zone").changes(FieldChange::Never).instead(OTHER),
         Field::new("map_public_ip").risk(RiskRule::Always(Risk::Exposes)),

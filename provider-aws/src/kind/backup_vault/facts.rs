@@ -23,7 +23,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
     removal: None,
     outputs: &["arn", "name"],
     fields: &[
-        Field::new("kms_key").changes(FieldChange::Never),
+        Field::new("kms_key").names("kms.Key").changes(FieldChange::Never),
         Field::new("deletion_denied").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
         Field::new("statements")
             .equal(Equal::Set)

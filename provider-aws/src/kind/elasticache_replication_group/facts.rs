@@ -30,21 +30,29 @@ pub(super) static FACTS: KindFacts = KindFacts {
         Field::new("replicas").risk(RiskRule::Shrinks(Risk::LowersProtection)),
         Field::new("automatic_failover").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
         Field::new("multi_az").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
-        Field::new("subnet_group").changes(FieldChange::Never),
+        Field::new("parameter_group").names("elasticache.ParameterGroup"),
+        Field::new("subnet_group")
+            .names("elasticache.SubnetGroup")
+            .changes(FieldChange::Never),
         Field::new("port").changes(FieldChange::Never),
-        Field::new("kms_key").changes(FieldChange::Never),
+        Field::new("kms_key").names("kms.Key").changes(FieldChange::Never),
         Field::new("encrypted").changes(FieldChange::Never),
         // Clients have to take part, in two steps.
         Field::new("tls")
             .changes(FieldChange::Never)
             .instead("move it to TLS first, as ElastiCache's guide to in-transit encryption says"),
         Field::new("security_groups")
+            .names("ec2.SecurityGroup")
             .equal(Equal::Set)
             .risk(RiskRule::Widens(Risk::Exposes)),
-        Field::new("user_group").risk(RiskRule::Always(Risk::Exposes)),
+        Field::new("user_group")
+            .names("elasticache.UserGroup")
+            .risk(RiskRule::Always(Risk::Exposes)),
         Field::new("snapshot_retention").risk(RiskRule::Shrinks(Risk::LowersProtection)),
         Field::new("auto_minor_version_upgrade").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
-        Field::new("log_group").risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("log_group")
+            .names("logs.LogGroup")
+            .risk(RiskRule::Removed(Risk::LowersProtection)),
     ],
     calls: Calls {
         read: &[

@@ -51,16 +51,24 @@ pub(super) static FACTS: KindFacts = KindFacts {
             .changes(FieldChange::Restart)
             .risk(RiskRule::Always(Risk::Downtime)),
         Field::new("storage_gib").changes(FieldChange::GrowOnly),
-        Field::new("kms_key").changes(FieldChange::Never).instead(OTHER_KEY),
+        Field::new("kms_key")
+            .names("kms.Key")
+            .changes(FieldChange::Never)
+            .instead(OTHER_KEY),
         Field::new("database").changes(FieldChange::Never).instead(MADE_WITH_IT),
         Field::new("username").changes(FieldChange::Never).instead(MADE_WITH_IT),
         Field::new("secret_key")
+            .names("kms.Key")
             .changes(FieldChange::Never)
             .instead(OTHER_SECRET),
+        Field::new("insights_key").names("kms.Key"),
+        Field::new("parameter_group").names("rds.DbParameterGroup"),
         Field::new("subnet_group")
+            .names("rds.DbSubnetGroup")
             .changes(FieldChange::Never)
             .instead(MADE_WITH_IT),
         Field::new("security_groups")
+            .names("ec2.SecurityGroup")
             .equal(Equal::Set)
             .risk(RiskRule::Widens(Risk::Exposes)),
         Field::new("parameters_applied")

@@ -21,7 +21,9 @@ pub(super) static FACTS: KindFacts = KindFacts {
     removal: None,
     outputs: &["arn", "name", "region"],
     fields: &[
-        Field::new("encryption.kms_key").risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("encryption.kms_key")
+            .names("kms.Key")
+            .risk(RiskRule::Removed(Risk::LowersProtection)),
         Field::new("versioning").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
         Field::new("public_access_block").risk(RiskRule::TurnsOff(Risk::Exposes)),
         Field::new("acls_disabled").risk(RiskRule::TurnsOff(Risk::Exposes)),
@@ -38,8 +40,12 @@ pub(super) static FACTS: KindFacts = KindFacts {
         Field::new("lifecycle.*.expire_days").risk(RiskRule::Widens(Risk::DestroysData)),
         Field::new("lifecycle.*.noncurrent_days").risk(RiskRule::Widens(Risk::DestroysData)),
         Field::new("lifecycle.*").risk(RiskRule::Always(Risk::DestroysData)),
-        Field::new("logging").risk(RiskRule::Removed(Risk::LowersProtection)),
-        Field::new("replication").risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("logging")
+            .names("s3.Bucket")
+            .risk(RiskRule::Removed(Risk::LowersProtection)),
+        Field::new("replication")
+            .names("iam.Role")
+            .risk(RiskRule::Removed(Risk::LowersProtection)),
         Field::new("object_lock.days").risk(RiskRule::Shrinks(Risk::LowersProtection)),
         Field::new("object_lock").changes(FieldChange::Never),
     ],

@@ -1,0 +1,203 @@
+//! What stays because something that is kept cannot be without it: the namespace and the cluster that it lies in, and
+//! what it names, such as the subnet group of a database server. Pure.
+
+use super::super::Engine;
+use super::super::plan::{Action, Cause, Step};
+use super::removal::removal;
+use super::verdict::blocked;
+use crate::Result;
+use crate::facts::KindFacts;
+use crate::resource::{Holds, Live, Observation, OnRemoval, Owner};
+use crate::value::{FieldPath, Kind, Name, Place, ResourceId};
+use serde_json::Value;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+const NAMESPACE: &str = "Namespace";
+
+/// Who keeps an object, by object.
+type Kept = HashMap<ResourceId, BTreeSet<ResourceId>>;
+
+/// All objects of a set, and how they are found by what names them.
+struct Estate<'a> {
+    engine: &'a Engine,
+    all: BTreeMap<&'a ResourceId, &'a Live>,
+    /// By kind and its name or one of its outputs.
+    named: HashMap<(&'a str, &'a str), Vec<&'a ResourceId>>,
+}
+
+impl Engine {
+    /// Turns deletes of what something kept needs into releases. What was let go of for such a reason in an earlier run and is
+    /// needed by nothing any more is deleted, `ends` when nobody wants anything of the set.
+    pub(super) fn keep_needed(
+        &self,
+        steps: &mut Vec<Step>,
+        observations: &BTreeMap<Place, Observation>,
+        ends: bool,
+    ) -> Result<()> {
+        let decided: HashSet<ResourceId> = steps.iter().map(|step| step.id.clone()).collect();
+        let released = steps.iter().filter(|step| step.action == Action::Release);
+        let mut roots: Vec<ResourceId> = released.map(|step| step.id.clone()).collect();
+        let mut idle = Vec::new();
+        for live in lives(observations).filter(|live| live.owner == Owner::Retained && !decided.contains(&live.id)) {
+            if self.is_idle(live)? {
+                idle.push(live);
+            } else {
+                roots.push(live.id.clone());
+            }
+        }
+        if roots.is_empty() && idle.is_empty() {
+            return Ok(());
+        }
+        let kept = Estate::new(self, observations).kept(&roots)?;
+        for live in idle {
+            if !kept.contains_key(&live.id) {
+                steps.push(removal(live, self.facts(&live.id)?, ends));
+            }
+        }
+        for step in steps.iter_mut().filter(|step| goes(step)) {
+            if let Some(roots) = kept.get(&step.id) {
+                step.action = Action::Release;
+                step.kept_for.clone_from(roots);
+            }
+        }
+        Ok(())
+    }
+
+    /// Kinds that cannot be read may have kept objects, so nothing goes that one of those would lie in or name.
+    pub(super) fn block_unseen(&self, steps: &mut [Step], observations: &BTreeMap<Place, Observation>) -> Result<()> {
+        for (place, seen) in observations {
+            for (kind, why) in &seen.unreadable {
+                let probe = ResourceId::new(place.clone(), kind.clone(), Name::new("any")?);
+                let facts = self.facts(&probe)?;
+                if facts.holds == Holds::Nothing {
+                    continue;
+                }
+                let named: BTreeSet<&str> = facts.fields.iter().filter_map(|field| field.names).collect();
+                for step in steps.iter_mut().filter(|step| goes(step)) {
+                    let home =
+                        is_namespace(&step.id) && step.id.place() == place || self.cluster_of(place) == Some(&step.id);
+                    if home || step.id.place() == place && named.contains(step.id.kind().as_str()) {
+                        let why =
+                            format!("{kind} cannot be read, so it is not known what data would go with it: {why}");
+                        *step = blocked(step.clone(), &why, "grant the right to read it");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was kept for others only. A home may have become somebody's in the meantime, and takes along what lies in it.
+    fn is_idle(&self, live: &Live) -> Result<bool> {
+        let holds = live.holds.unwrap_or(self.facts(&live.id)?.holds);
+        let home = is_namespace(&live.id) || self.made_by(&live.id).next().is_some();
+        Ok(holds == Holds::Nothing && live.on_removal == OnRemoval::Delete && !home)
+    }
+}
+
+impl<'a> Estate<'a> {
+    fn new(engine: &'a Engine, observations: &'a BTreeMap<Place, Observation>) -> Self {
+        let mut estate = Self {
+            engine,
+            all: BTreeMap::new(),
+            named: HashMap::new(),
+        };
+        for live in lives(observations) {
+            estate.all.insert(&live.id, live);
+            let outputs = live.outputs.values().filter_map(Value::as_str);
+            for text in outputs.chain([live.id.name().as_str()]) {
+                let named = estate.named.entry((live.id.kind().as_str(), text)).or_default();
+                named.push(&live.id);
+            }
+        }
+        estate
+    }
+
+    /// Everything that these need, directly or by way of others, with those of them that need it.
+    fn kept(&self, roots: &[ResourceId]) -> Result<Kept> {
+        let mut kept = Kept::new();
+        let mut direct: HashMap<&ResourceId, Vec<&'a ResourceId>> = HashMap::new();
+        for root in roots {
+            let mut open = vec![root];
+            while let Some(id) = open.pop() {
+                let needs = match direct.entry(id) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => place.insert(self.needs(id)?),
+                };
+                for need in needs.iter().copied().filter(|need| *need != root) {
+                    if kept.entry(need.clone()).or_default().insert(root.clone()) {
+                        open.push(need);
+                    }
+                }
+            }
+        }
+        Ok(kept)
+    }
+
+    /// What one object needs directly.
+    fn needs(&self, id: &ResourceId) -> Result<Vec<&'a ResourceId>> {
+        let cluster = self.engine.cluster_of(id.place()).cloned();
+        let mut homes = Vec::new();
+        if self.holds(id)? {
+            homes.extend(cluster);
+        }
+        if let Some(namespace) = id.name().namespace() {
+            homes.push(ResourceId::new(
+                id.place().clone(),
+                Kind::new(NAMESPACE)?,
+                Name::new(namespace)?,
+            ));
+        }
+        let standing = homes.iter().filter_map(|home| Some(*self.all.get_key_value(home)?.0));
+        let mut needs: Vec<&ResourceId> = standing.collect();
+        if let Some(live) = self.all.get(id) {
+            let facts: &KindFacts = self.engine.facts(id)?;
+            for (field, kind) in facts.fields.iter().filter_map(|field| Some((field.path, field.names?))) {
+                if let Some(value) = FieldPath::from(field).find(&live.view) {
+                    texts(value, &mut |text| needs.extend(self.named(kind, text)));
+                }
+            }
+        }
+        Ok(needs)
+    }
+
+    /// The objects of a kind that a text names; an ARN that was put together ahead of the object ends in its name.
+    fn named(&self, kind: &str, text: &str) -> Vec<&'a ResourceId> {
+        let tail = text.rsplit('/').next().unwrap_or(text);
+        let named = self.named.get(&(kind, text)).or_else(|| self.named.get(&(kind, tail)));
+        named.cloned().unwrap_or_default()
+    }
+
+    /// An empty namespace alone keeps no cluster.
+    fn holds(&self, id: &ResourceId) -> Result<bool> {
+        let stamp = self.all.get(id).and_then(|live| live.holds);
+        Ok(stamp.unwrap_or(self.engine.facts(id)?.holds) != Holds::Nothing)
+    }
+}
+
+fn lives(observations: &BTreeMap<Place, Observation>) -> impl Iterator<Item = &Live> {
+    let all = observations
+        .values()
+        .flat_map(|seen| seen.live.values().chain(seen.extra.values()));
+    all.filter(|live| matches!(live.owner, Owner::ThisSet | Owner::Retained))
+}
+
+/// Whether a step deletes something that is not on its way out already.
+fn goes(step: &Step) -> bool {
+    step.action == Action::Delete && step.cause != Cause::Unfinished
+}
+
+fn is_namespace(id: &ResourceId) -> bool {
+    id.kind().as_str() == NAMESPACE
+}
+
+/// Every text in a value.
+fn texts<'v>(value: &'v Value, each: &mut dyn FnMut(&'v str)) {
+    match value {
+        Value::String(text) => each(text),
+        Value::Object(map) => map.values().for_each(|inner| texts(inner, each)),
+        Value::Array(items) => items.iter().for_each(|inner| texts(inner, each)),
+        _ => {}
+    }
+}
