@@ -8,7 +8,7 @@ use crate::provider::Inner;
 use crate::set::MANAGER;
 use crate::shape;
 use crate::stamp::{self, Reader};
-use crate::{autoscaled, helm, matcher};
+use crate::{autoscaled, helm, matcher, secret_write};
 use http::Method;
 use platform_core::value::{Recipe, ResourceId, references};
 use platform_core::{Error, ErrorKind, Live, Observation, Owner, Preview, Resource, Result, State};
@@ -51,6 +51,9 @@ pub(crate) async fn preview(inner: &Inner, wish: &Resource, observation: &Observ
             names: &seen.names,
         },
     };
+    if let (true, Err(why)) = (asker.is_secret(), secret_write::recipes(wish)) {
+        return Ok(Preview::Refused { why });
+    }
     // A wish that the planner resolved further than the observation is compared anew.
     let live = seen
         .objects

@@ -82,6 +82,10 @@ pub(crate) async fn update(
         "labels": object["metadata"]["labels"].take(),
         "annotations": object["metadata"]["annotations"].take(),
     }});
+    if let Some(sort) = wish.desired.get("type") {
+        // Never another: the server refuses that.
+        patch["type"] = sort.clone();
+    }
     forget_old_metadata(&mut patch, there);
     if adopt {
         for mark in old_marks(there, &json!({})) {
@@ -226,10 +230,23 @@ fn forget_old_metadata(patch: &mut Value, there: &Value) {
 }
 
 /// The recipes of a wish.
-fn recipes(wish: &Resource) -> Result<BTreeMap<String, Recipe>> {
-    let data = wish.desired.get("data").and_then(Value::as_object);
-    data.into_iter()
-        .flatten()
+///
+/// # Errors
+/// `Invalid` for what is no recipe, and for data that are no map: read as none, they would take every value away.
+pub(crate) fn recipes(wish: &Resource) -> Result<BTreeMap<String, Recipe>> {
+    let empty = Map::new();
+    let data = match wish.desired.get("data") {
+        None | Some(Value::Null) if wish.desired.is_object() => &empty,
+        Some(Value::Object(data)) => data,
+        _ => {
+            return Err(
+                Error::new(ErrorKind::Invalid, "the data of a Secret are no map of recipes")
+                    .with_context("resource", &wish.id)
+                    .with_help("write each key with how its value is made"),
+            );
+        }
+    };
+    data.iter()
         .map(|(key, value)| match Recipe::of_value(value) {
             Some(recipe) => Ok((key.clone(), recipe)),
             None => Err(
@@ -329,5 +346,34 @@ fn wipe_texts(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(wipe_texts),
         Value::Object(map) => map.values_mut().for_each(wipe_texts),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::recipes;
+    use platform_core::value::Recipe;
+    use platform_core::{ErrorKind, Resource};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn data_that_are_no_map_are_not_taken_for_none() {
+        let of = |desired: Value| recipes(&Resource::new("k8s/x:Secret/a/b".parse().unwrap(), "test", desired));
+        for wrong in [
+            json!({"data": 5}),
+            json!({"data": []}),
+            json!(5),
+            json!({"data": {"key": "text"}}),
+        ] {
+            assert_eq!(of(wrong).unwrap_err().kind(), ErrorKind::Invalid);
+        }
+        assert_eq!(of(json!({})).unwrap().len(), 0);
+        assert_eq!(
+            of(json!({"data": {"key": Recipe::generate(9).to_value()}}))
+                .unwrap()
+                .len(),
+            1
+        );
     }
 }

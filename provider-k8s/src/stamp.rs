@@ -6,10 +6,13 @@ use crate::set::{
 };
 use crate::{autoscaled, matcher, shape};
 use platform_core::value::{Certificates, Digest, Place, REVISION, Recipe, ResourceId, Uid, canonical};
-use platform_core::{Error, ErrorKind, Holds, Live, OnRemoval, Resource, Result};
+use platform_core::{Error, ErrorKind, Holds, Live, OnRemoval, Owner, Resource, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Before the version of what is not ours, so that no delete goes by that version alone, whoever asks for it.
+const NOT_OURS: &str = "not ours: ";
 
 /// Where the outputs of kinds lie in their objects.
 const OUTPUTS: [(&str, &str); 7] = [
@@ -177,17 +180,21 @@ impl Reader<'_> {
                 .and_then(|wished| made.renewal(&wished, made_by.as_ref()))
                 .map(Box::new);
         }
+        let owner = self.names.owner(kind, object);
         Live {
             id: id.clone(),
             uid: Uid::new(metadata["uid"].as_str().unwrap_or_default()),
             view: Arc::new(view),
             outputs,
             state: kind.state_of(object),
-            owner: self.names.owner(kind, object),
             holds: stamp(HOLDS).and_then(parsed::<Holds>),
             on_removal: stamp(ON_REMOVAL).and_then(parsed::<OnRemoval>).unwrap_or_default(),
             component: stamp(COMPONENT).unwrap_or_default().to_owned(),
-            version: metadata["resourceVersion"].as_str().map(str::to_owned),
+            version: metadata["resourceVersion"].as_str().map(|version| match owner {
+                Owner::ThisSet | Owner::Retained => version.to_owned(),
+                _ => format!("{NOT_OURS}{version}"),
+            }),
+            owner,
             written_from: stamp(DESIRED_HASH).map(str::to_owned),
             touched: wish.map_or_else(Vec::new, |wish| {
                 let mut touched = matcher::touched(object, &wish, MANAGER);
@@ -226,6 +233,11 @@ pub(crate) fn certificates(object: &Value) -> Option<Certificates> {
         let recipe = Recipe::of_certificates(&recipes(object)?)?;
         Certificates::first(&recipe, metadata["creationTimestamp"].as_str()?.parse().ok()?)
     })
+}
+
+/// The version that a delete of this object may go by without a look at whose it is now.
+pub(crate) fn version_of_ours(live: &Live) -> Option<String> {
+    live.version.clone().filter(|version| !version.starts_with(NOT_OURS))
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {

@@ -1,6 +1,6 @@
 use super::status::{count, progressing, share};
 use super::{KubeKind, PLAIN, calls};
-use platform_core::{Equal, Field, FieldChange, KindFacts, Risk, RiskRule, State};
+use platform_core::{Equal, Field, FieldChange, KindFacts, NameRule, Risk, RiskRule, State};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ pub(super) static KIND: KubeKind = KubeKind {
     facts: &KindFacts {
         kind: "DaemonSet.apps",
         rank: 85,
+        // Its revisions are called by the name and a hash of ten characters; without one it starts no pod.
+        name: NameRule { max: 242, ..PLAIN.name },
         patience: Duration::from_mins(10),
         usually: Duration::from_secs(10),
         fields: &[

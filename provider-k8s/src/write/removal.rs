@@ -6,6 +6,7 @@ use crate::client::{Answer, Call, JSON, MERGE};
 use crate::error::Attempt;
 use crate::secret_write;
 use crate::set::{PART_OF, RETAINED_FROM, SET, never_member};
+use crate::stamp::version_of_ours;
 use crate::strangers::strangers;
 use http::Method;
 use platform_core::{Error, ErrorKind, Live, Owner, Result, State};
@@ -57,7 +58,7 @@ impl Writer<'_> {
         if !self.permit.allows_delete() {
             return Err(self.error("delete", ErrorKind::Internal, "the permit does not allow a delete"));
         }
-        let mut version = seen.version.clone();
+        let mut version = version_of_ours(seen);
         let mut tries = Tries::new(self.inner.api.clock());
         loop {
             if self.is_at_work().await? {

@@ -10,6 +10,7 @@ mod canary;
 mod certificates;
 mod clusters;
 mod configured;
+mod conformance;
 mod cost;
 mod end_state;
 mod growth;
