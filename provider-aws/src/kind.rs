@@ -32,6 +32,7 @@ pub(crate) mod elasticache_user_group;
 pub(crate) mod events_rule;
 pub(crate) mod iam_role;
 pub(crate) mod kms_key;
+mod limits;
 pub(crate) mod logs_log_group;
 pub(crate) mod rds;
 pub(crate) mod rds_db_instance;
@@ -45,6 +46,7 @@ pub use crate::error::Outcome;
 pub use crate::iam::Reach;
 pub use crate::provider::Scope;
 pub use crate::tags::{Tags, id_tag, set_tag, unfinished};
+pub use limits::Limit;
 
 use crate::{names, tags};
 use async_trait::async_trait;
@@ -105,6 +107,11 @@ impl AddedKind {
     }
 }
 
+/// What AWS takes for the fields of a kind of this crate; nothing for any other.
+pub fn limits(kind: &Kind) -> &'static [Limit] {
+    Kinds::default().find(kind).map_or(&[], AnyKind::limits)
+}
+
 /// The kinds that a provider knows: this crate's, and added ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kinds {
@@ -153,6 +160,8 @@ pub trait AwsKind: Debug + Send + Sync + 'static {
     const REACH: Reach;
     /// Fields that say what an object is made from or with: a wish that leaves them out takes those of what is there.
     const MADE_BY: &'static [&'static str] = &[];
+    /// What AWS takes for its fields, beyond what [`AwsKind::normal`] sees to. Default: anything.
+    const LIMITS: &'static [Limit] = &[];
     /// Whether its objects are the account's, seen from every region. Default: a region's.
     const GLOBAL: bool = false;
     /// The settings, without tags. Serialises to what `read` shows for the same settings, whatever was left out or
@@ -294,6 +303,7 @@ impl<D> Found<D> {
 pub(crate) trait AnyKind: Debug + Send + Sync {
     fn facts(&self) -> &'static KindFacts;
     fn reach(&self) -> Reach;
+    fn limits(&self) -> &'static [Limit];
     fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish>;
     fn knows(&self, field: &FieldPath) -> Result<()>;
     async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>>;
@@ -385,6 +395,10 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
         K::REACH
     }
 
+    fn limits(&self) -> &'static [Limit] {
+        K::LIMITS
+    }
+
     fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish> {
         names::check(K::FACTS.kind, id.name().as_str(), &K::FACTS.name)?;
         let marked = resolve(desired, &|reference: &Reference| {
@@ -404,8 +418,10 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
         let typed = Self::typed(&Value::Object(marked))
             .and_then(K::normal)
             .map_err(|error| error.with_context("resource", id))?;
+        let settings = unmark(Self::untyped(&typed)?);
+        limits::check(K::FACTS.kind, K::LIMITS, &settings).map_err(|error| error.with_context("resource", id))?;
         Ok(Wish {
-            settings: unmark(Self::untyped(&typed)?),
+            settings,
             tags: callers,
         })
     }

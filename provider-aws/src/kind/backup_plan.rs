@@ -6,7 +6,7 @@
 mod facts;
 mod selections;
 
-use super::{AwsKind, Found, Reach, backup};
+use super::{AwsKind, Found, Limit, Reach, backup};
 use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
@@ -208,6 +208,10 @@ async fn get(scope: &Scope<'_>, id: &str) -> Result<Option<(GetBackupPlanOutput,
 impl AwsKind for Plan {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["backup:{region}:{account}:backup-plan:*"]).births(&["backup:CreateBackupPlan"]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("rules.{}", "backup:BackupRuleName").pattern(r"[a-zA-Z0-9\-\_\.]{1,50}"),
+        Limit::new("rules.*.vault", "backup:BackupVaultName").pattern(r"[a-zA-Z0-9\-\_]{2,50}"),
+    ];
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {
@@ -216,9 +220,6 @@ impl AwsKind for Plan {
             return invalid("a plan without a rule".to_owned(), "say when and where to");
         }
         for (name, rule) in &wanted.rules {
-            if name.is_empty() || name.len() > backup::MAX_NAME {
-                return invalid(format!("{name:?} is no name of a rule"), "write 1 to 50 characters");
-            }
             let cron = rule
                 .schedule
                 .strip_prefix("cron(")

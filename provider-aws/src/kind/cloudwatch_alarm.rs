@@ -6,7 +6,7 @@
 mod facts;
 mod metric;
 
-use super::{AwsKind, Found, Reach, cloudwatch, yes};
+use super::{AwsKind, Found, Limit, Reach, cloudwatch, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -133,6 +133,27 @@ impl Desired {
 impl AwsKind for Alarm {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["cloudwatch:{region}:{account}:alarm:{name}"]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("description", "cloudwatch:AlarmDescription").length(0, 1024),
+        Limit::new("alarm_actions.*", "cloudwatch:ResourceName").length(1, 1024),
+        Limit::new("ok_actions.*", "cloudwatch:ResourceName").length(1, 1024),
+        Limit::new("metric.namespace", "cloudwatch:Namespace")
+            .length(1, 255)
+            .pattern("[^:].*"),
+        Limit::new("metric.name", "cloudwatch:MetricName").length(1, 255),
+        Limit::new("metric.dimensions", "cloudwatch:Dimensions").length(0, 30),
+        Limit::new("metric.dimensions.{}", "cloudwatch:DimensionName").length(1, 255),
+        Limit::new("metric.dimensions.*", "cloudwatch:DimensionValue").length(1, 1024),
+        Limit::new("queries.{}", "cloudwatch:MetricId").length(1, 255),
+        Limit::new("queries.*.expression", "cloudwatch:MetricExpression").length(1, 2048),
+        Limit::new("queries.*.metric.namespace", "cloudwatch:Namespace")
+            .length(1, 255)
+            .pattern("[^:].*"),
+        Limit::new("queries.*.metric.name", "cloudwatch:MetricName").length(1, 255),
+        Limit::new("queries.*.metric.dimensions", "cloudwatch:Dimensions").length(0, 30),
+        Limit::new("queries.*.metric.dimensions.{}", "cloudwatch:DimensionName").length(1, 255),
+        Limit::new("queries.*.metric.dimensions.*", "cloudwatch:DimensionValue").length(1, 1024),
+    ];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

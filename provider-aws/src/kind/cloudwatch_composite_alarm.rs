@@ -1,7 +1,7 @@
 //! `cloudwatch.CompositeAlarm`: an alarm about other alarms. Made and found as metric alarms are; CloudWatch refuses the
 //! delete of an alarm that one still names.
 
-use super::{AwsKind, Found, Reach, cloudwatch, yes};
+use super::{AwsKind, Found, Limit, Reach, cloudwatch, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
@@ -10,8 +10,7 @@ use aws_sdk_cloudwatch::operation::put_composite_alarm::builders::PutCompositeAl
 use aws_sdk_cloudwatch::types::AlarmType;
 use platform_core::value::SetId;
 use platform_core::{
-    Calls, Charset, Creation, Equal, Error, ErrorKind, Field, Holds, KindFacts, NameRule, Result, Risk, RiskRule,
-    State, Updating,
+    Calls, Charset, Creation, Equal, Field, Holds, KindFacts, NameRule, Result, Risk, RiskRule, State, Updating,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -96,16 +95,15 @@ impl Desired {
 impl AwsKind for CompositeAlarm {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["cloudwatch:{region}:{account}:alarm:{name}"]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("rule", "cloudwatch:AlarmRule").length(1, MAX_RULE),
+        Limit::new("description", "cloudwatch:AlarmDescription").length(0, 1024),
+        Limit::new("alarm_actions.*", "cloudwatch:ResourceName").length(1, 1024),
+        Limit::new("ok_actions.*", "cloudwatch:ResourceName").length(1, 1024),
+    ];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {
-        if wanted.rule.is_empty() || wanted.rule.len() > MAX_RULE {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                format!("a rule of {} characters", wanted.rule.len()),
-            )
-            .with_help(format!("name one alarm or more, in at most {MAX_RULE} characters")));
-        }
         wanted.alarm_actions = cloudwatch::actions(wanted.alarm_actions)?;
         wanted.ok_actions = cloudwatch::actions(wanted.ok_actions)?;
         Ok(wanted)

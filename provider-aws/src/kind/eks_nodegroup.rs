@@ -2,7 +2,7 @@
 //! business: a wish names the least and the most.
 
 use super::eks::{self, NO_SUCH, Waited};
-use super::{AwsKind, Found, Reach};
+use super::{AwsKind, Found, Limit, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -111,6 +111,32 @@ pub(crate) struct Desired {
     max_unavailable_percent: i32,
 }
 
+/// Images of servers. One of one's own needs a launch template, which is not made here.
+const IMAGES: &[&str] = &[
+    "AL2_x86_64",
+    "AL2_x86_64_GPU",
+    "AL2_ARM_64",
+    "AL2023_x86_64_STANDARD",
+    "AL2023_ARM_64_STANDARD",
+    "AL2023_x86_64_NEURON",
+    "AL2023_x86_64_NVIDIA",
+    "AL2023_ARM_64_NVIDIA",
+    "BOTTLEROCKET_ARM_64",
+    "BOTTLEROCKET_x86_64",
+    "BOTTLEROCKET_ARM_64_FIPS",
+    "BOTTLEROCKET_x86_64_FIPS",
+    "BOTTLEROCKET_ARM_64_NVIDIA",
+    "BOTTLEROCKET_x86_64_NVIDIA",
+    "BOTTLEROCKET_ARM_64_NVIDIA_FIPS",
+    "BOTTLEROCKET_x86_64_NVIDIA_FIPS",
+    "WINDOWS_CORE_2019_x86_64",
+    "WINDOWS_FULL_2019_x86_64",
+    "WINDOWS_CORE_2022_x86_64",
+    "WINDOWS_FULL_2022_x86_64",
+    "WINDOWS_CORE_2025_x86_64",
+    "WINDOWS_FULL_2025_x86_64",
+];
+
 fn image() -> String {
     "AL2023_x86_64_STANDARD".to_owned()
 }
@@ -136,6 +162,14 @@ impl AwsKind for Nodegroup {
         "eks:{region}:{account}:cluster/{cluster}",
         "eks:{region}:{account}:nodegroup/{cluster}/{rest}/*",
     ]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("image", "eks:AMITypes").words(IMAGES),
+        Limit::new("labels.{}", "eks:labelKey").length(1, 63),
+        Limit::new("labels.*", "eks:labelValue").length(1, 63),
+        Limit::new("max_unavailable_percent", "eks:PercentCapacity").range(1, 100),
+        Limit::new("min", "eks:ZeroCapacity").range(0, i64::MAX),
+        Limit::new("max", "eks:Capacity").range(1, i64::MAX),
+    ];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {
@@ -143,7 +177,7 @@ impl AwsKind for Nodegroup {
         eks::check_version(&wanted.version)?;
         if !(0 <= wanted.min && wanted.min <= wanted.max && 1 <= wanted.max) {
             return refuse(
-                format!("{} to {} servers", wanted.min, wanted.max),
+                format!("min {} and max {} of servers", wanted.min, wanted.max),
                 "`min` is 0 or more, `max` at least 1 and no less than `min`",
             );
         }
@@ -152,15 +186,6 @@ impl AwsKind for Nodegroup {
         }
         if !(20..=16_384).contains(&wanted.disk_gib) {
             return refuse(format!("disks of {} GiB", wanted.disk_gib), "choose 20 to 16384 GiB");
-        }
-        if !(1..=100).contains(&wanted.max_unavailable_percent) {
-            return refuse(
-                format!(
-                    "{} percent of the servers may go at once",
-                    wanted.max_unavailable_percent
-                ),
-                "choose 1 to 100",
-            );
         }
         for text in &wanted.taints {
             taint(text)?;
@@ -334,7 +359,9 @@ fn taint(text: &str) -> Result<Taint> {
     let parts = text.rsplit_once(':').and_then(|(pair, effect)| {
         let (_, effect) = EFFECTS.iter().find(|(word, _)| *word == effect)?;
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (!key.is_empty()).then(|| Taint::builder().key(key).value(value).effect(effect.clone()).build())
+        // As long as EKS takes them.
+        let fits = (1..=63).contains(&key.len()) && value.len() <= 63;
+        fits.then(|| Taint::builder().key(key).value(value).effect(effect.clone()).build())
     });
     parts.ok_or_else(|| {
         Error::new(ErrorKind::Invalid, format!("{text:?} is no taint"))
@@ -436,7 +463,8 @@ mod tests {
             json!({"min": -1}),
             json!({"instance_types": []}),
             json!({"disk_gib": 10}),
-            json!({"max_unavailable_percent": 0}),
+            json!({"taints": [format!("{}=yes:NoSchedule", "k".repeat(64))]}),
+            json!({"taints": [format!("gpu={}:NoSchedule", "v".repeat(64))]}),
             json!({"taints": ["gpu"]}),
             json!({"taints": ["gpu=yes:Never"]}),
             json!({"version": "newest"}),

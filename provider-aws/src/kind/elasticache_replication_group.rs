@@ -9,7 +9,7 @@ mod read;
 mod write;
 
 use super::elasticache as common;
-use super::{AwsKind, Found, Reach, yes};
+use super::{AwsKind, Found, Limit, Reach, yes};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -129,6 +129,9 @@ impl AwsKind for ReplicationGroup {
             &["elasticache:{region}:{account}:snapshot:*"],
         ),
     ]);
+    const LIMITS: &'static [Limit] = &[Limit::new("user_group", "elasticache:UserGroupId")
+        .length(1, usize::MAX)
+        .pattern(r"[a-zA-Z][a-zA-Z0-9\-]*")];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

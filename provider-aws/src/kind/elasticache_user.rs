@@ -2,7 +2,7 @@
 //! could stand in a config or leak.
 
 use super::elasticache as common;
-use super::{AwsKind, Found, Reach};
+use super::{AwsKind, Found, Limit, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -105,6 +105,11 @@ fn rules(text: &str) -> String {
 impl AwsKind for User {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["elasticache:{region}:{account}:user:{name}"]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("user_name", "elasticache:UserName").length(1, usize::MAX),
+        Limit::new("engine", "elasticache:EngineType").pattern("[a-zA-Z]*"),
+        Limit::new("access", "elasticache:AccessString").pattern(r".*\S.*"),
+    ];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {
@@ -116,7 +121,7 @@ impl AwsKind for User {
                 "use authentication iam: its tokens live 15 minutes and are kept nowhere",
             ),
             Authentication::None if !wanted.access.starts_with("off") => refuse(
-                "a user without authentication that is on",
+                "access is on for a user without authentication",
                 "let its rules begin with `off`",
             ),
             _ => Ok(wanted),

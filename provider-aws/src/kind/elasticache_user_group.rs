@@ -1,7 +1,7 @@
 //! `elasticache.UserGroup`: the users of a cache.
 
 use super::elasticache as common;
-use super::{AwsKind, Found, Reach};
+use super::{AwsKind, Found, Limit, Reach};
 use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
@@ -89,6 +89,13 @@ impl AwsKind for UserGroup {
             &["elasticache:{region}:{account}:user:*"],
         ),
     ]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("users", "elasticache:UserIdListInput").length(1, usize::MAX),
+        Limit::new("users.*", "elasticache:UserId")
+            .length(1, usize::MAX)
+            .pattern(r"[a-zA-Z][a-zA-Z0-9\-]*"),
+        Limit::new("engine", "elasticache:EngineType").pattern("[a-zA-Z]*"),
+    ];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -1,7 +1,7 @@
 //! `events.Rule`: which events of the account's own bus go where. `PutRule` overwrites what is there and empties what it
 //! is not told, so it is always told everything; the rule is described right before.
 
-use super::{AwsKind, Found, Reach, yes};
+use super::{AwsKind, Found, Limit, Reach, yes};
 use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// Targets that a rule has at most.
 const TARGETS: usize = 5;
+/// Characters of a pattern.
+const PATTERN: usize = 4096;
 
 #[derive(Debug)]
 pub(crate) struct Rule;
@@ -312,6 +314,21 @@ async fn read_targets(scope: &Scope<'_>, name: &str) -> Result<BTreeMap<String, 
 impl AwsKind for Rule {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["events:{region}:{account}:rule/{name}"]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("description", "events:RuleDescription").length(0, 512),
+        Limit::new("schedule", "events:ScheduleExpression").length(0, 256),
+        Limit::new("targets.{}", "events:TargetId")
+            .length(1, 64)
+            .pattern(r"[\.\-_A-Za-z0-9]+"),
+        Limit::new("targets.*.arn", "events:TargetArn").length(1, 1600),
+        Limit::new("targets.*.role", "events:RoleArn").length(1, 1600),
+        Limit::new("targets.*.parts", "events:TransformerPaths").length(0, 100),
+        Limit::new("targets.*.parts.{}", "events:InputTransformerPathKey")
+            .length(1, 256)
+            .pattern(r"[A-Za-z0-9\_\-]+"),
+        Limit::new("targets.*.parts.*", "events:TargetInputPath").length(0, 256),
+        Limit::new("targets.*.template", "events:TransformerInput").length(1, 8192),
+    ];
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {
@@ -324,6 +341,14 @@ impl AwsKind for Rule {
         }
         if wanted.pattern.as_ref().is_some_and(|pattern| !pattern.is_object()) {
             return invalid("pattern is no object".to_owned(), "give fields with lists of values");
+        }
+        // As it is sent.
+        let long = |pattern: &Value| pattern.to_string().chars().count() > PATTERN;
+        if wanted.pattern.as_ref().is_some_and(long) {
+            return invalid(
+                format!("pattern has more than {PATTERN} characters"),
+                "watch for less, or make a second rule",
+            );
         }
         if wanted.targets.len() > TARGETS {
             return invalid(

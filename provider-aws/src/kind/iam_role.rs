@@ -3,7 +3,7 @@
 //! IAM is one service for all regions, and its roles are unknown to the tagging API: those of a set are listed by the path
 //! `/mlplat/<set>/` that they are made under.
 
-use super::{AwsKind, Found, Reach, Room};
+use super::{AwsKind, Found, Limit, Reach, Room};
 use crate::error::Outcome;
 use crate::policy;
 use crate::provider::Scope;
@@ -144,6 +144,20 @@ impl AwsKind for Role {
     const FACTS: &'static KindFacts = &FACTS;
     const GLOBAL: bool = true;
     const REACH: Reach = Reach::of(&["iam::{account}:role/mlplat/{set}/{name}", "iam::{account}:role/{name}"]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("path", "iam:pathType")
+            .length(1, 512)
+            .pattern(r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)"),
+        Limit::new("description", "iam:roleDescriptionType")
+            .length(0, 1000)
+            .pattern(r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*"),
+        Limit::new("max_session", "iam:roleMaxSessionDurationType").range(3600, 43_200),
+        Limit::new("managed.*", "iam:arnType").length(20, 2048),
+        Limit::new("permissions_boundary", "iam:arnType").length(20, 2048),
+        Limit::new("inline.{}", "iam:policyNameType")
+            .length(1, 128)
+            .pattern(r"[\w+=,.@-]+"),
+    ];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {
@@ -158,12 +172,6 @@ impl AwsKind for Role {
             return refuse(
                 "a role that nobody may act by".to_owned(),
                 "give it a statement of trust",
-            );
-        }
-        if !(3600..=43200).contains(&wanted.max_session) {
-            return refuse(
-                format!("max_session is {}", wanted.max_session),
-                "choose 3600 to 43200 seconds",
             );
         }
         wanted.trust = policy::normals(&wanted.trust);
@@ -471,7 +479,6 @@ mod tests {
         for change in [
             json!({"path": "mlplat"}),
             json!({"trust": []}),
-            json!({"max_session": 60}),
             json!({"inline": {"empty": []}}),
         ] {
             assert!(wanted(&change).is_err(), "{change}");

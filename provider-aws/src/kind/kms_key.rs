@@ -7,7 +7,7 @@
 mod facts;
 mod read;
 
-use super::{AwsKind, Found, Reach};
+use super::{AwsKind, Found, Limit, Reach};
 use crate::error::Outcome;
 use crate::kind::yes;
 use crate::policy;
@@ -103,15 +103,13 @@ impl AwsKind for KmsKey {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach =
         Reach::of(&["kms:{region}:{account}:alias/{name}", "kms:{region}:{account}:key/*"]).births(&["kms:CreateKey"]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("description", "kms:DescriptionType").length(0, 8192),
+        Limit::new("rotation_days", "kms:RotationPeriodInDaysType").range(90, 2560),
+    ];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {
-        if !(90..=2560).contains(&wanted.rotation_days) {
-            return Err(
-                Error::new(ErrorKind::Invalid, format!("rotation_days is {}", wanted.rotation_days))
-                    .with_help("choose 90 to 2560 days"),
-            );
-        }
         if !wanted.rotation {
             wanted.rotation_days = year();
         }

@@ -4,7 +4,7 @@
 //! What was logged cannot be made again and is what an inquiry asks for, so it counts as data: a group outlives its
 //! platform, and empties by its retention.
 
-use super::{AwsKind, Found, Reach};
+use super::{AwsKind, Found, Limit, Reach};
 use crate::error::Outcome;
 use crate::names;
 use crate::provider::Scope;
@@ -282,6 +282,20 @@ impl AwsKind for LogGroup {
         "logs:{region}:{account}:log-group:/{name}",
         "logs:{region}:{account}:log-group:/{name}:*",
     ]);
+    const LIMITS: &'static [Limit] = &[
+        Limit::new("kms_key", "logs:KmsKeyId").length(0, 256),
+        Limit::new("metric_filters.{}", "logs:FilterName")
+            .length(1, 512)
+            .pattern("[^:*]*"),
+        Limit::new("metric_filters.*.pattern", "logs:FilterPattern").length(0, 1024),
+        Limit::new("metric_filters.*.namespace", "logs:MetricNamespace")
+            .length(0, 255)
+            .pattern("[^:*$]*"),
+        Limit::new("metric_filters.*.metric", "logs:MetricName")
+            .length(0, 255)
+            .pattern("[^:*$]*"),
+        Limit::new("metric_filters.*.value", "logs:MetricValue").length(0, 100),
+    ];
     type Desired = Desired;
 
     fn normal(wanted: Desired) -> Result<Desired> {

@@ -3,7 +3,7 @@
 //!
 //! The recipes stand in the description as JSON, which is where a view reads them back from.
 
-use super::{AwsKind, Found, Reach};
+use super::{AwsKind, Found, Limit, Reach};
 use crate::error::Outcome;
 use crate::policy;
 use crate::provider::Scope;
@@ -142,6 +142,7 @@ impl AwsKind for Secret {
         "secretsmanager:{region}:{account}:secret:{name}",
         "secretsmanager:{region}:{account}:secret:{name}-??????",
     ]);
+    const LIMITS: &'static [Limit] = &[Limit::new("kms_key", "secretsmanager:KmsKeyIdType").length(0, 2048)];
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -29,6 +29,7 @@ mod policies;
 mod preflight;
 mod recorded;
 mod rights;
+mod schemas;
 mod values;
 mod vaults;
 mod watching;

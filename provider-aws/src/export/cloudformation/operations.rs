@@ -23,7 +23,7 @@ pub(super) fn parts(of: &Of<'_>) -> Option<Vec<Part>> {
         )],
         "cloudwatch.Dashboard" => vec![Part::new(
             "AWS::CloudWatch::Dashboard",
-            json!({ "DashboardName": of.name(), "DashboardBody": of.dashboard() }),
+            json!({ "DashboardName": of.name(), "DashboardBody": of.dashboard(), "Tags": tags(of) }),
         )],
         "events.Rule" => vec![rule(of)],
         "sns.Topic" => topic(of),

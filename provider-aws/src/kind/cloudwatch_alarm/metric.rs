@@ -154,7 +154,7 @@ pub(super) fn check(queries: &BTreeMap<String, Query>) -> Result<()> {
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if !id.starts_with(|c: char| c.is_ascii_lowercase()) || !id.chars().all(legal) {
             return invalid(
-                format!("{id:?} is no id of a query"),
+                format!("{id:?} under queries is no id of a query"),
                 "a lower case letter, then letters, digits and _",
             );
         }

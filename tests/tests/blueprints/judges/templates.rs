@@ -108,7 +108,6 @@ fn cfn_lint_finds_nothing_on_aws_without_a_reason() {
 fn cfn_lint_finds_what_aws_would_refuse() {
     let (account, mut resources) = environment("prod");
     spoil(&mut resources, "rds.DbInstance", &json!({ "class": "db.enormous" }));
-    spoil(&mut resources, "eks.Nodegroup", &json!({ "image": "AL1_X86_64" }));
     let mut templates = export::cloudformation(&account, &resources).unwrap();
     let template = templates.get_mut("eu-west-1").unwrap();
     let mut change = |r#type: &str, change: &dyn Fn(&mut Value)| {
@@ -116,6 +115,9 @@ fn cfn_lint_finds_what_aws_would_refuse() {
         change(all.values_mut().find(|resource| resource["Type"] == r#type).unwrap());
     };
     change("AWS::KMS::Alias", &|alias| alias["DependsOn"] = json!("Nobody"));
+    change("AWS::EKS::Nodegroup", &|group| {
+        group["Properties"]["AmiType"] = json!("AL1_X86_64");
+    });
     change("AWS::SNS::Topic", &|topic| topic["Properties"]["Nmae"] = json!("x"));
     change("AWS::S3::BucketPolicy", &|policy| {
         policy["Properties"]["Bucket"] = Value::Null;
