@@ -42,4 +42,4 @@ pub use cluster::{Cluster, NewCluster, NodeGroup, PodRole};
 pub use cluster_token::ClusterTokens;
 pub use kind::facts;
 pub use network::{ExistingNetwork, Nat, Network, NewNetwork};
-pub use provider::AwsProvider;
+pub use provider::{AwsProvider, features};

@@ -389,6 +389,11 @@ fn starts_with_word(text: &str, word: &str) -> bool {
     text.strip_prefix(word).is_some_and(|rest| rest.starts_with([':', '/']))
 }
 
+/// What every account can do.
+pub fn features() -> ProviderFeatures {
+    ProviderFeatures::new(PARALLEL)
+}
+
 #[async_trait]
 impl Provider for AwsProvider {
     fn place(&self) -> &Place {
@@ -400,7 +405,7 @@ impl Provider for AwsProvider {
     }
 
     fn features(&self) -> ProviderFeatures {
-        ProviderFeatures::new(PARALLEL)
+        features()
     }
 
     async fn identity(&self) -> Result<PlaceIdentity> {

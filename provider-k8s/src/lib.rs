@@ -41,4 +41,4 @@ pub use client::{Endpoint, TokenSource};
 pub use flavour::{CERTIFICATES, CREDENTIALS, DATA, Flavour, KnownFlavour, S3Server};
 pub use kind::facts;
 pub use kubernetes::{BlockStorage, Kubernetes, KubernetesOptions};
-pub use provider::{KubeProvider, KubeProviderBuilder};
+pub use provider::{KubeProvider, KubeProviderBuilder, features};

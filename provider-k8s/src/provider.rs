@@ -203,6 +203,13 @@ impl Inner {
     }
 }
 
+/// What every cluster can do.
+pub fn features() -> ProviderFeatures {
+    ProviderFeatures::new(PARALLEL)
+        .with_tells_actors(true)
+        .with_previews_on_server(true)
+}
+
 #[async_trait]
 impl Provider for KubeProvider {
     fn place(&self) -> &Place {
@@ -214,9 +221,7 @@ impl Provider for KubeProvider {
     }
 
     fn features(&self) -> ProviderFeatures {
-        ProviderFeatures::new(PARALLEL)
-            .with_tells_actors(true)
-            .with_previews_on_server(true)
+        features()
     }
 
     async fn identity(&self) -> Result<PlaceIdentity> {

@@ -26,6 +26,8 @@ enum Task {
     },
     /// Rewrite the JSON Schema of config files, composition/schema/platform.schema.json, from the code
     Schema,
+    /// Rewrite docs/differences.md from the features and facts of the providers
+    Docs,
     /// Print what plan and apply cost, in an optimised build: the engine by size, and the real control plane beside kubectl
     Bench,
     /// Install every peer of the tests into the cache folder, so that they need no network later
@@ -73,6 +75,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Test { parts } => suite::run(&parts),
         Task::Schema => suite::rewrite_schema(),
+        Task::Docs => suite::rewrite_docs(),
         Task::Bench => suite::bench(),
         Task::Peers => suite::make_peers_ready(),
         Task::ControlPlane(ControlPlane::Build) => {

@@ -233,20 +233,27 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
     stages.close()
 }
 
-/// Rewrites the committed JSON Schema of config files. The test that holds it writes it: one place knows its text.
+/// Rewrites the committed JSON Schema of config files.
 pub(crate) fn rewrite_schema() -> Result<()> {
-    succeed(
-        cargo(&[
-            "test",
-            "--workspace",
-            "--test",
-            "config",
-            "the_committed_schema_is_the_current_one",
-        ])
-        .env("UPDATE_SCHEMA", "1"),
-    )?;
+    rewrite("config", "the_committed_schema_is_the_current_one", "UPDATE_SCHEMA")?;
     println!("composition/schema/platform.schema.json is current");
     Ok(())
+}
+
+/// Rewrites the documents that are made from the code.
+pub(crate) fn rewrite_docs() -> Result<()> {
+    rewrite(
+        "architecture",
+        "the_committed_differences_are_the_current_ones",
+        "UPDATE_DOCS",
+    )?;
+    println!("docs/differences.md is current");
+    Ok(())
+}
+
+/// The test that holds a file writes it: one place knows its text.
+fn rewrite(suite: &str, test: &str, variable: &str) -> Result<()> {
+    succeed(cargo(&["test", "--workspace", "--test", suite, test]).env(variable, "1"))
 }
 
 /// Prints the figures: an optimised build of the engine by size, then beside kubectl on the real control plane.
