@@ -177,6 +177,8 @@ pub struct Field {
     /// The kind whose objects it names, it or what is below it, by their names or outputs: what is kept keeps those. Only of a
     /// path without `*`.
     pub names: Option<&'static str>,
+    /// While it is `true` its API refuses to delete the object.
+    pub protects: bool,
 }
 
 impl Field {
@@ -189,6 +191,7 @@ impl Field {
             risk: RiskRule::Never,
             instead: None,
             names: None,
+            protects: false,
         }
     }
     /// Sets what a change means.
@@ -214,6 +217,11 @@ impl Field {
     /// Sets the kind whose objects it names.
     pub const fn names(mut self, kind: &'static str) -> Self {
         self.names = Some(kind);
+        self
+    }
+    /// Marks a field that, while it is `true`, keeps its object from being deleted.
+    pub const fn protects(mut self) -> Self {
+        self.protects = true;
         self
     }
 }

@@ -150,19 +150,18 @@ impl Engine {
         let (fresh, survey) = self.survey(wishes, identities, plan.as_of, Some(plan)).await?;
         self.refuse_other_places(plan, &fresh.places)?;
         refuse_stale(plan, &fresh, self.clock().now())?;
-        let blocked: Vec<String> = fresh
+        let blocked = fresh
             .steps
             .iter()
-            .filter_map(|step| {
-                step.blocked
-                    .as_ref()
-                    .map(|why| format!("{}: {}", step.id.label(), why.why))
-            })
-            .collect();
-        if blocked.is_empty() {
+            .filter_map(|step| Some((step.id.label(), step.blocked.as_ref()?)));
+        let (messages, helps): (Vec<String>, BTreeSet<&str>) = blocked
+            .map(|(label, why)| (format!("{label}: {}", why.why), why.help.as_str()))
+            .unzip();
+        if messages.is_empty() {
             Ok((fresh, survey))
         } else {
-            Err(Error::new(ErrorKind::Blocked, blocked.join("; ")).with_help("see the plan for what to do about each"))
+            let helps: Vec<&str> = helps.into_iter().filter(|help| !help.is_empty()).collect();
+            Err(Error::new(ErrorKind::Blocked, messages.join("; ")).with_help(helps.join("; ")))
         }
     }
 

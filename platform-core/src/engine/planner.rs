@@ -137,6 +137,7 @@ impl Engine {
         block_lost_partners(&mut steps, request);
         if request.only.is_none() {
             engine.keep_needed(&mut steps, &observations, request.resources.is_empty())?;
+            engine.guard_protected(&mut steps, &observations);
             engine.block_unseen(&mut steps, &observations)?;
         }
         engine.guard_clusters(&mut steps, &reached.unreached);

@@ -62,7 +62,9 @@ static FACTS: KindFacts = KindFacts {
             .risk(RiskRule::Removed(Risk::LowersProtection)),
         Field::new("secrets_key").names("kms.Key").changes(FieldChange::Never),
         Field::new("authentication").changes(FieldChange::Never),
-        Field::new("deletion_protection").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
+        Field::new("deletion_protection")
+            .protects()
+            .risk(RiskRule::TurnsOff(Risk::LowersProtection)),
     ],
     calls: Calls {
         read: &["eks:DescribeCluster", "eks:ListClusters"],

@@ -6,7 +6,7 @@ use super::super::plan::{Action, Cause, Step};
 use super::removal::removal;
 use super::verdict::blocked;
 use crate::Result;
-use crate::facts::KindFacts;
+use crate::facts::{Field, KindFacts};
 use crate::resource::{Holds, Live, Observation, OnRemoval, Owner};
 use crate::value::{FieldPath, Kind, Name, Place, ResourceId};
 use serde_json::Value;
@@ -14,6 +14,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 const NAMESPACE: &str = "Namespace";
+const UNPROTECT: &str = "switch the protection off in a plan of its own and apply it, then plan the removal again";
 
 /// Who keeps an object, by object.
 type Kept = HashMap<ResourceId, BTreeSet<ResourceId>>;
@@ -35,21 +36,35 @@ impl Engine {
         observations: &BTreeMap<Place, Observation>,
         ends: bool,
     ) -> Result<()> {
-        let decided: HashSet<ResourceId> = steps.iter().map(|step| step.id.clone()).collect();
         let released = steps.iter().filter(|step| step.action == Action::Release);
         let mut roots: Vec<ResourceId> = released.map(|step| step.id.clone()).collect();
+        let retained: Vec<&Live> = lives(observations)
+            .filter(|live| live.owner == Owner::Retained)
+            .collect();
+        if roots.is_empty() && retained.is_empty() {
+            return Ok(());
+        }
+        let decided: HashSet<&ResourceId> = steps.iter().map(|step| &step.id).collect();
         let mut idle = Vec::new();
-        for live in lives(observations).filter(|live| live.owner == Owner::Retained && !decided.contains(&live.id)) {
+        for live in retained.into_iter().filter(|live| !decided.contains(&live.id)) {
             if self.is_idle(live)? {
                 idle.push(live);
             } else {
                 roots.push(live.id.clone());
             }
         }
-        if roots.is_empty() && idle.is_empty() {
-            return Ok(());
+        let estate = Estate::new(self, observations);
+        let mut kept = estate.kept(&roots)?;
+        // What is protected stays when an approval lets all go that it is kept for, and so does what it needs.
+        let protected: Vec<ResourceId> = kept
+            .keys()
+            .filter(|id| self.protection(id, observations).is_some())
+            .cloned()
+            .collect();
+        if !protected.is_empty() {
+            roots.extend(protected);
+            kept = estate.kept(&roots)?;
         }
-        let kept = Estate::new(self, observations).kept(&roots)?;
         for live in idle {
             if !kept.contains_key(&live.id) {
                 steps.push(removal(live, self.facts(&live.id)?, ends));
@@ -62,6 +77,24 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Nothing protected is deleted: a plan that would is blocked, and what is kept is not offered for approval.
+    pub(super) fn guard_protected(&self, steps: &mut [Step], observations: &BTreeMap<Place, Observation>) {
+        let leaves = |step: &&mut Step| matches!(step.action, Action::Release) || goes(step);
+        for step in steps.iter_mut().filter(leaves) {
+            let Some(field) = self.protection(&step.id, observations) else {
+                continue;
+            };
+            let why = format!("it is protected from deletion ({field})");
+            if step.action == Action::Release {
+                step.deletable = false;
+                step.kept_for.clear();
+                step.warnings.push(why);
+            } else {
+                *step = blocked(step.clone(), &why, UNPROTECT);
+            }
+        }
     }
 
     /// Kinds that cannot be read may have kept objects, so nothing goes that one of those would lie in or name.
@@ -86,6 +119,15 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// The field by which an object is protected from deletion now, if it is.
+    fn protection(&self, id: &ResourceId, observations: &BTreeMap<Place, Observation>) -> Option<&'static str> {
+        let live = observations.get(id.place())?.get(id)?;
+        let on =
+            |field: &&Field| field.protects && FieldPath::from(field.path).find(&live.view) == Some(&Value::Bool(true));
+        let facts = self.facts(id).ok()?;
+        facts.fields.iter().find(on).map(|field| field.path)
     }
 
     /// Whether it was kept for others only. A home may have become somebody's in the meantime, and takes along what lies in it.

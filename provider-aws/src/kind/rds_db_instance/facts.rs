@@ -79,7 +79,9 @@ pub(super) static FACTS: KindFacts = KindFacts {
             .risk(RiskRule::Always(Risk::Downtime)),
         Field::new("private").risk(RiskRule::TurnsOff(Risk::Exposes)),
         Field::new("multi_az").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
-        Field::new("deletion_protection").risk(RiskRule::TurnsOff(Risk::LowersProtection)),
+        Field::new("deletion_protection")
+            .protects()
+            .risk(RiskRule::TurnsOff(Risk::LowersProtection)),
         Field::new("iam_authentication").risk(RiskRule::TurnsOff(Risk::Downtime)),
         Field::new("ca")
             .changes(FieldChange::Restart)
