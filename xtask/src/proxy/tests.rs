@@ -60,11 +60,9 @@ fn each_fault_does_what_it_says() {
         );
         assert!(calls.iter().all(|call| call.path == "/a/x?y" && call.writes()));
         assert_eq!(calls[1].status.is_none(), expected[1].is_empty(), "{fault:?}");
-        assert_eq!(
-            began.elapsed() >= Duration::from_millis(60),
-            matches!(fault, Fault::Delay(_)),
-            "{fault:?}"
-        );
+        // how long the others take is the machine's affair
+        let late = began.elapsed() >= Duration::from_millis(60);
+        assert!(late || !matches!(fault, Fault::Delay(_)), "{fault:?}");
         assert_eq!(ask(proxy.url(), "GET", "/a/x"), ok, "another method is left alone");
     }
 }
