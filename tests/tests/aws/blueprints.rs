@@ -50,7 +50,7 @@ fn a_database_settles_in_one_run_and_is_kept() {
     assert_eq!(run(&clock, database.describe(&spec)).unwrap(), Some(outputs));
     assert!(run(&clock, database.plan(&spec)).unwrap().is_empty());
 
-    // Removed, the server and the key of its data stay.
+    // Removed, the server and the key of its data stay, with what a server cannot be without.
     let context = Context::alone("rows", Capability::Database).unwrap();
     let gone = PlanRequest::destroy(context.set.clone());
     let plan = run(&clock, stack.engine().plan(&gone)).unwrap();
@@ -60,7 +60,10 @@ fn a_database_settles_in_one_run_and_is_kept() {
         .filter(|step| step.action == Action::Release)
         .map(|step| step.id.kind().as_str())
         .collect();
-    assert_eq!(kept, ["kms.Key", "rds.DbInstance"]);
+    assert_eq!(
+        kept,
+        ["kms.Key", "rds.DbInstance", "rds.DbParameterGroup", "rds.DbSubnetGroup"]
+    );
 }
 
 #[test]
