@@ -1,6 +1,7 @@
 //! What should be, and what is.
 
 use crate::Error;
+use crate::facts::KindFacts;
 use crate::value::{Digest, FieldPath, Kind, Place, Reference, ResourceId, SetId, Timestamp, Uid, references, resolve};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -293,6 +294,13 @@ pub struct Live {
     pub touched: Vec<(FieldPath, Actor)>,
     /// What it will need by itself, sooner or later.
     pub renewal: Option<Box<Renewal>>,
+}
+
+impl Live {
+    /// What it holds by its own stamp, else by its kind.
+    pub(crate) fn holds_by(&self, facts: &KindFacts) -> Holds {
+        self.holds.unwrap_or(facts.holds)
+    }
 }
 
 /// A create whose object could not be found again if the process died right after it.

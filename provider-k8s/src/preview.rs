@@ -51,7 +51,7 @@ pub(crate) async fn preview(inner: &Inner, wish: &Resource, observation: &Observ
             names: &seen.names,
         },
     };
-    if let (true, Err(why)) = (asker.is_secret(), secret_write::recipes(wish)) {
+    if let Some(Err(why)) = asker.is_secret().then(|| secret_write::recipes(wish)) {
         return Ok(Preview::Refused { why });
     }
     // A wish that the planner resolved further than the observation is compared anew.

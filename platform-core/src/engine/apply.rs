@@ -154,14 +154,10 @@ impl Engine {
             .steps
             .iter()
             .filter_map(|step| Some((step.id.label(), step.blocked.as_ref()?)));
-        let (messages, helps): (Vec<String>, BTreeSet<&str>) = blocked
-            .map(|(label, why)| (format!("{label}: {}", why.why), why.help.as_str()))
-            .unzip();
-        if messages.is_empty() {
-            Ok((fresh, survey))
-        } else {
-            let helps: Vec<&str> = helps.into_iter().filter(|help| !help.is_empty()).collect();
-            Err(Error::new(ErrorKind::Blocked, messages.join("; ")).with_help(helps.join("; ")))
+        let told = blocked.map(|(label, why)| (format!("{label}: {}", why.why), why.help.as_str()));
+        match together(ErrorKind::Blocked, told) {
+            None => Ok((fresh, survey)),
+            Some(refusal) => Err(refusal),
         }
     }
 
@@ -291,14 +287,20 @@ impl Engine {
 
 /// An error from what a pre-flight found.
 pub(super) fn refuse(findings: &[Finding]) -> Result<()> {
-    if findings.is_empty() {
-        return Ok(());
+    let told = findings
+        .iter()
+        .map(|finding| (finding.message.clone(), finding.help.as_str()));
+    match together(ErrorKind::Forbidden, told) {
+        None => Ok(()),
+        Some(refusal) => Err(refusal.with_operation("pre-flight")),
     }
-    let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
-    let helps: BTreeSet<&str> = findings.iter().map(|finding| finding.help.as_str()).collect();
-    Err(Error::new(ErrorKind::Forbidden, messages.join("; "))
-        .with_operation("pre-flight")
-        .with_help(helps.into_iter().collect::<Vec<_>>().join("; ")))
+}
+
+/// One error from many messages, each with what to do; the same help is told once.
+fn together<'a>(kind: ErrorKind, told: impl Iterator<Item = (String, &'a str)>) -> Option<Error> {
+    let (messages, helps): (Vec<String>, BTreeSet<&str>) = told.unzip();
+    let helps: Vec<&str> = helps.into_iter().filter(|help| !help.is_empty()).collect();
+    (!messages.is_empty()).then(|| Error::new(kind, messages.join("; ")).with_help(helps.join("; ")))
 }
 
 /// Open creates whose objects showed up, or that nobody wants any more, are open no longer.

@@ -6,7 +6,7 @@ use super::super::plan::{Action, Cause, Step};
 use super::removal::removal;
 use super::verdict::blocked;
 use crate::Result;
-use crate::facts::{Field, KindFacts};
+use crate::facts::Field;
 use crate::resource::{Holds, Live, Observation, OnRemoval, Owner};
 use crate::value::{FieldPath, Kind, Name, Place, ResourceId};
 use serde_json::Value;
@@ -19,10 +19,10 @@ const UNPROTECT: &str = "switch the protection off in a plan of its own and appl
 /// Who keeps an object, by object.
 type Kept = HashMap<ResourceId, BTreeSet<ResourceId>>;
 
-/// All objects of a set, and how they are found by what names them.
+/// What was observed, and how the objects of the set are found by what names them.
 struct Estate<'a> {
     engine: &'a Engine,
-    all: BTreeMap<&'a ResourceId, &'a Live>,
+    observations: &'a BTreeMap<Place, Observation>,
     /// By kind and its name or one of its outputs.
     named: HashMap<(&'a str, &'a str), Vec<&'a ResourceId>>,
 }
@@ -132,7 +132,7 @@ impl Engine {
 
     /// Whether it was kept for others only. A home may have become somebody's in the meantime, and takes along what lies in it.
     fn is_idle(&self, live: &Live) -> Result<bool> {
-        let holds = live.holds.unwrap_or(self.facts(&live.id)?.holds);
+        let holds = live.holds_by(self.facts(&live.id)?);
         let home = is_namespace(&live.id) || self.made_by(&live.id).next().is_some();
         Ok(holds == Holds::Nothing && live.on_removal == OnRemoval::Delete && !home)
     }
@@ -142,11 +142,10 @@ impl<'a> Estate<'a> {
     fn new(engine: &'a Engine, observations: &'a BTreeMap<Place, Observation>) -> Self {
         let mut estate = Self {
             engine,
-            all: BTreeMap::new(),
+            observations,
             named: HashMap::new(),
         };
         for live in lives(observations) {
-            estate.all.insert(&live.id, live);
             let outputs = live.outputs.values().filter_map(Value::as_str);
             for text in outputs.chain([live.id.name().as_str()]) {
                 let named = estate.named.entry((live.id.kind().as_str(), text)).or_default();
@@ -179,11 +178,14 @@ impl<'a> Estate<'a> {
 
     /// What one object needs directly.
     fn needs(&self, id: &ResourceId) -> Result<Vec<&'a ResourceId>> {
-        let cluster = self.engine.cluster_of(id.place()).cloned();
-        let mut homes = Vec::new();
-        if self.holds(id)? {
-            homes.extend(cluster);
-        }
+        let Some(live) = self.live(id) else {
+            return Ok(Vec::new());
+        };
+        let facts = self.engine.facts(id)?;
+        // An empty namespace alone keeps no cluster.
+        let holds = live.holds_by(facts) != Holds::Nothing;
+        let cluster = self.engine.cluster_of(id.place()).filter(|_| holds);
+        let mut homes: Vec<ResourceId> = cluster.cloned().into_iter().collect();
         if let Some(namespace) = id.name().namespace() {
             homes.push(ResourceId::new(
                 id.place().clone(),
@@ -191,17 +193,19 @@ impl<'a> Estate<'a> {
                 Name::new(namespace)?,
             ));
         }
-        let standing = homes.iter().filter_map(|home| Some(*self.all.get_key_value(home)?.0));
-        let mut needs: Vec<&ResourceId> = standing.collect();
-        if let Some(live) = self.all.get(id) {
-            let facts: &KindFacts = self.engine.facts(id)?;
-            for (field, kind) in facts.fields.iter().filter_map(|field| Some((field.path, field.names?))) {
-                if let Some(value) = FieldPath::from(field).find(&live.view) {
-                    texts(value, &mut |text| needs.extend(self.named(kind, text)));
-                }
+        let standing = homes.iter().filter_map(|home| self.live(home));
+        let mut needs: Vec<&ResourceId> = standing.map(|home| &home.id).collect();
+        for (field, kind) in facts.fields.iter().filter_map(|field| Some((field.path, field.names?))) {
+            if let Some(value) = FieldPath::from(field).find(&live.view) {
+                texts(value, &mut |text| needs.extend(self.named(kind, text)));
             }
         }
         Ok(needs)
+    }
+
+    fn live(&self, id: &ResourceId) -> Option<&'a Live> {
+        let live = self.observations.get(id.place())?.get(id)?;
+        is_ours(live).then_some(live)
     }
 
     /// The objects of a kind that a text names; an ARN that was put together ahead of the object ends in its name.
@@ -210,19 +214,17 @@ impl<'a> Estate<'a> {
         let named = self.named.get(&(kind, text)).or_else(|| self.named.get(&(kind, tail)));
         named.cloned().unwrap_or_default()
     }
-
-    /// An empty namespace alone keeps no cluster.
-    fn holds(&self, id: &ResourceId) -> Result<bool> {
-        let stamp = self.all.get(id).and_then(|live| live.holds);
-        Ok(stamp.unwrap_or(self.engine.facts(id)?.holds) != Holds::Nothing)
-    }
 }
 
 fn lives(observations: &BTreeMap<Place, Observation>) -> impl Iterator<Item = &Live> {
     let all = observations
         .values()
         .flat_map(|seen| seen.live.values().chain(seen.extra.values()));
-    all.filter(|live| matches!(live.owner, Owner::ThisSet | Owner::Retained))
+    all.filter(|live| is_ours(live))
+}
+
+fn is_ours(live: &Live) -> bool {
+    matches!(live.owner, Owner::ThisSet | Owner::Retained)
 }
 
 /// Whether a step deletes something that is not on its way out already.

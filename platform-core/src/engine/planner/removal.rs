@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// What happens to an object of the set that nobody wants any more; `ends` when nobody wants anything of it. Pure.
 pub(super) fn removal(live: &Live, facts: &'static KindFacts, ends: bool) -> Step {
-    let holds = live.holds.unwrap_or(facts.holds);
+    let holds = live.holds_by(facts);
     let deleting = matches!(live.state, State::Deleting { .. });
     let snapshot = live.on_removal == OnRemoval::Snapshot;
     let keep = !deleting && (live.on_removal == OnRemoval::Retain || holds == Holds::Durable) && !snapshot;

@@ -195,7 +195,7 @@ fn stamp_changes(resource: &Resource, live: &Live, facts: &KindFacts) -> Vec<Cha
         _ => {}
     }
     if live.owner == Owner::ThisSet && live.on_removal != resource.on_removal {
-        let lowers = resource.on_removal == OnRemoval::Delete && live.holds.unwrap_or(facts.holds) != Holds::Nothing;
+        let lowers = resource.on_removal == OnRemoval::Delete && live.holds_by(facts) != Holds::Nothing;
         change(
             "on-removal",
             Some(json!(live.on_removal)),
