@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use percent_encoding::percent_decode_str;
+use provider_aws::SdkConfig;
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Formatter, Result};
 use std::sync::Arc;
@@ -18,6 +19,15 @@ where
     F: Fn(&SharedHttpConnector, HttpRequest) -> HttpConnectorFuture + Send + Sync + 'static,
 {
     SharedHttpClient::new(Between(inner, Arc::new(pass)))
+}
+
+/// A config whose requests this function gets, with what carries them on.
+pub(crate) fn over<F>(config: &SdkConfig, pass: F) -> SdkConfig
+where
+    F: Fn(&SharedHttpConnector, HttpRequest) -> HttpConnectorFuture + Send + Sync + 'static,
+{
+    let client = between(config.http_client().unwrap(), pass);
+    config.to_builder().http_client(client).build()
 }
 
 /// Region and service that a signature names.

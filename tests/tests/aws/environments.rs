@@ -16,9 +16,7 @@ use platform_core::value::{Place, ResourceId};
 use platform_core::{Connect, Provider};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use xtask::peer::Python;
@@ -105,18 +103,8 @@ impl Environment {
     fn inventory(&self) -> (BTreeSet<String>, Vec<String>) {
         let ask = json!({"endpoints": self.account.endpoints(), "account": self.account.id, "region": self.account.region,
             "name": self.config.name});
-        let mut python = Command::new(Python::Aws.programs().unwrap().join("python"))
-            .args(["-c", include_str!("inventory.py")])
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let question = ask.to_string();
-        python.stdin.take().unwrap().write_all(question.as_bytes()).unwrap();
-        let output = python.wait_with_output().unwrap();
-        assert!(output.status.success());
-        let found: BTreeMap<String, Vec<String>> = serde_json::from_slice(&output.stdout).unwrap();
+        let found = Python::Aws.ask(include_str!("inventory.py"), &ask).unwrap();
+        let found: BTreeMap<String, Vec<String>> = serde_json::from_value(found).unwrap();
         let there = found
             .iter()
             .flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind} {name}")));

@@ -1,6 +1,6 @@
 //! What refusals and failures of AWS become.
 
-use crate::between::{between, reworded};
+use crate::between::{over, reworded};
 use crate::emulators::Account;
 use crate::platform::{Platform, apply, plan};
 use crate::rights::Seen;
@@ -127,8 +127,8 @@ impl Trouble {
     }
 
     fn provider(&self, account: &Account) -> AwsProvider {
-        let (config, trouble, names) = (account.config(), self.clone(), Seen::new());
-        let troubled = between(config.http_client().unwrap(), move |wire, request| {
+        let (trouble, names) = (self.clone(), Seen::new());
+        let config = over(&account.config(), move |wire, request| {
             let action = names.action(&request).unwrap_or_default();
             match trouble.meets(&action) {
                 None => wire.call(request),
@@ -144,7 +144,6 @@ impl Trouble {
                 }
             }
         });
-        let config = config.to_builder().http_client(troubled).build();
         AwsProvider::from_config(&config, Arc::clone(&account.clock)).unwrap()
     }
 

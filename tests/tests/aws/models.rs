@@ -14,7 +14,6 @@ use provider_aws::kind::Outcome;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 use xtask::peer::Python;
 
 const ASK: &str = r#"
@@ -50,10 +49,7 @@ print(json.dumps({
 "#;
 
 fn models() -> Value {
-    let python = Python::Aws.programs().unwrap().join("python");
-    let output = Command::new(python).args(["-c", ASK]).env_clear().output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    Python::Aws.ask(ASK, &Value::Null).unwrap()
 }
 
 /// The operations of services whose calls are told apart by method and path, as botocore routes them.

@@ -1,6 +1,6 @@
 //! The kinds of EC2, which live in a crate of their own.
 
-use crate::between::between;
+use crate::between::over;
 use crate::emulators::Account;
 use crate::kills::{Run, kill_everywhere};
 use crate::kinds::{self, Case};
@@ -217,10 +217,7 @@ const BLIND: u32 = 2;
 impl Late {
     fn over(&self, config: &SdkConfig) -> SdkConfig {
         let late = self.clone();
-        let client = between(config.http_client().unwrap(), move |wire, request| {
-            late.pass(wire, request)
-        });
-        config.to_builder().http_client(client).build()
+        over(config, move |wire, request| late.pass(wire, request))
     }
 
     fn pass(&self, wire: &SharedHttpConnector, request: HttpRequest) -> HttpConnectorFuture {

@@ -1,7 +1,7 @@
 //! What is refused before the first write: rights, as an independent simulator of IAM judges them and as ministack enforces
 //! them; and quotas.
 
-use crate::between::{between, fields};
+use crate::between::{fields, over};
 use crate::emulators::Account;
 use crate::policies::{KINDS, name, scripted, stack, writing};
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture};
@@ -155,9 +155,8 @@ fn without(policies: &[Value], action: &str) -> Vec<Value> {
 async fn a_missing_right_is_found_before_the_first_write() {
     let account = Account::new();
     let simulator = Simulator::start(&account.id);
-    let config = account.config();
     let judge = Arc::clone(&simulator);
-    let judged = between(config.http_client().unwrap(), move |wire, request| {
+    let config = over(&account.config(), move |wire, request| {
         let form = std::str::from_utf8(request.body().bytes().unwrap_or_default());
         let answer = form.ok().and_then(|form| judge.lock().unwrap().answer(form));
         match answer {
@@ -168,7 +167,6 @@ async fn a_missing_right_is_found_before_the_first_write() {
             None => wire.call(request),
         }
     });
-    let config = config.to_builder().http_client(judged).build();
     let provider = AwsProvider::from_config(&config, Arc::clone(&account.clock))
         .unwrap()
         .with_kinds(provider_aws_network::kinds());

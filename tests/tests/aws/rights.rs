@@ -1,6 +1,6 @@
 //! The rights that the facts name are those that the calls need: every call is seen under the SDK and looked up.
 
-use crate::between::{between, signed_for};
+use crate::between::{over, signed_for};
 use crate::emulators::Account;
 use crate::models::Routes;
 use crate::platform::Platform;
@@ -26,12 +26,11 @@ impl Seen {
 
     /// What the library is given, with every call noted.
     pub(crate) fn around(&self, account: &Account) -> AwsProvider {
-        let (config, noted) = (account.config(), self.clone());
-        let watched = between(config.http_client().unwrap(), move |wire, request| {
+        let noted = self.clone();
+        let config = over(&account.config(), move |wire, request| {
             noted.note(&request);
             wire.call(request)
         });
-        let config = config.to_builder().http_client(watched).build();
         AwsProvider::from_config(&config, Arc::clone(&account.clock))
             .unwrap()
             .with_kinds(provider_aws_network::kinds())

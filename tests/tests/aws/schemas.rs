@@ -10,8 +10,6 @@ use platform_core::{Observation, Preview, Provider, Resource};
 use provider_aws::AwsProvider;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use xtask::peer::Python;
 
 mod limits;
@@ -20,22 +18,8 @@ mod registry;
 
 /// What AWS says of types, of calls and of shapes.
 fn described(types: &BTreeSet<String>, calls: &[Value], shapes: &BTreeSet<&str>) -> Value {
-    let python = Python::Aws.programs().unwrap().join("python");
-    let mut child = Command::new(python)
-        .args(["-c", include_str!("schemas.py")])
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let asked = json!({ "types": types, "calls": calls, "shapes": shapes }).to_string();
-    let writer = std::thread::spawn(move || input.write_all(asked.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    writer.join().unwrap().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
+    let asked = json!({ "types": types, "calls": calls, "shapes": shapes });
+    Python::Aws.ask(include_str!("schemas.py"), &asked).unwrap()
 }
 
 /// Two wishes of every kind: those of the table of lives, and of what stands in tables of its own.

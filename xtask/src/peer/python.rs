@@ -2,12 +2,15 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
+    thread,
     time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::cache::{self, FileLock};
@@ -65,6 +68,30 @@ impl Python {
             }
         }
         Ok(folder.join("bin"))
+    }
+
+    /// What a script prints as JSON, asked with JSON on its standard input; it sees no environment variable.
+    ///
+    /// # Errors
+    /// As [`Python::programs`]; the script fails, with what it said, or prints no JSON.
+    pub fn ask(self, script: &str, question: &Value) -> Result<Value> {
+        let mut child = Command::new(self.programs()?.join("python"))
+            .args(["-c", script])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("start Python")?;
+        let mut input = child.stdin.take().context("no standard input")?;
+        let question = question.to_string();
+        // a script that reads nothing ends before it is asked
+        let writer = thread::spawn(move || drop(input.write_all(question.as_bytes())));
+        let output = child.wait_with_output().context("wait for Python")?;
+        if !output.status.success() || writer.join().is_err() {
+            bail!("the script failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        serde_json::from_slice(&output.stdout).context("read what the script printed")
     }
 
     fn install(self, python: &str, folder: &Path) -> Result<()> {

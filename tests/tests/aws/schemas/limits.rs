@@ -2,7 +2,7 @@
 
 use super::reasons::{BESIDE_LIMITS, LEFT_OUT};
 use super::{cases, composite, described, preview};
-use crate::between::{between, signed_for};
+use crate::between::{over, signed_for};
 use crate::emulators::Account;
 use crate::kinds::{self, Case};
 use crate::platform::{apply, apply_with, everything, plan};
@@ -22,12 +22,11 @@ struct Wire(Arc<Mutex<Vec<Value>>>);
 
 impl Wire {
     fn around(&self, account: &Account) -> AwsProvider {
-        let (config, noted) = (account.config(), self.clone());
-        let watched = between(config.http_client().unwrap(), move |wire, request| {
+        let noted = self.clone();
+        let config = over(&account.config(), move |wire, request| {
             noted.note(&request);
             wire.call(request)
         });
-        let config = config.to_builder().http_client(watched).build();
         AwsProvider::from_config(&config, Arc::clone(&account.clock))
             .unwrap()
             .with_kinds(provider_aws_network::kinds())

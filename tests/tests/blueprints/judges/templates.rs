@@ -5,8 +5,6 @@ use composition::aws::export;
 use platform_core::Resource;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::process::{Command, Stdio};
 use xtask::peer::Python;
 
 /// Reads `{region: template}`, prints `{region: {"resources": how many were read, "findings": [[rule, path, message]]}}`.
@@ -26,21 +24,7 @@ json.dump(answers, sys.stdout)
 
 /// What cfn-lint finds in templates, of which it read every resource: rule, where, and what.
 fn judged(name: &str, templates: &BTreeMap<String, Value>) -> BTreeSet<[String; 3]> {
-    let python = Python::Aws.programs().unwrap().join("python");
-    let mut child = Command::new(python)
-        .args(["-c", LINT])
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(json!(templates).to_string().as_bytes()).unwrap();
-    drop(input);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let answers: BTreeMap<String, Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let answers = Python::Aws.ask(LINT, &json!(templates)).unwrap();
     let mut found = BTreeSet::new();
     for (region, template) in templates {
         let emitted = template["Resources"].as_object().unwrap().len();
