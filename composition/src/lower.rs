@@ -62,6 +62,8 @@ pub fn context(config: &PlatformConfig, specs: &Specs) -> Context {
     if let Some(backup) = specs.backup.as_ref().filter(|backup| backup.restore_from.is_some()) {
         context.restored.clone_from(&backup.scope);
     }
+    let several = |capability: &Capability| config.placed(*capability).len() > 1;
+    context.several = specs.wanted().filter(several).collect();
     context
 }
 

@@ -117,6 +117,8 @@ pub struct Context {
     pub tags: BTreeMap<String, String>,
     /// Capabilities whose data comes from a backup before anything that holds some is made.
     pub restored: BTreeSet<Capability>,
+    /// Capabilities that several providers have at once: each leaves to the others what only they can do.
+    pub several: BTreeSet<Capability>,
     /// Planned on its own: the blueprint brings its own namespace, CA and default-deny.
     pub alone: bool,
 }
@@ -135,6 +137,7 @@ impl Context {
             leave: BTreeMap::new(),
             tags: BTreeMap::new(),
             restored: BTreeSet::new(),
+            several: BTreeSet::new(),
             alone: false,
         }
     }
