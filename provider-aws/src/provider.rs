@@ -250,6 +250,17 @@ impl Scope<'_> {
 
     /// `eu-west-1`.
     pub fn region(&self) -> &str {
+    /// The object for which this holds, of a list that a look at all that the set has reads once.
+    pub(crate) async fn find<T: Clone + Send + Sync + 'static>(
+        &self,
+        what: &str,
+        all: impl Future<Output = Result<Vec<T>>> + Send,
+        is_it: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>> {
+        let all = self.once(what, all).await?;
+        Ok(all.iter().find(|one| is_it(one)).cloned())
+    }
+
         self.region
     }
 

@@ -6,7 +6,7 @@ use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
 use async_trait::async_trait;
-use aws_sdk_elasticache::types::ParameterNameValue;
+use aws_sdk_elasticache::types::{CacheParameterGroup, ParameterNameValue};
 use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Field, FieldChange, Holds, KindFacts, NameRule, Result, State, Updating,
@@ -86,6 +86,17 @@ fn description() -> String {
     "Parameters of caches".to_owned()
 }
 
+/// All of the account and region, whoever's they are.
+async fn all(scope: &Scope<'_>) -> Result<Vec<CacheParameterGroup>> {
+    let pages = scope.clients.cache.describe_cache_parameter_groups().into_paginator();
+    pages
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .during("elasticache:DescribeCacheParameterGroups")
+}
+
 #[async_trait]
 impl AwsKind for ParameterGroup {
     const FACTS: &'static KindFacts = &FACTS;
@@ -99,16 +110,16 @@ impl AwsKind for ParameterGroup {
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
         let cache = &scope.clients.cache;
-        let answer = cache
-            .describe_cache_parameter_groups()
-            .cache_parameter_group_name(name)
-            .send()
-            .await;
-        let Some(answer) = answer.absent("elasticache:DescribeCacheParameterGroups", NO_SUCH)? else {
-            return Ok(None);
+        let group = if scope.observes() {
+            let is_it = |group: &CacheParameterGroup| group.cache_parameter_group_name() == Some(name);
+            scope.find(FACTS.kind, all(scope), is_it).await?
+        } else {
+            let call = cache.describe_cache_parameter_groups().cache_parameter_group_name(name);
+            let answer = call.send().await;
+            let answer = answer.absent("elasticache:DescribeCacheParameterGroups", NO_SUCH)?;
+            answer.and_then(|answer| answer.cache_parameter_groups?.into_iter().next())
         };
-        let groups = answer.cache_parameter_groups();
-        let Some((group, arn)) = groups.first().and_then(|group| Some((group, group.arn()?))) else {
+        let Some((group, arn)) = group.as_ref().and_then(|group| Some((group, group.arn()?))) else {
             return Ok(None);
         };
         let call = cache
@@ -140,23 +151,10 @@ impl AwsKind for ParameterGroup {
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
-        let mut pages = scope
-            .clients
-            .cache
-            .describe_cache_parameter_groups()
-            .into_paginator()
-            .send();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.during("elasticache:DescribeCacheParameterGroups")?;
-            let names = page.cache_parameter_groups().iter();
-            all.extend(
-                names
-                    .filter_map(|group| group.cache_parameter_group_name())
-                    .map(str::to_owned),
-            );
-        }
-        common::candidates(scope, "parametergroup", MAX_NAME, all).await
+        let all = scope.once(FACTS.kind, all(scope)).await?;
+        let names = all.iter().filter_map(|group| group.cache_parameter_group_name());
+        let names = names.map(str::to_owned).collect();
+        common::candidates(scope, "parametergroup", MAX_NAME, names).await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

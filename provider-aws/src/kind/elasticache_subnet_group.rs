@@ -6,6 +6,7 @@ use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
 use async_trait::async_trait;
+use aws_sdk_elasticache::types::CacheSubnetGroup;
 use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Equal, Error, ErrorKind, Field, Holds, KindFacts, NameRule, Result, State, Updating,
@@ -69,6 +70,17 @@ fn description() -> String {
     "Subnets of caches".to_owned()
 }
 
+/// All of the account and region, whoever's they are.
+async fn all(scope: &Scope<'_>) -> Result<Vec<CacheSubnetGroup>> {
+    let pages = scope.clients.cache.describe_cache_subnet_groups().into_paginator();
+    pages
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .during("elasticache:DescribeCacheSubnetGroups")
+}
+
 #[async_trait]
 impl AwsKind for SubnetGroup {
     const FACTS: &'static KindFacts = &FACTS;
@@ -86,16 +98,16 @@ impl AwsKind for SubnetGroup {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let call = scope.clients.cache.describe_cache_subnet_groups();
-        let answer = call.cache_subnet_group_name(name).send().await;
-        let Some(answer) = answer.absent("elasticache:DescribeCacheSubnetGroups", NO_SUCH)? else {
-            return Ok(None);
+        let group = if scope.observes() {
+            let is_it = |group: &CacheSubnetGroup| group.cache_subnet_group_name() == Some(name);
+            scope.find(FACTS.kind, all(scope), is_it).await?
+        } else {
+            let call = scope.clients.cache.describe_cache_subnet_groups();
+            let answer = call.cache_subnet_group_name(name).send().await;
+            let answer = answer.absent("elasticache:DescribeCacheSubnetGroups", NO_SUCH)?;
+            answer.and_then(|answer| answer.cache_subnet_groups?.into_iter().next())
         };
-        let Some((group, arn)) = answer
-            .cache_subnet_groups()
-            .first()
-            .and_then(|group| Some((group, group.arn()?)))
-        else {
+        let Some((group, arn)) = group.as_ref().and_then(|group| Some((group, group.arn()?))) else {
             return Ok(None);
         };
         let mut subnets: Vec<String> = group
@@ -114,23 +126,10 @@ impl AwsKind for SubnetGroup {
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
-        let mut pages = scope
-            .clients
-            .cache
-            .describe_cache_subnet_groups()
-            .into_paginator()
-            .send();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.during("elasticache:DescribeCacheSubnetGroups")?;
-            let names = page.cache_subnet_groups().iter();
-            all.extend(
-                names
-                    .filter_map(|group| group.cache_subnet_group_name())
-                    .map(str::to_owned),
-            );
-        }
-        common::candidates(scope, "subnetgroup", MAX_NAME, all).await
+        let all = scope.once(FACTS.kind, all(scope)).await?;
+        let names = all.iter().filter_map(|group| group.cache_subnet_group_name());
+        let names = names.map(str::to_owned).collect();
+        common::candidates(scope, "subnetgroup", MAX_NAME, names).await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

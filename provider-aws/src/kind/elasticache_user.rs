@@ -7,7 +7,7 @@ use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
 use async_trait::async_trait;
-use aws_sdk_elasticache::types::{AuthenticationMode, AuthenticationType, InputAuthenticationType};
+use aws_sdk_elasticache::types::{AuthenticationMode, AuthenticationType, InputAuthenticationType, User as SdkUser};
 use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk, RiskRule,
@@ -101,6 +101,17 @@ fn rules(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// All of the account and region, whoever's they are.
+async fn all(scope: &Scope<'_>) -> Result<Vec<SdkUser>> {
+    let pages = scope.clients.cache.describe_users().into_paginator();
+    pages
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .during("elasticache:DescribeUsers")
+}
+
 #[async_trait]
 impl AwsKind for User {
     const FACTS: &'static KindFacts = &FACTS;
@@ -129,11 +140,15 @@ impl AwsKind for User {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let answer = scope.clients.cache.describe_users().user_id(name).send().await;
-        let Some(answer) = answer.absent("elasticache:DescribeUsers", NO_SUCH)? else {
-            return Ok(None);
+        let user = if scope.observes() {
+            let is_it = |user: &SdkUser| user.user_id() == Some(name);
+            scope.find(FACTS.kind, all(scope), is_it).await?
+        } else {
+            let answer = scope.clients.cache.describe_users().user_id(name).send().await;
+            let answer = answer.absent("elasticache:DescribeUsers", NO_SUCH)?;
+            answer.and_then(|answer| answer.users?.into_iter().next())
         };
-        let Some((user, arn)) = answer.users().first().and_then(|user| Some((user, user.arn()?))) else {
+        let Some((user, arn)) = user.as_ref().and_then(|user| Some((user, user.arn()?))) else {
             return Ok(None);
         };
         let kind = user.authentication().and_then(|authentication| authentication.r#type());
@@ -153,13 +168,9 @@ impl AwsKind for User {
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
-        let mut pages = scope.clients.cache.describe_users().into_paginator().send();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.during("elasticache:DescribeUsers")?;
-            all.extend(page.users().iter().filter_map(|user| user.user_id()).map(str::to_owned));
-        }
-        common::candidates(scope, "user", MAX_NAME, all).await
+        let all = scope.once(FACTS.kind, all(scope)).await?;
+        let names = all.iter().filter_map(|user| user.user_id()).map(str::to_owned);
+        common::candidates(scope, "user", MAX_NAME, names.collect()).await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

@@ -6,6 +6,7 @@ use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::Tags;
 use async_trait::async_trait;
+use aws_sdk_elasticache::types::UserGroup as SdkUserGroup;
 use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Equal, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk, RiskRule, Updating,
@@ -76,6 +77,17 @@ fn redis() -> String {
     "redis".to_owned()
 }
 
+/// All of the account and region, whoever's they are.
+async fn all(scope: &Scope<'_>) -> Result<Vec<SdkUserGroup>> {
+    let pages = scope.clients.cache.describe_user_groups().into_paginator();
+    pages
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .during("elasticache:DescribeUserGroups")
+}
+
 #[async_trait]
 impl AwsKind for UserGroup {
     const FACTS: &'static KindFacts = &FACTS;
@@ -105,21 +117,15 @@ impl AwsKind for UserGroup {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let answer = scope
-            .clients
-            .cache
-            .describe_user_groups()
-            .user_group_id(name)
-            .send()
-            .await;
-        let Some(answer) = answer.absent("elasticache:DescribeUserGroups", NO_SUCH)? else {
-            return Ok(None);
+        let group = if scope.observes() {
+            let is_it = |group: &SdkUserGroup| group.user_group_id() == Some(name);
+            scope.find(FACTS.kind, all(scope), is_it).await?
+        } else {
+            let call = scope.clients.cache.describe_user_groups().user_group_id(name);
+            let answer = call.send().await.absent("elasticache:DescribeUserGroups", NO_SUCH)?;
+            answer.and_then(|answer| answer.user_groups?.into_iter().next())
         };
-        let Some((group, arn)) = answer
-            .user_groups()
-            .first()
-            .and_then(|group| Some((group, group.arn()?)))
-        else {
+        let Some((group, arn)) = group.as_ref().and_then(|group| Some((group, group.arn()?))) else {
             return Ok(None);
         };
         let mut users = group.user_ids().to_vec();
@@ -134,14 +140,9 @@ impl AwsKind for UserGroup {
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
-        let mut pages = scope.clients.cache.describe_user_groups().into_paginator().send();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.during("elasticache:DescribeUserGroups")?;
-            let groups = page.user_groups().iter();
-            all.extend(groups.filter_map(|group| group.user_group_id()).map(str::to_owned));
-        }
-        common::candidates(scope, "usergroup", MAX_NAME, all).await
+        let all = scope.once(FACTS.kind, all(scope)).await?;
+        let names = all.iter().filter_map(|group| group.user_group_id()).map(str::to_owned);
+        common::candidates(scope, "usergroup", MAX_NAME, names.collect()).await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

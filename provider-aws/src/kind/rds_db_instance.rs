@@ -17,6 +17,7 @@ use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
+use aws_sdk_rds::types::DbInstance as SdkInstance;
 use facts::FACTS;
 use platform_core::value::{Digest, SetId};
 use platform_core::{Error, ErrorKind, KindFacts, Result, State};
@@ -261,9 +262,13 @@ impl AwsKind for DbInstance {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        Ok(describe(scope, name)
-            .await?
-            .map(|instance| found(scope, name, &instance)))
+        let instance = if scope.observes() {
+            let is_it = |instance: &SdkInstance| instance.db_instance_identifier() == Some(name);
+            scope.find(FACTS.kind, instances(scope), is_it).await?
+        } else {
+            describe(scope, name).await?
+        };
+        Ok(instance.map(|instance| found(scope, name, &instance)))
     }
 
     async fn room(scope: &Scope<'_>) -> Result<Option<Room>> {
@@ -272,9 +277,13 @@ impl AwsKind for DbInstance {
     }
 
     async fn list(scope: &Scope<'_>, set: &SetId) -> Result<Vec<String>> {
-        let all = instances(scope).await?.into_iter();
-        let ours = all.filter(|instance| tags::concerns(&tags_of(instance.tag_list()), set));
-        Ok(ours.filter_map(|instance| instance.db_instance_identifier).collect())
+        let all = scope.once(FACTS.kind, instances(scope)).await?;
+        let ours = all
+            .iter()
+            .filter(|instance| tags::concerns(&tags_of(instance.tag_list()), set));
+        Ok(ours
+            .filter_map(|instance| instance.db_instance_identifier().map(str::to_owned))
+            .collect())
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::error::Outcome;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
-use aws_sdk_rds::types::{ApplyMethod, Parameter};
+use aws_sdk_rds::types::{ApplyMethod, DbParameterGroup as SdkGroup, Parameter};
 use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, NameRule, Result, Risk, RiskRule,
@@ -111,6 +111,17 @@ impl Desired {
     }
 }
 
+/// All of the account and region, whoever's they are.
+async fn all(scope: &Scope<'_>) -> Result<Vec<SdkGroup>> {
+    let pages = scope.clients.rds.describe_db_parameter_groups().into_paginator();
+    pages
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .during("rds:DescribeDBParameterGroups")
+}
+
 #[async_trait]
 impl AwsKind for DbParameterGroup {
     const FACTS: &'static KindFacts = &FACTS;
@@ -134,15 +145,16 @@ impl AwsKind for DbParameterGroup {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let answer = scope
-            .clients
-            .rds
-            .describe_db_parameter_groups()
-            .db_parameter_group_name(name)
-            .send()
-            .await
-            .absent("rds:DescribeDBParameterGroups", ABSENT)?;
-        let Some(group) = answer.as_ref().and_then(|answer| answer.db_parameter_groups().first()) else {
+        let group = if scope.observes() {
+            let is_it = |group: &SdkGroup| group.db_parameter_group_name() == Some(name);
+            scope.find(FACTS.kind, all(scope), is_it).await?
+        } else {
+            let call = scope.clients.rds.describe_db_parameter_groups();
+            let answer = call.db_parameter_group_name(name).send().await;
+            let answer = answer.absent("rds:DescribeDBParameterGroups", ABSENT)?;
+            answer.and_then(|answer| answer.db_parameter_groups?.into_iter().next())
+        };
+        let Some(group) = group else {
             return Ok(None);
         };
         let arn = group.db_parameter_group_arn().unwrap_or(name).to_owned();
@@ -168,17 +180,10 @@ impl AwsKind for DbParameterGroup {
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
-        let mut pages = scope.clients.rds.describe_db_parameter_groups().into_paginator().send();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.during("rds:DescribeDBParameterGroups")?;
-            let names = page
-                .db_parameter_groups()
-                .iter()
-                .filter_map(|group| group.db_parameter_group_name());
-            all.extend(names.map(str::to_owned));
-        }
-        candidates(scope, all, MAX_NAME, FACTS.kind, "rds:pg").await
+        let all = scope.once(FACTS.kind, all(scope)).await?;
+        let names = all.iter().filter_map(|group| group.db_parameter_group_name());
+        let names = names.map(str::to_owned).collect();
+        candidates(scope, names, MAX_NAME, FACTS.kind, "rds:pg").await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
 use platform_core::value::SetId;
+use aws_sdk_rds::types::DbSubnetGroup as SdkGroup;
 use platform_core::{
     Calls, Charset, Creation, Equal, Error, ErrorKind, Field, Holds, KindFacts, NameRule, Result, State, Updating,
 };
@@ -72,6 +73,17 @@ fn description() -> String {
 }
 
 #[async_trait]
+/// All of the account and region, whoever's they are.
+async fn all(scope: &Scope<'_>) -> Result<Vec<SdkGroup>> {
+    let pages = scope.clients.rds.describe_db_subnet_groups().into_paginator();
+    pages
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .during("rds:DescribeDBSubnetGroups")
+}
+
 impl AwsKind for DbSubnetGroup {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["rds:{region}:{account}:subgrp:{name}"]);
@@ -96,15 +108,15 @@ impl AwsKind for DbSubnetGroup {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let answer = scope
-            .clients
-            .rds
-            .describe_db_subnet_groups()
-            .db_subnet_group_name(name)
-            .send()
-            .await
-            .absent("rds:DescribeDBSubnetGroups", ABSENT)?;
-        let Some(group) = answer.as_ref().and_then(|answer| answer.db_subnet_groups().first()) else {
+        let group = if scope.observes() {
+            let is_it = |group: &SdkGroup| group.db_subnet_group_name() == Some(name);
+            scope.find(FACTS.kind, all(scope), is_it).await?
+        } else {
+            let call = scope.clients.rds.describe_db_subnet_groups().db_subnet_group_name(name);
+            let answer = call.send().await.absent("rds:DescribeDBSubnetGroups", ABSENT)?;
+            answer.and_then(|answer| answer.db_subnet_groups?.into_iter().next())
+        };
+        let Some(group) = group else {
             return Ok(None);
         };
         let arn = group.db_subnet_group_arn().unwrap_or(name).to_owned();
@@ -123,17 +135,10 @@ impl AwsKind for DbSubnetGroup {
     }
 
     async fn list(scope: &Scope<'_>, _set: &SetId) -> Result<Vec<String>> {
-        let mut pages = scope.clients.rds.describe_db_subnet_groups().into_paginator().send();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.during("rds:DescribeDBSubnetGroups")?;
-            let names = page
-                .db_subnet_groups()
-                .iter()
-                .filter_map(|group| group.db_subnet_group_name());
-            all.extend(names.map(str::to_owned));
-        }
-        candidates(scope, all, MAX_NAME, FACTS.kind, "rds:subgrp").await
+        let all = scope.once(FACTS.kind, all(scope)).await?;
+        let names = all.iter().filter_map(|group| group.db_subnet_group_name());
+        let names = names.map(str::to_owned).collect();
+        candidates(scope, names, MAX_NAME, FACTS.kind, "rds:subgrp").await
     }
 
     async fn create(scope: &Scope<'_>, name: &str, wanted: &Desired, tags: &Tags, _token: &str) -> Result<()> {

@@ -153,9 +153,13 @@ impl Memory {
         let mut state = self.0.lock().unwrap();
         // Rules of users hold it, and ministack does not escape it.
         xml = xml.replace("&*", "&amp;*");
-        if form.get("UserId").is_some_and(|user| state.iam.contains(user)) {
-            return xml.replace("<Type>no-password</Type>", "<Type>iam</Type>");
-        }
+        let mut users = xml.split("<UserId>");
+        let before = users.next().unwrap_or_default().to_owned();
+        xml = users.fold(before, |xml, user| {
+            let by_iam = user.split_once('<').is_some_and(|(id, _)| state.iam.contains(id));
+            let user = user.replacen("<Type>no-password</Type>", "<Type>iam</Type>", usize::from(by_iam));
+            format!("{xml}<UserId>{user}")
+        });
         if let Some(group) = form
             .get("ReplicationGroupId")
             .and_then(|name| state.groups.get_mut(name))

@@ -29,12 +29,13 @@ pub(super) async fn describe(scope: &Scope<'_>, name: &str) -> Result<Option<DbI
 
 /// All servers of the account and region, whoever's they are.
 pub(super) async fn instances(scope: &Scope<'_>) -> Result<Vec<DbInstance>> {
-    let mut pages = scope.clients.rds.describe_db_instances().into_paginator().send();
-    let mut all = Vec::new();
-    while let Some(page) = pages.next().await {
-        all.extend(page.during("rds:DescribeDBInstances")?.db_instances.unwrap_or_default());
-    }
-    Ok(all)
+    let pages = scope.clients.rds.describe_db_instances().into_paginator();
+    pages
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .during("rds:DescribeDBInstances")
 }
 
 /// Final snapshots of earlier incarnations, the newest last.
