@@ -37,7 +37,9 @@ impl IntoStack for Aws {
             cluster.pods.extend(pods(config)?);
         }
         #[cfg(feature = "network")]
-        let this = self.with_kinds(provider_aws_network::kinds());
+        let this = self
+            .with_kinds(provider_aws_network::kinds())
+            .with_lookup(provider_aws_network::lookup());
         #[cfg(not(feature = "network"))]
         let this = self;
         let stack = this

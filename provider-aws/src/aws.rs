@@ -3,6 +3,7 @@
 use crate::capability::{AwsBackup, AwsCache, AwsDatabase, AwsMonitoring, AwsSecurity, AwsStorage};
 use crate::cluster::Cluster;
 use crate::draft::Draft;
+use crate::existing::Lookup;
 use crate::kind::{AddedKind, Kinds};
 use crate::network::Network;
 use crate::provider::AwsProvider;
@@ -173,6 +174,13 @@ impl Aws {
         shared.kinds = Kinds { added: kinds };
         Self {
             shared: Arc::new(shared),
+        }
+    }
+
+    /// Sets who looks at networks that others made, as [`AwsProvider::with_lookup`]. A provider that is no account has its own.
+    pub fn with_lookup(self, lookup: &'static dyn Lookup) -> Self {
+        Self {
+            shared: Arc::new(Shared::clone(&self.shared).with_account(|account| account.with_lookup(lookup))),
         }
     }
 

@@ -48,6 +48,7 @@ pub use crate::provider::Scope;
 pub use crate::tags::{Tags, id_tag, set_tag, unfinished};
 pub use limits::Limit;
 
+use crate::existing::Needs;
 use crate::{names, tags};
 use async_trait::async_trait;
 use platform_core::value::{FieldPath, Kind, Reference, ResourceId, Segment, SetId, Uid, references, resolve};
@@ -162,6 +163,8 @@ pub trait AwsKind: Debug + Send + Sync + 'static {
     const MADE_BY: &'static [&'static str] = &[];
     /// What AWS takes for its fields, beyond what [`AwsKind::normal`] sees to. Default: anything.
     const LIMITS: &'static [Limit] = &[];
+    /// What it needs of subnets that others made. Default: that they are there.
+    const NEEDS: Needs = Needs::NOTHING;
     /// Whether its objects are the account's, seen from every region. Default: a region's.
     const GLOBAL: bool = false;
     /// The settings, without tags. Serialises to what `read` shows for the same settings, whatever was left out or
@@ -304,6 +307,7 @@ pub(crate) trait AnyKind: Debug + Send + Sync {
     fn facts(&self) -> &'static KindFacts;
     fn reach(&self) -> Reach;
     fn limits(&self) -> &'static [Limit];
+    fn needs(&self) -> Needs;
     fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish>;
     fn knows(&self, field: &FieldPath) -> Result<()>;
     async fn read(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Found<Value>>>;
@@ -397,6 +401,10 @@ impl<K: AwsKind> AnyKind for Adaptor<K> {
 
     fn limits(&self) -> &'static [Limit] {
         K::LIMITS
+    }
+
+    fn needs(&self) -> Needs {
+        K::NEEDS
     }
 
     fn normalise(&self, id: &ResourceId, desired: &Value) -> Result<Wish> {

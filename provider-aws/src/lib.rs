@@ -3,6 +3,7 @@
 //! * [`AwsProvider`]: one account and region as a [`platform_core::Provider`], built from the caller's `SdkConfig`.
 //! * [`facts`]: what the engine has to know of each kind.
 //! * [`kind`]: what a kind is, for those that live in a crate of their own.
+//! * [`existing`]: a look at networks that others made.
 //! * [`export`]: wished resources in the languages of others.
 //! * [`Aws`]: the capabilities as blueprints over any provider, an account or an in-memory world.
 //!
@@ -18,6 +19,7 @@ mod control;
 mod cron;
 mod draft;
 mod error;
+pub mod existing;
 pub mod export;
 mod follow;
 mod foundation;

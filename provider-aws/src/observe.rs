@@ -1,5 +1,6 @@
 //! Reading: what is wanted by name, what else the set owns by each kind's native list, always proved on the object.
 
+use crate::existing::{Asked, Surveyed};
 use crate::kind::{self, AnyKind, Found, Kinds, Wish};
 use crate::lock::ControlBucket;
 use crate::provider::{Connection, Scope};
@@ -15,9 +16,14 @@ use std::sync::Arc;
 /// Reads in flight at most.
 const READS: usize = 16;
 
-/// What `preview` has to know beyond the observation: objects whose deletion is scheduled, and what is left of earlier ones.
+/// What `preview` has to know beyond the observation.
 #[derive(Debug, Default)]
-struct Past(BTreeMap<ResourceId, String>);
+struct Known {
+    /// Objects whose deletion is scheduled, and what is left of earlier ones.
+    past: BTreeMap<ResourceId, String>,
+    /// What others made and this plan is about to use.
+    existing: Option<Surveyed>,
+}
 
 pub(crate) async fn observe(
     connection: &Connection,
@@ -28,7 +34,7 @@ pub(crate) async fn observe(
     let scope = connection.scope(set).await?.observing();
     let mut seen = Observation::new(set.clone(), connection.place.clone(), connection.clock.now());
     let mut unreadable: BTreeMap<Kind, Error> = BTreeMap::new();
-    let mut past = Past::default();
+    let mut known = Known::default();
 
     for resource in wanted {
         connection.kinds.known(&resource.id)?;
@@ -51,7 +57,7 @@ pub(crate) async fn observe(
                 if tags::unfinished(&found.tags) && tags::owner(&found.tags, set) == Owner::ThisSet {
                     continue;
                 }
-                seen.warnings.extend(past.note(&id, &found));
+                seen.warnings.extend(known.note(&id, &found));
                 let tags = desired.get(&id).map(|desired| callers(desired)).unwrap_or_default();
                 seen.live.insert(id.clone(), live(&id, set, &found, &tags));
             }
@@ -64,7 +70,7 @@ pub(crate) async fn observe(
         let said = |field: &str| desired.get(&id).is_some_and(|desired| desired.get(field).is_some());
         if !kind.made_by().iter().any(|field| said(field)) {
             match kind.traces(&scope, id.name().as_str()).await {
-                Ok(text) => past.0.extend(text.map(|text| (id, text))),
+                Ok(text) => known.past.extend(text.map(|text| (id, text))),
                 Err(error) => blind(&mut unreadable, id.kind(), error)?,
             }
         }
@@ -104,10 +110,39 @@ pub(crate) async fn observe(
         }
     }
 
+    known.existing = survey(connection, &scope, wanted, &seen).await?;
     seen.warnings.extend(scope.take_warnings());
     seen.unreadable = unreadable.into_iter().collect();
-    seen.notes = Notes::new(past);
+    seen.notes = Notes::new(known);
     Ok(seen)
+}
+
+/// Looks at what others made of the network that new objects and changed ones name.
+async fn survey(
+    connection: &Connection,
+    scope: &Scope<'_>,
+    wanted: &[Resource],
+    seen: &Observation,
+) -> Result<Option<Surveyed>> {
+    let Some(lookup) = connection.lookup else {
+        return Ok(None);
+    };
+    let mut asked = Asked::default();
+    for resource in wanted {
+        let live = seen.live.get(&resource.id).map(|live| &*live.view);
+        asked.add(connection.kinds.known(&resource.id)?, &resource.desired, live);
+    }
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    match lookup.look(scope, &asked).await {
+        Ok(sites) => Ok(Some(Surveyed { asked, sites })),
+        Err(error) if error.kind() == ErrorKind::Unauthenticated => Err(error),
+        Err(error) => {
+            scope.warn(format!("whether the network fits is not known: {error}"));
+            Ok(None)
+        }
+    }
 }
 
 type Listed = (&'static dyn AnyKind, Result<Vec<String>>);
@@ -141,14 +176,14 @@ async fn list(scope: &Scope<'_>) -> Vec<Listed> {
     futures::future::join_all(lists).await
 }
 
-impl Past {
+impl Known {
     fn note(&mut self, id: &ResourceId, found: &Found<Value>) -> Option<String> {
         let when = found.doomed.as_ref()?;
         let text = format!(
             "{} is scheduled for deletion ({when}); taking it back calls that off and keeps what it holds",
             id.label()
         );
-        self.0.insert(id.clone(), text.clone());
+        self.past.insert(id.clone(), text.clone());
         Some(text)
     }
 }
@@ -228,15 +263,19 @@ pub(crate) fn preview(kinds: Kinds, wanted: &Resource, seen: &Observation) -> Re
     if seen.get(&wanted.id).is_some_and(|live| *live.view == after) {
         return Ok(Preview::Unchanged);
     }
-    let warnings = seen
-        .notes
-        .get::<Past>()
-        .and_then(|past| past.0.get(&wanted.id))
-        .cloned();
+    let mut warnings = Vec::new();
+    if let Some(known) = seen.notes.get::<Known>() {
+        warnings.extend(known.past.get(&wanted.id).cloned());
+        match known.existing.as_ref().map(|surveyed| surveyed.check(kind, &after)) {
+            Some(Ok(more)) => warnings.extend(more),
+            Some(Err(why)) => return Ok(Preview::Refused { why }),
+            None => {}
+        }
+    }
     Ok(Preview::Change {
         after: after.into(),
         unverified: None,
-        warnings: warnings.into_iter().collect(),
+        warnings,
         found: None,
     })
 }

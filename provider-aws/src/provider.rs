@@ -2,6 +2,7 @@
 
 use crate::client::{Clients, counted};
 use crate::error::Outcome;
+use crate::existing::Lookup;
 use crate::kind::backup_recovery_point::{self, RecoveryPoint};
 use crate::kind::backup_restore_job::{self, RestoreJob};
 use crate::kind::backup_restore_proof::{self, Proof};
@@ -72,6 +73,7 @@ impl AwsProvider {
             credentials: config.credentials_provider(),
             clock,
             kinds: Kinds::default(),
+            lookup: None,
             account: tokio::sync::OnceCell::new(),
             expected: None,
             secrets: None,
@@ -107,6 +109,15 @@ impl AwsProvider {
         })
     }
 
+    /// Sets who looks at networks that others made, before a plan makes something in one: `provider-aws-network` has a
+    /// [`Lookup`]. Default: nobody, and what is wrong there shows when AWS refuses it.
+    pub fn with_lookup(self, lookup: &'static dyn Lookup) -> Self {
+        Self::of(Connection {
+            lookup: Some(lookup),
+            ..Connection::clone(&self.connection)
+        })
+    }
+
     fn of(connection: Connection) -> Self {
         let connection = Arc::new(connection);
         Self {
@@ -125,6 +136,7 @@ pub(crate) struct Connection {
     pub(crate) credentials: Option<SharedCredentialsProvider>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) kinds: Kinds,
+    pub(crate) lookup: Option<&'static dyn Lookup>,
     account: tokio::sync::OnceCell<Account>,
     expected: Option<String>,
     pub(crate) secrets: Option<Arc<dyn SecretSource>>,
@@ -238,6 +250,17 @@ impl Scope<'_> {
         }
     }
 
+    /// The object for which this holds, of a list that a look at all that the set has reads once.
+    pub(crate) async fn find<T: Clone + Send + Sync + 'static>(
+        &self,
+        what: &str,
+        all: impl Future<Output = Result<Vec<T>>> + Send,
+        is_it: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>> {
+        let all = self.once(what, all).await?;
+        Ok(all.iter().find(|one| is_it(one)).cloned())
+    }
+
     /// The account's 12 digits.
     pub fn account(&self) -> &str {
         &self.account.id
@@ -250,17 +273,6 @@ impl Scope<'_> {
 
     /// `eu-west-1`.
     pub fn region(&self) -> &str {
-    /// The object for which this holds, of a list that a look at all that the set has reads once.
-    pub(crate) async fn find<T: Clone + Send + Sync + 'static>(
-        &self,
-        what: &str,
-        all: impl Future<Output = Result<Vec<T>>> + Send,
-        is_it: impl Fn(&T) -> bool,
-    ) -> Result<Option<T>> {
-        let all = self.once(what, all).await?;
-        Ok(all.iter().find(|one| is_it(one)).cloned())
-    }
-
         self.region
     }
 

@@ -13,6 +13,8 @@ mod subnet;
 mod vpc;
 mod vpc_endpoint;
 
+pub(crate) use vpc::names_are_on;
+
 use platform_core::KindFacts;
 use platform_core::value::Kind;
 use provider_aws::kind::AddedKind;

@@ -5,6 +5,7 @@ use super::eks::{self, MAX_CLUSTER, NO_SUCH, Waited};
 use super::{AwsKind, Found, Limit, Reach, Room, yes};
 use crate::client::Clients;
 use crate::error::Outcome;
+use crate::existing::Needs;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
@@ -162,6 +163,8 @@ impl AwsKind for Cluster {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["eks:{region}:{account}:cluster/{name}"]).births(&["eks:CreateCluster"]);
     const LIMITS: &'static [Limit] = &[Limit::new("logs.*", "eks:LogType").words(LOGS)];
+    // https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+    const NEEDS: Needs = Needs::NOTHING.zones(2).addresses(6).names();
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

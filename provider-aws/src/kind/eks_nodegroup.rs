@@ -4,6 +4,7 @@
 use super::eks::{self, NO_SUCH, Waited};
 use super::{AwsKind, Found, Limit, Reach};
 use crate::error::Outcome;
+use crate::existing::Needs;
 use crate::provider::Scope;
 use crate::tags::Tags;
 use async_trait::async_trait;
@@ -162,6 +163,7 @@ impl AwsKind for Nodegroup {
         "eks:{region}:{account}:cluster/{cluster}",
         "eks:{region}:{account}:nodegroup/{cluster}/{rest}/*",
     ]);
+    const NEEDS: Needs = Needs::NOTHING.addresses(1).way_out();
     const LIMITS: &'static [Limit] = &[
         Limit::new("image", "eks:AMITypes").words(IMAGES),
         Limit::new("labels.{}", "eks:labelKey").length(1, 63),

@@ -3,11 +3,12 @@
 use super::rds::{candidates, sdk_tags, tag, tags_at};
 use super::{AwsKind, Found, Reach};
 use crate::error::Outcome;
+use crate::existing::Needs;
 use crate::provider::Scope;
 use crate::tags::{self, Tags};
 use async_trait::async_trait;
-use platform_core::value::SetId;
 use aws_sdk_rds::types::DbSubnetGroup as SdkGroup;
+use platform_core::value::SetId;
 use platform_core::{
     Calls, Charset, Creation, Equal, Error, ErrorKind, Field, Holds, KindFacts, NameRule, Result, State, Updating,
 };
@@ -72,7 +73,6 @@ fn description() -> String {
     "subnets of databases".to_owned()
 }
 
-#[async_trait]
 /// All of the account and region, whoever's they are.
 async fn all(scope: &Scope<'_>) -> Result<Vec<SdkGroup>> {
     let pages = scope.clients.rds.describe_db_subnet_groups().into_paginator();
@@ -84,10 +84,12 @@ async fn all(scope: &Scope<'_>) -> Result<Vec<SdkGroup>> {
         .during("rds:DescribeDBSubnetGroups")
 }
 
+#[async_trait]
 impl AwsKind for DbSubnetGroup {
     const FACTS: &'static KindFacts = &FACTS;
     const REACH: Reach = Reach::of(&["rds:{region}:{account}:subgrp:{name}"]);
     const MADE_BY: &'static [&'static str] = &["description"];
+    const NEEDS: Needs = Needs::NOTHING.zones(2);
     type Desired = Desired;
 
     fn normal(mut wanted: Desired) -> Result<Desired> {

@@ -117,6 +117,15 @@ async fn default_group(client: &Client, vpc: &str) -> Result<Option<SecurityGrou
         .describe_security_groups()
         .filters(filter("vpc-id", vpc))
         .filters(filter("group-name", "default"));
+/// Whether a VPC resolves names and gives host names.
+pub(crate) async fn names_are_on(client: &Client, vpc: &str) -> Result<bool> {
+    let (support, hosts) = futures::try_join!(
+        attribute(client, vpc, VpcAttributeName::EnableDnsSupport),
+        attribute(client, vpc, VpcAttributeName::EnableDnsHostnames),
+    )?;
+    Ok(support && hosts)
+}
+
     let answer = call.send().await.during("ec2:DescribeSecurityGroups")?;
     Ok(answer.security_groups.unwrap_or_default().into_iter().next())
 }
