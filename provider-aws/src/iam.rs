@@ -4,6 +4,7 @@ mod needs;
 mod reach;
 
 use crate::aws::region_of;
+use crate::kind::EKS_CLUSTER;
 use crate::kind::iam_role::SUMMARY;
 use crate::kind::s3_bucket::Bucket;
 use crate::kind::{AnyKind, AwsKind, Kinds};
@@ -123,6 +124,8 @@ enum When {
     Free,
     /// The set let go of it.
     Kept,
+    /// EKS made it for a cluster.
+    OfEks,
     /// A role is given to one of these.
     Passed(&'static [&'static str]),
     /// A role of AWS is made for one of these.
@@ -140,6 +143,7 @@ impl When {
             Self::Born => equals(of_tag("Request", tags::SET), json!(set)),
             Self::Owned => equals(of_tag("Resource", tags::SET), json!(set)),
             Self::Free => Some(json!({ "Null": { of_tag("Resource", tags::SET): "true" } })),
+            Self::OfEks => Some(json!({ "Null": { format!("aws:ResourceTag/{EKS_CLUSTER}"): "false" } })),
             Self::Kept => equals(of_tag("Resource", tags::RETAINED), json!(set)),
             Self::Passed(services) => equals("iam:PassedToService".to_owned(), json!(services)),
             Self::Linked(services) => equals("iam:AWSServiceName".to_owned(), json!(services)),
@@ -156,6 +160,7 @@ impl When {
             Self::Born => tag("Request", tags::SET),
             Self::Owned => tag("Resource", tags::SET),
             Self::Kept => tag("Resource", tags::RETAINED),
+            Self::OfEks => vec![one(format!("aws:ResourceTag/{EKS_CLUSTER}"), "any")],
             Self::Passed(services) => {
                 let each = services.iter();
                 each.map(|service| one("iam:PassedToService".to_owned(), service))

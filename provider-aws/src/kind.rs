@@ -45,7 +45,7 @@ pub(crate) mod sns_topic;
 pub use crate::error::Outcome;
 pub use crate::iam::Reach;
 pub use crate::provider::Scope;
-pub use crate::tags::{Tags, id_tag, set_tag, unfinished};
+pub use crate::tags::{EKS_CLUSTER, Tags, id_tag, set_tag, unfinished};
 pub use limits::Limit;
 
 use crate::existing::Needs;

@@ -24,6 +24,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
+/// The tag that EKS puts on the security group that it makes for a cluster.
+/// <https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html>
+pub const EKS_CLUSTER: &str = "aws:eks:cluster-name";
+
 pub(crate) const SET: &str = "set";
 pub(crate) const ID: &str = "id";
 pub(crate) const RETAINED: &str = "retained-from";

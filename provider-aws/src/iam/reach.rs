@@ -12,6 +12,7 @@ pub struct Reach {
     beside: &'static [(&'static str, &'static [&'static str])],
     pub(super) births: &'static [&'static str],
     unmarked: &'static [(&'static str, &'static [&'static str])],
+    of_eks: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl Reach {
@@ -22,6 +23,7 @@ impl Reach {
             beside: &[],
             births: &[],
             unmarked: &[],
+            of_eks: &[],
         }
     }
     /// Sets what single calls act on beside the object. Default: nothing.
@@ -39,6 +41,11 @@ impl Reach {
         self.unmarked = calls;
         self
     }
+    /// Sets what single calls act on that EKS made for a cluster and marked as its own. Default: nothing.
+    pub const fn of_eks(mut self, calls: &'static [(&'static str, &'static [&'static str])]) -> Self {
+        self.of_eks = calls;
+        self
+    }
 
     /// What one call acts on beside the object, and under which condition.
     pub(super) fn more(&self, action: &str) -> impl Iterator<Item = (&'static str, When)> {
@@ -47,6 +54,8 @@ impl Reach {
             here.flat_map(|(_, arns)| arns.iter())
                 .map(move |arn| (*arn, when.clone()))
         };
-        of(self.beside, When::Always).chain(of(self.unmarked, When::Free))
+        of(self.beside, When::Always)
+            .chain(of(self.unmarked, When::Free))
+            .chain(of(self.of_eks, When::OfEks))
     }
 }

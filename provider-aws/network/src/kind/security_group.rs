@@ -5,7 +5,7 @@
 
 mod rules;
 
-use crate::ec2::{self, Described, NAMES, client, without_interfaces};
+use crate::ec2::{self, Described, NAMES, client, filter, without_interfaces};
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, ResourceType, SecurityGroup as Sdk, Tag};
@@ -14,7 +14,7 @@ use platform_core::{
     Calls, Creation, Equal, Error, ErrorKind, Field, FieldChange, Holds, KindFacts, Result, Risk, RiskRule, State,
     Updating,
 };
-use provider_aws::kind::{AwsKind, Found, Outcome, Reach, Scope, Tags};
+use provider_aws::kind::{AwsKind, EKS_CLUSTER, Found, Outcome, Reach, Scope, Tags};
 use rules::{Direction, Rule};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -120,6 +120,26 @@ async fn delete(client: &Client, group: &str) -> Result<()> {
     let gone = ["InvalidGroup.NotFound"];
     let call = client.delete_security_group().group_id(group).send();
     call.await.absent("ec2:DeleteSecurityGroup", &gone).map(drop)
+}
+
+/// Deletes the groups that EKS left in a VPC: one that a rule of a kept group names outlives its cluster. What is still in
+/// use stays. Whether any is gone.
+pub(super) async fn delete_left_by_eks(client: &Client, vpc: &str) -> Result<bool> {
+    let filters = vec![filter("vpc-id", vpc), filter("tag-key", EKS_CLUSTER)];
+    let mut gone = false;
+    for group in Sdk::describe(client, filters).await? {
+        // A filter only saves reading: the object itself is the proof.
+        if group.all_tags().contains_key(EKS_CLUSTER) {
+            match delete(client, group.id()).await {
+                Err(error) if ec2::is_in_use(&error) => {}
+                other => {
+                    other?;
+                    gone = true;
+                }
+            }
+        }
+    }
+    Ok(gone)
 }
 
 #[async_trait]

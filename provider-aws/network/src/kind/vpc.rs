@@ -3,6 +3,7 @@
 //! `CreateVpc` takes neither name nor token: a create is recorded in the lease first, and what a killed run made is found by
 //! its id tag.
 
+use super::security_group;
 use crate::ec2::{self, Described, NAMES, client, filter, perhaps_made, without_interfaces};
 use async_trait::async_trait;
 use aws_sdk_ec2::Client;
@@ -59,7 +60,11 @@ static FACTS: KindFacts = KindFacts {
             "ec2:CreateTags",
             "ec2:DeleteTags",
         ],
-        delete: &["ec2:DeleteVpc", "ec2:DescribeNetworkInterfaces"],
+        delete: &[
+            "ec2:DeleteVpc",
+            "ec2:DeleteSecurityGroup",
+            "ec2:DescribeNetworkInterfaces",
+        ],
     },
 };
 
@@ -112,11 +117,6 @@ async fn attribute(client: &Client, vpc: &str, name: VpcAttributeName) -> Result
     Ok(value.and_then(|value| value.value).unwrap_or_default())
 }
 
-async fn default_group(client: &Client, vpc: &str) -> Result<Option<SecurityGroup>> {
-    let call = client
-        .describe_security_groups()
-        .filters(filter("vpc-id", vpc))
-        .filters(filter("group-name", "default"));
 /// Whether a VPC resolves names and gives host names.
 pub(crate) async fn names_are_on(client: &Client, vpc: &str) -> Result<bool> {
     let (support, hosts) = futures::try_join!(
@@ -126,6 +126,11 @@ pub(crate) async fn names_are_on(client: &Client, vpc: &str) -> Result<bool> {
     Ok(support && hosts)
 }
 
+async fn default_group(client: &Client, vpc: &str) -> Result<Option<SecurityGroup>> {
+    let call = client
+        .describe_security_groups()
+        .filters(filter("vpc-id", vpc))
+        .filters(filter("group-name", "default"));
     let answer = call.send().await.during("ec2:DescribeSecurityGroups")?;
     Ok(answer.security_groups.unwrap_or_default().into_iter().next())
 }
@@ -171,6 +176,7 @@ impl AwsKind for Vpc {
                 &["ec2:{region}:{account}:security-group/*"],
             ),
         ])
+        .of_eks(&[("ec2:DeleteSecurityGroup", &["ec2:{region}:{account}:security-group/*"])])
         .births(&["ec2:CreateVpc"]);
     type Desired = Desired;
 
@@ -286,8 +292,15 @@ impl AwsKind for Vpc {
 
     #[allow(clippy::disallowed_methods)] // the home of this call
     async fn delete(scope: &Scope<'_>, found: &Found<Desired>) -> Result<()> {
-        let call = client(scope).delete_vpc().vpc_id(&found.handle).send();
-        let deleted = call.await.absent("ec2:DeleteVpc", &["InvalidVpcID.NotFound"]).map(drop);
-        without_interfaces(scope, deleted, "vpc-id", &found.handle).await
+        let (client, vpc) = (client(scope), found.handle.as_str());
+        let delete = async || {
+            let call = client.delete_vpc().vpc_id(vpc).send();
+            call.await.absent("ec2:DeleteVpc", &["InvalidVpcID.NotFound"]).map(drop)
+        };
+        let mut deleted = delete().await;
+        if deleted.as_ref().is_err_and(ec2::is_in_use) && security_group::delete_left_by_eks(&client, vpc).await? {
+            deleted = delete().await;
+        }
+        without_interfaces(scope, deleted, "vpc-id", vpc).await
     }
 }
