@@ -10,7 +10,7 @@ use crate::draft::Draft;
 use crate::network::{Nat, Network, NewNetwork, addresses};
 use crate::roles;
 use platform_core::value::{Reference, ResourceId};
-use platform_core::{Capability, Error, ErrorKind, Resource, Result};
+use platform_core::{Call, Capability, Error, ErrorKind, Resource, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -294,7 +294,7 @@ fn security_group(
     ))
 }
 
-/// Servers hear only whoever carries the group of clients and the cluster, and call nobody.
+/// Servers hear only whoever carries the group of clients, and the cluster if something in it calls them; they call nobody.
 fn groups(draft: &Draft<'_>, wanted: &NewNetwork, of: &BTreeSet<Capability>) -> Result<Vec<Resource>> {
     let port = |capability| match capability {
         Capability::Cache => CACHE_PORT,
@@ -305,7 +305,9 @@ fn groups(draft: &Draft<'_>, wanted: &NewNetwork, of: &BTreeSet<Capability>) -> 
     for capability in SERVERS.into_iter().filter(|capability| of.contains(capability)) {
         let word = capability.as_str();
         let mut ingress = vec![rule("clients", &clients, port(capability))];
-        if has_cluster(draft) {
+        let mut workloads = draft.context.surfaces.workloads();
+        let called = workloads.any(|(_, workload)| workload.calls.contains(&Call::Endpoints(capability)));
+        if called && has_cluster(draft) {
             let nodes = Reference::new(cluster::id(draft)?, "security_group").to_value();
             ingress.push(rule("the cluster", &nodes, port(capability)));
         }
