@@ -1,4 +1,5 @@
-//! Events that are alarms by themselves: what happens to keys, trails and the root user, and backups that end badly.
+//! Events that are alarms by themselves: what happens to keys, trails and the root user, database servers that fail, and
+//! backups that end badly.
 
 use super::receivers::{topic_arn, topic_name};
 use crate::draft::Draft;
@@ -16,7 +17,12 @@ struct Event {
     severity: Severity,
     says: &'static str,
     pattern: Value,
+    /// Where the event says what happened, and to whom or by whom.
+    tells: [&'static str; 2],
 }
+
+/// What an event of CloudTrail says; others have nothing there, and the message is the shorter.
+const CALL: [&str; 2] = ["$.detail.eventName", "$.detail.userIdentity.arn"];
 
 /// One rule an event.
 pub(super) fn rules(draft: &Draft<'_>) -> Result<Vec<Resource>> {
@@ -28,7 +34,7 @@ fn rule(draft: &Draft<'_>, event: &Event) -> Result<Resource> {
         "arn": topic_arn(draft, event.severity),
         "parts": {
             "event": "$.detail-type", "when": "$.time", "where": "$.region",
-            "call": "$.detail.eventName", "who": "$.detail.userIdentity.arn",
+            "call": event.tells[0], "who": event.tells[1],
         },
         "template": format!(
             "\"{}: {}: <event> <call> <who>, <where>, <when>. Runbook: docs/runbooks/aws.md#{}\"",
@@ -53,6 +59,7 @@ fn events(draft: &Draft<'_>) -> Vec<Event> {
                 "aws.kms",
                 &["DisableKey", "ScheduleKeyDeletion", "DeleteImportedKeyMaterial"],
             ),
+            tells: CALL,
         },
         Event {
             name: "trail-stopped",
@@ -62,6 +69,7 @@ fn events(draft: &Draft<'_>) -> Vec<Event> {
                 "aws.cloudtrail",
                 &["StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors"],
             ),
+            tells: CALL,
         },
         Event {
             name: "bucket-opened",
@@ -79,6 +87,7 @@ fn events(draft: &Draft<'_>) -> Vec<Event> {
                     "DeleteAccountPublicAccessBlock",
                 ],
             ),
+            tells: CALL,
         },
         Event {
             name: "root-used",
@@ -88,6 +97,7 @@ fn events(draft: &Draft<'_>) -> Vec<Event> {
                 "detail-type": ["AWS Console Sign In via CloudTrail", BY_TRAIL],
                 "detail": { "userIdentity": { "type": ["Root"] } },
             }),
+            tells: CALL,
         },
         Event {
             name: "findings",
@@ -98,6 +108,7 @@ fn events(draft: &Draft<'_>) -> Vec<Event> {
                 { "source": ["aws.securityhub"], "detail-type": ["Security Hub Findings - Imported"],
                     "detail": { "findings": { "Severity": { "Label": ["HIGH", "CRITICAL"] }, "Workflow": { "Status": ["NEW"] } } } },
             ]}),
+            tells: CALL,
         },
         Event {
             name: "aws-health",
@@ -108,8 +119,40 @@ fn events(draft: &Draft<'_>) -> Vec<Event> {
                 "detail-type": ["AWS Health Event"],
                 "detail": { "eventTypeCategory": ["issue"] },
             }),
+            tells: CALL,
         },
     ];
+    let data = draft.context.surfaces.get(Capability::Database);
+    let servers = data.into_iter().flat_map(|surface| &surface.data);
+    let servers: Vec<&str> = servers.map(|asset| asset.id.name().as_str()).collect();
+    if !servers.is_empty() {
+        // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html
+        let of = |name, severity, says, categories: &[&str]| Event {
+            name,
+            severity,
+            says,
+            pattern: json!({
+                "source": ["aws.rds"],
+                "detail-type": ["RDS DB Instance Event"],
+                "detail": { "EventCategories": categories, "SourceIdentifier": servers },
+            }),
+            tells: ["$.detail.Message", "$.detail.SourceIdentifier"],
+        };
+        events.extend([
+            of(
+                "database-failed",
+                Severity::Critical,
+                "A database server failed, or its volume is full",
+                &["failure", "low storage"],
+            ),
+            of(
+                "database-moved",
+                Severity::Warning,
+                "A database server failed over, was recovered, or is maintained",
+                &["failover", "maintenance", "recovery"],
+            ),
+        ]);
+    }
     if draft.context.surfaces.get(Capability::Backup).is_some() {
         events.push(Event {
             name: "backup-ended-badly",
@@ -120,6 +163,7 @@ fn events(draft: &Draft<'_>) -> Vec<Event> {
                 "detail-type": ["Backup Job State Change", "Copy Job State Change"],
                 "detail": { "state": ["ABORTED", "EXPIRED", "FAILED", "PARTIAL"] },
             }),
+            tells: CALL,
         });
     }
     events
