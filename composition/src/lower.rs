@@ -142,6 +142,7 @@ fn storage(name: &str, block: &StorageConfig) -> StorageSpec {
     }
     spec.storage_class.clone_from(&block.storage_class);
     spec.buckets = block.buckets.iter().map(bucket).collect();
+    spec.request_metrics = block.request_metrics.unwrap_or(spec.request_metrics);
     spec
 }
 

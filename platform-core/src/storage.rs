@@ -87,6 +87,9 @@ pub struct StorageSpec {
     pub memory: Size,
     /// StorageClass, or the cluster's default.
     pub storage_class: Option<String>,
+    /// Counts requests and errors of each bucket (AWS, at the price of 16 custom metrics a bucket); the alarm about errors
+    /// reads them. Servers in a cluster always count. Default on.
+    pub request_metrics: bool,
 }
 
 impl StorageSpec {
@@ -98,6 +101,7 @@ impl StorageSpec {
             buckets: Vec::new(),
             memory: Size::gib(1),
             storage_class: None,
+            request_metrics: true,
         }
     }
     /// Adds a bucket.

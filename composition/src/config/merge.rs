@@ -8,7 +8,7 @@ use super::words::CAPABILITIES;
 use super::yaml::{Entry, Node, Value};
 
 /// Keys that count on one provider only.
-const ONLY: [(&str, &str, &str); 24] = [
+const ONLY: [(&str, &str, &str); 25] = [
     ("database", "cpu", "kubernetes"),
     ("database", "memory", "kubernetes"),
     ("database", "storage_class", "kubernetes"),
@@ -24,6 +24,7 @@ const ONLY: [(&str, &str, &str); 24] = [
     ("storage", "capacity", "kubernetes"),
     ("storage", "memory", "kubernetes"),
     ("storage", "flavour", "kubernetes"),
+    ("storage", "request_metrics", "aws"),
     ("monitoring", "storage", "kubernetes"),
     ("monitoring", "memory", "kubernetes"),
     ("monitoring", "storage_class", "kubernetes"),

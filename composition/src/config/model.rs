@@ -150,8 +150,9 @@ block! {
         /// Size of the volume of the append-only file, at least 1Gi; counts with `persistence` only. Kubernetes only.
         /// Default: 5Gi. Grows online, never shrinks.
         storage: Option<Size>;
-        /// Read replicas, 0 to 5, for reading under a name of their own. Default: 0. A change adds or removes replicas
-        /// online. On Kubernetes none takes the first server's place: while that restarts, nothing can be written.
+        /// Read replicas, 0 to 5, for reading under a name of their own. Default: 0 for local and dev, 1 for staging and prod.
+        /// A change adds or removes replicas online. On Kubernetes none takes the first server's place: while that restarts,
+        /// nothing can be written.
         replicas: u32;
         /// StorageClass of the volume. Kubernetes only. Default: the cluster's. Counts for volumes yet to be made.
         storage_class: Option<String>;
@@ -171,6 +172,9 @@ block! {
         /// The S3 server: `rustfs`, `minio`, or a description of another one. Kubernetes only. Default: rustfs. A change
         /// on existing data is refused: servers do not read each other's volumes.
         flavour: Option<StorageFlavour>;
+        /// Whether requests to each bucket are counted, and so whether there is an alarm about those that fail: 16 custom
+        /// metrics a bucket at CloudWatch's price. AWS only. Default: true. `false` also for an emulator that has none.
+        request_metrics: Option<bool>;
         /// Buckets to make. Default: none. A bucket that is taken out of the list keeps its objects.
         buckets: Vec<BucketConfig>;
     }

@@ -3,6 +3,7 @@
 use crate::aws::Shared;
 use crate::draft::Draft;
 use crate::kind::rds_db_instance::{LATEST, MAX_NAME, SMALLEST_GIB};
+use crate::roles;
 use async_trait::async_trait;
 use platform_core::engine::Engine;
 use platform_core::value::{FieldPath, Reference, ResourceId, Size};
@@ -24,6 +25,8 @@ const VERSIONS: [&str; 3] = ["16", "17", "18"];
 const RESERVED_CONNECTIONS: u32 = 8;
 /// The most that RDS takes.
 const MOST_CONNECTIONS: u32 = 262_143;
+/// Part of the name of the role by which RDS writes what its servers' operating systems do.
+const MONITORING: &str = "database-monitoring";
 /// Statements that take longer are logged.
 const SLOW_MS: &str = "1000";
 
@@ -115,20 +118,30 @@ impl Database for AwsDatabase {
             "multi_az": spec.multi_az,
             "deletion_protection": spec.deletion_protection,
             "insights_key": key,
+            "monitoring": { "role": draft.role_arn(MONITORING) },
         });
         if let Some(source) = &spec.restore_from {
             desired["restore"] = restore(&draft, source)?;
         }
-        resources.push(
-            draft
-                .resource(server.clone(), desired)
-                .with_after(subnets)
-                .with_after(parameters)
-                .with_on_removal(OnRemoval::Retain),
-        );
-        let made = |output: &str| Reference::new(server.clone(), output).to_value();
         // What stays as somebody else made it is told by the server itself.
         let left = context.left_of(&server);
+        let mut instance = draft
+            .resource(server.clone(), desired)
+            .with_after(subnets)
+            .with_after(parameters)
+            .with_on_removal(OnRemoval::Retain);
+        if !left.contains(&FieldPath::from("monitoring")) {
+            let role = draft.role(
+                MONITORING,
+                &roles::services(&["monitoring.rds.amazonaws.com"]),
+                &[],
+                &[draft.managed_policy("service-role/AmazonRDSEnhancedMonitoringRole")],
+            )?;
+            instance = instance.with_after(role.id.clone());
+            resources.push(role);
+        }
+        resources.push(instance);
+        let made = |output: &str| Reference::new(server.clone(), output).to_value();
         let told = |field: &str, output: &str, usual: Value| {
             if left.contains(&FieldPath::from(field)) {
                 made(output)

@@ -61,12 +61,14 @@ impl Storage for AwsStorage {
                     workload: None,
                 });
             }
-            surface.subjects.push(AlarmSubject {
-                what: "errors".to_owned(),
-                capability: Capability::Storage,
-                limit: None,
-                subject: name,
-            });
+            if spec.request_metrics {
+                surface.subjects.push(AlarmSubject {
+                    what: "errors".to_owned(),
+                    capability: Capability::Storage,
+                    limit: None,
+                    subject: name,
+                });
+            }
         }
         Ok(surface)
     }
@@ -78,7 +80,7 @@ impl Storage for AwsStorage {
             resources.push(logs(&draft)?);
         }
         for bucket in &spec.buckets {
-            resources.push(data(&draft, bucket)?);
+            resources.push(data(&draft, bucket, spec.request_metrics)?);
         }
         Blueprint::new(
             resources,
@@ -115,7 +117,7 @@ fn logs(draft: &Draft<'_>) -> Result<Resource> {
     Ok(draft.resource(draft.id("s3.Bucket", &name)?, desired))
 }
 
-fn data(draft: &Draft<'_>, bucket: &BucketSpec) -> Result<Resource> {
+fn data(draft: &Draft<'_>, bucket: &BucketSpec, request_metrics: bool) -> Result<Resource> {
     let mut rules = Vec::new();
     if let Some(age) = bucket.expire {
         rules.push(("expire", json!({ "expire_days": age.as_days_rounded_up() })));
@@ -132,6 +134,7 @@ fn data(draft: &Draft<'_>, bucket: &BucketSpec) -> Result<Resource> {
         "versioning": bucket.versioning,
         "lifecycle": lifecycle(&rules),
         "logging": { "bucket": logs, "prefix": format!("{}/", bucket.name) },
+        "request_metrics": request_metrics,
     });
     Ok(draft
         .resource(draft.id("s3.Bucket", &draft.bucket(&bucket.name))?, desired)

@@ -22,6 +22,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// What CloudWatch's request metrics of a whole bucket are called by S3's console, too.
+pub(crate) const WHOLE_BUCKET: &str = "EntireBucket";
+
 /// Characters of a bucket's name at most.
 pub(crate) const MAX_NAME: usize = 63;
 
@@ -61,6 +64,9 @@ pub(crate) struct Desired {
     /// Events go to EventBridge.
     #[serde(default = "yes")]
     event_bridge: bool,
+    /// CloudWatch's request metrics of the whole bucket, under the filter `EntireBucket`. They cost as custom metrics do.
+    #[serde(default)]
+    request_metrics: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     object_lock: Option<ObjectLock>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,6 +164,7 @@ impl Desired {
             lifecycle: lifecycle::default(),
             logging: None,
             event_bridge: true,
+            request_metrics: false,
             object_lock: None,
             replication: None,
         }
@@ -349,7 +356,12 @@ impl AwsKind for Bucket {
                 );
             }
         }
-        write::write(scope, name, &Desired::bare(), wanted).await
+        // Request metrics follow as a difference, where S3 shows whether they are on.
+        let bare = Desired {
+            request_metrics: wanted.request_metrics,
+            ..Desired::bare()
+        };
+        write::write(scope, name, &bare, wanted).await
     }
 
     async fn update(scope: &Scope<'_>, name: &str, found: &Found<Desired>, wanted: &Desired) -> Result<()> {

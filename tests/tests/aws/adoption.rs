@@ -39,6 +39,7 @@ const LEFT: &[(&str, &[&str])] = &[
             "username",
             "database",
             "insights_key",
+            "monitoring",
             "iam_authentication",
             "backup_days",
             "backup_window",
@@ -61,7 +62,14 @@ const LEFT: &[(&str, &[&str])] = &[
     ("elasticache.ParameterGroup/orders-valkey8", &["parameters"]),
     (
         "s3.Bucket/",
-        &["encryption", "lifecycle", "tls_only", "event_bridge", "logging"],
+        &[
+            "encryption",
+            "lifecycle",
+            "tls_only",
+            "event_bridge",
+            "logging",
+            "request_metrics",
+        ],
     ),
 ];
 

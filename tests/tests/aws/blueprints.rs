@@ -62,7 +62,13 @@ fn a_database_settles_in_one_run_and_is_kept() {
         .collect();
     assert_eq!(
         kept,
-        ["kms.Key", "rds.DbInstance", "rds.DbParameterGroup", "rds.DbSubnetGroup"]
+        [
+            "iam.Role",
+            "kms.Key",
+            "rds.DbInstance",
+            "rds.DbParameterGroup",
+            "rds.DbSubnetGroup"
+        ]
     );
 }
 

@@ -382,17 +382,30 @@ impl State {
     }
 
     /// The security group that EKS makes for a cluster where its subnets are; a name only where nobody knows them.
-    fn security_group(&self, cluster: &str, subnet: &Value) -> String {
+    fn security_group(&mut self, cluster: &str, subnet: &Value) -> String {
         let made = subnet.as_str().and_then(|subnet| {
             let subnets = self.ec2(&format!("Action=DescribeSubnets&SubnetId.1={subnet}"));
             let vpc = within(&subnets, "vpcId")?;
-            let description = "GroupDescription=EKS%20created%20security%20group";
+            self.count += 1;
             let group = self.ec2(&format!(
-                "Action=CreateSecurityGroup&GroupName=eks-cluster-sg-{cluster}&{description}&VpcId={vpc}"
+                "Action=CreateSecurityGroup&GroupName=eks-cluster-sg-{cluster}-{}&VpcId={vpc}\
+                 &GroupDescription=EKS%20created%20security%20group&TagSpecification.1.ResourceType=security-group\
+                 &TagSpecification.1.Tag.1.Key=aws%3Aeks%3Acluster-name&TagSpecification.1.Tag.1.Value={cluster}",
+                self.count
             ));
             within(&group, "groupId")
         });
         made.unwrap_or_else(|| "sg-cluster".to_owned())
+    }
+
+    /// Whether a rule of another security group names this one, which EC2 then does not delete, and EKS leaves there.
+    fn is_named(&self, group: &str) -> bool {
+        ["ip-permission.group-id", "egress.ip-permission.group-id"]
+            .iter()
+            .any(|filter| {
+                let others = format!("Action=DescribeSecurityGroups&Filter.1.Name={filter}&Filter.1.Value.1={group}");
+                within(&self.ec2(&others), "groupId").is_some()
+            })
     }
 
     fn ec2(&self, form: &str) -> String {
@@ -432,7 +445,9 @@ impl State {
             object.busy -= 1;
         } else if object.deleting {
             let gone = self.objects.remove(path).unwrap();
-            if let Some(group) = gone.body["resourcesVpcConfig"]["clusterSecurityGroupId"].as_str() {
+            if let Some(group) = gone.body["resourcesVpcConfig"]["clusterSecurityGroupId"].as_str()
+                && !self.is_named(group)
+            {
                 self.ec2(&format!("Action=DeleteSecurityGroup&GroupId={group}"));
             }
             return refuse(404, "ResourceNotFoundException", "none");

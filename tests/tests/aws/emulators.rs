@@ -4,6 +4,8 @@ use crate::between::between;
 use crate::busy::Memory;
 use crate::composites::Composites;
 use crate::eks_server::Eks;
+use crate::groups;
+use crate::metered::Metered;
 use crate::names::Names;
 use crate::recorded::Recorder;
 use crate::vaults::Vaults;
@@ -37,7 +39,7 @@ use xtask::proxy::{Proxy, Upstream};
 struct Server {
     url: String,
     _shell: Child,
-    _home: TempDir,
+    home: TempDir,
 }
 
 const KEEPER: &str = r#""$@" </dev/null & child=$!; read -r _ ; kill -KILL $child; wait; rm -rf -- "$HOME""#;
@@ -78,7 +80,7 @@ impl Server {
                     return Self {
                         url: format!("http://127.0.0.1:{port}"),
                         _shell: shell,
-                        _home: home,
+                        home,
                     };
                 }
                 std::thread::sleep(Duration::from_millis(50));
@@ -224,6 +226,8 @@ pub(crate) struct Account {
     pub(crate) cache: Memory,
     /// What AWS Backup knows beside what ministack does.
     pub(crate) vaults: Vaults,
+    /// What S3 knows beside what ministack does.
+    pub(crate) metered: Metered,
     whole: Option<(Names, Composites)>,
     /// What notes the calls.
     pub(crate) recorder: Option<Recorder>,
@@ -261,6 +265,7 @@ impl Account {
             s3: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
             cache: Memory::default(),
             vaults: Vaults::default(),
+            metered: Metered::default(),
             whole: None,
             recorder: None,
             tagging: Proxy::start(Upstream::Http(ministack.url.clone())).unwrap(),
@@ -442,14 +447,14 @@ impl Account {
             Some((names, composites)) => composites.around(names.around(http)),
             None => http,
         };
-        let http = self.vaults.around(self.cache.around(http));
-        SdkConfig::builder()
+        let http = self.metered.around(self.vaults.around(self.cache.around(http)));
+        let config = SdkConfig::builder()
             .region(Region::new(self.region))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
                 key, secret, None, None, "test",
             )))
             .service_config(routes)
-            .http_client(http)
+            .http_client(http.clone())
             .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
             .retry_config(
                 RetryConfig::standard()
@@ -457,7 +462,19 @@ impl Account {
                     .with_initial_backoff(Duration::from_millis(20)),
             )
             .behavior_version(BehaviorVersion::latest())
-            .build()
+            .build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(&config).endpoint_url(&servers().0.url);
+        let http = groups::held(aws_sdk_ec2::Client::from_conf(ec2.build()), http);
+        config.into_builder().http_client(http).build()
+    }
+
+    /// What both emulators have logged so far, of all accounts.
+    pub(crate) fn logs(&self) -> String {
+        let (moto, ministack) = servers();
+        let read = |server: &Server| std::fs::read(server.home.path().join("log")).unwrap();
+        [moto, ministack]
+            .map(|server| String::from_utf8_lossy(&read(server)).into_owned())
+            .concat()
     }
 
     /// Where each service answers, past the proxies, by boto's names.
@@ -516,7 +533,12 @@ impl Account {
     }
 
     pub(crate) fn provider(&self) -> AwsProvider {
-        AwsProvider::from_config(&self.config(), Arc::clone(&self.clock))
+        self.provider_by(&self.config())
+    }
+
+    /// The same by a config with something between it and the wire.
+    pub(crate) fn provider_by(&self, config: &SdkConfig) -> AwsProvider {
+        AwsProvider::from_config(config, Arc::clone(&self.clock))
             .unwrap()
             .with_kinds(provider_aws_network::kinds())
     }
@@ -547,9 +569,10 @@ impl Account {
         self.engine_of(self.provider(), holder)
     }
 
-    /// Requests that both proxies saw since they were last asked to forget.
+    /// Requests that the proxies saw since they were last asked to forget, and those that are answered before them.
     pub(crate) fn requests(&self) -> usize {
-        self.proxies().iter().map(|proxy| proxy.calls().len()).sum()
+        let seen: usize = self.proxies().iter().map(|proxy| proxy.calls().len()).sum();
+        seen + self.metered.requests()
     }
 
     /// How often each operation was asked for meanwhile.
@@ -568,6 +591,7 @@ impl Account {
         for proxy in self.proxies() {
             proxy.forget_calls();
         }
+        self.metered.forget();
     }
 
     pub(crate) fn proxies(&self) -> [&Proxy; 9] {

@@ -42,7 +42,7 @@ async fn a_platform_lives_from_create_to_destroy_and_back() {
     assert!(second.is_empty(), "{:?}", second.changes().collect::<Vec<_>>());
     // One more: the identity is asked before the observation.
     assert_eq!(second.requests as usize + 1, account.requests());
-    // 4 key, 12 bucket, 2 secret; 24 lists, 9 by tag, 9 of EC2, 1 lease.
+    // 4 key, 13 bucket, 2 secret; 24 lists, 9 by tag, 9 of EC2, 1 lease.
     println!("requests of a plan of 3 objects: {}", second.requests);
     assert!(second.requests <= 63, "{}", second.requests);
     account.forget();
@@ -229,6 +229,7 @@ async fn every_setting_of_a_bucket_reads_back_as_it_was_written() {
     platform.bucket_settings["logging"] = json!({"bucket": logs.name(), "prefix": "data/"});
     platform.bucket_settings["object_lock"] = json!({"mode": "GOVERNANCE", "days": 1});
     platform.bucket_settings["event_bridge"] = json!(true);
+    platform.bucket_settings["request_metrics"] = json!(true);
     platform.bucket_settings["lifecycle"] = json!({
         "all": {"prefix": "tmp/", "expire_days": 30, "noncurrent_days": 7, "abort_multipart_days": 3,
             "transition_days": 10, "transition_class": "GLACIER"},
@@ -238,4 +239,20 @@ async fn every_setting_of_a_bucket_reads_back_as_it_was_written() {
     apply(&engine, &plan(&engine, &request).await).await;
     let second = plan(&engine, &request).await;
     assert!(second.is_empty(), "{:#?}", second.changes().collect::<Vec<_>>());
+    assert_eq!(account.metered.buckets(), [platform.bucket.name().to_string()].into());
+
+    request.resources[1].desired_mut()["request_metrics"] = json!(false);
+    let less = plan(&engine, &request).await;
+    assert_eq!(fields(&less, &platform.bucket), ["request_metrics"]);
+    apply(&engine, &less).await;
+    assert!(account.metered.buckets().is_empty());
+
+    // A server that knows none of it takes the calls for others: the bucket's own create and delete.
+    account.metered.switch_off();
+    assert!(plan(&engine, &request).await.is_empty());
+    request.resources[1].desired_mut()["request_metrics"] = json!(true);
+    let more = plan(&engine, &request).await;
+    let report = engine.apply(&more, &everything(&more), &mut |_| {}).await.unwrap();
+    let (_, why) = report.failures().next().unwrap();
+    assert!(why.report().contains("request_metrics: false"), "{}", why.report());
 }

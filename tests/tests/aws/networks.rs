@@ -1,22 +1,16 @@
 //! The kinds of EC2, which live in a crate of their own.
 
-use crate::between::over;
 use crate::emulators::Account;
 use crate::kills::{Run, kill_everywhere};
 use crate::kinds::{self, Case};
+use crate::late::Late;
 use crate::platform::{apply, plan};
 use aws_sdk_ec2::types::Filter;
-use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::result::ConnectorError;
 use platform_core::Risk;
 use platform_core::engine::PlanRequest;
 use platform_core::value::{Reference, ResourceId};
-use provider_aws::{AwsProvider, SdkConfig};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 
 /// Their part of the table.
 pub(crate) fn cases(id: &dyn Fn(&str, &str) -> ResourceId) -> Vec<Case> {
@@ -155,10 +149,8 @@ async fn what_does_not_show_yet_is_made_once() {
         .retain(|one| ["ec2.Vpc", "ec2.ElasticIp"].contains(&one.id.kind().as_str()));
     let engine = account.engine("a");
     let next = plan(&engine, &request).await;
-    let late = Late::default();
-    let provider = AwsProvider::from_config(&late.over(&account.config()), Arc::clone(&account.clock))
-        .unwrap()
-        .with_kinds(provider_aws_network::kinds());
+    let late = Late::by(2).losing();
+    let provider = account.provider_by(&late.over(&account.config()));
     let engine = account.engine_of(provider, "a");
     apply(&engine, &next).await;
     assert!(late.lost() >= 2, "answers of creates were lost, and reads were late");
@@ -193,67 +185,4 @@ pub(crate) async fn are_single(account: &Account, request: &PlanRequest) {
         .filter(|one| one.id.kind().as_str().starts_with("ec2."));
     assert_eq!(there.len(), wanted.count(), "{there:?}");
     assert_eq!(named.len(), there.len(), "none twice: {there:?}");
-}
-
-/// Loses the first answer of each create that has no token, and shows nothing of what it made for some reads more.
-#[derive(Clone, Debug, Default)]
-struct Late(Arc<Mutex<LateState>>);
-
-#[derive(Debug, Default)]
-struct LateState {
-    /// Reads that shall still be answered as if nothing was there, by what they read.
-    blind: BTreeMap<&'static str, u32>,
-    lost: u32,
-}
-
-/// Creates, and the reads that show what they made.
-const CREATES: [(&str, &str); 2] = [
-    ("Action=CreateVpc&", "Action=DescribeVpcs&"),
-    ("Action=AllocateAddress&", "Action=DescribeAddresses&"),
-];
-/// Reads of one kind that are late: two looks at once of the next try.
-const BLIND: u32 = 2;
-
-impl Late {
-    fn over(&self, config: &SdkConfig) -> SdkConfig {
-        let late = self.clone();
-        over(config, move |wire, request| late.pass(wire, request))
-    }
-
-    fn pass(&self, wire: &SharedHttpConnector, request: HttpRequest) -> HttpConnectorFuture {
-        let body = request.body().bytes().unwrap_or_default();
-        let body = String::from_utf8_lossy(body).into_owned();
-        let mut state = self.0.lock().unwrap();
-        for (create, read) in CREATES {
-            if body.starts_with(create) && !state.blind.contains_key(read) {
-                state.blind.insert(read, BLIND);
-                state.lost += 1;
-                let answer = wire.call(request);
-                return HttpConnectorFuture::new(async move {
-                    answer.await?;
-                    Err(ConnectorError::timeout("the answer is lost".into()))
-                });
-            }
-            if let Some(blind) = state
-                .blind
-                .get_mut(read)
-                .filter(|blind| body.starts_with(read) && **blind > 0)
-            {
-                *blind -= 1;
-                let mut request = request;
-                let hidden = body
-                    .replace("mlplat%3A", "hidden%3A")
-                    .replace("tag%3AName", "tag%3AHidden");
-                *request.body_mut() = hidden.into();
-                request.headers_mut().remove("content-length");
-                return wire.call(request);
-            }
-        }
-        drop(state);
-        wire.call(request)
-    }
-
-    fn lost(&self) -> u32 {
-        self.0.lock().unwrap().lost
-    }
 }

@@ -151,6 +151,12 @@ const PASSED: &[(&str, &str, &str)] = &[
     ("eks:CreatePodIdentityAssociation", "roleArn", "pods.eks.amazonaws.com"),
 ];
 
+/// The tag of what a set owns.
+pub(crate) const MARK: &str = "mlplat:set";
+
+/// A tag, key and value, of each of AWS's ids that has one of those which policies go by.
+pub(crate) type Marks = BTreeMap<String, (String, String)>;
+
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Call {
@@ -222,10 +228,10 @@ impl Recorder {
         })
     }
 
-    /// What the calls since the last time ask, for the simulator. Of AWS's ids those in `owned` carry the set's tag.
-    pub(crate) fn take(&self, account: &str, set: &str, owned: &BTreeSet<String>) -> Vec<Value> {
+    /// What the calls since the last time ask, for the simulator. Of AWS's ids those in `marks` carry this tag.
+    pub(crate) fn take(&self, account: &str, set: &str, marks: &Marks) -> Vec<Value> {
         let calls = std::mem::take(&mut *self.calls.lock().unwrap());
-        let asked = calls.iter().flat_map(|call| call.asked(account, set, owned));
+        let asked = calls.iter().flat_map(|call| call.asked(account, set, marks));
         let asked: BTreeSet<String> = asked.map(|one| one.to_string()).collect();
         asked.iter().map(|one| serde_json::from_str(one).unwrap()).collect()
     }
@@ -255,7 +261,7 @@ fn flatten(at: &str, value: &Value, into: &mut BTreeMap<String, String>) {
 }
 
 impl Call {
-    fn asked(&self, account: &str, set: &str, owned: &BTreeSet<String>) -> Vec<Value> {
+    fn asked(&self, account: &str, set: &str, marks: &Marks) -> Vec<Value> {
         let (service, _) = self.action.split_once(':').unwrap();
         let cluster = self.fields.get("name").or_else(|| self.fields.get("clusterName"));
         let arn = |template: &str, name: &str| {
@@ -271,30 +277,33 @@ impl Call {
             .fields
             .iter()
             .any(|(field, value)| value == "mlplat:set" || field.ends_with("mlplat:set"));
-        let context = |owned: bool| {
-            let request = born.then_some(("aws:RequestTag/mlplat:set", set));
-            let resource = owned.then_some(("aws:ResourceTag/mlplat:set", set));
+        let context = |mark: Option<(&str, &str)>| {
+            let request = born.then(|| ("aws:RequestTag/mlplat:set".to_owned(), set.to_owned()));
+            let resource = mark.map(|(key, value)| (format!("aws:ResourceTag/{key}"), value.to_owned()));
             request.into_iter().chain(resource).collect::<BTreeMap<_, _>>()
         };
+        let ours = Some((MARK, set));
         let mut on = Vec::new();
         for (field, value) in &self.fields {
             let named = NAMED.iter().find(|(of, known, _)| *of == service && known == field);
             let id = IDS.iter().find(|(start, _)| value.starts_with(start));
             if value.starts_with("arn:") && field != "principalArn" {
-                on.push(json!({"arn": value.replace(MOTO, account), "context": context(true)}));
+                on.push(json!({"arn": value.replace(MOTO, account), "context": context(ours)}));
             } else if let Some((.., template)) = named {
                 // An alias leads to a key whose id the call does not say.
                 let key = *template == KEY && value.starts_with("alias/");
-                on.push(json!({"arn": arn(template, if key { "x123" } else { value }), "context": context(true)}));
+                on.push(json!({"arn": arn(template, if key { "x123" } else { value }), "context": context(ours)}));
             } else if let Some((_, kind)) = id.filter(|_| service == "ec2" && !field.contains(".Groups.")) {
                 let template = format!("ec2:{{region}}:{{account}}:{kind}/{{}}");
-                on.push(json!({"arn": arn(&template, value), "context": context(owned.contains(value) || value.starts_with("rtbassoc-"))}));
+                let mark = marks.get(value).map(|(key, value)| (key.as_str(), value.as_str()));
+                let mark = mark.or(ours.filter(|_| value.starts_with("rtbassoc-")));
+                on.push(json!({"arn": arn(&template, value), "context": context(mark)}));
             }
         }
         if let Some((_, template)) = BORN.iter().find(|(action, _)| *action == self.action) {
-            on.push(json!({"arn": arn(template, "x123"), "context": context(false)}));
+            on.push(json!({"arn": arn(template, "x123"), "context": context(None)}));
         }
-        let mut asked = vec![json!({"action": self.action, "on": on, "context": context(false)})];
+        let mut asked = vec![json!({"action": self.action, "on": on, "context": context(None)})];
         for (_, field, to) in PASSED.iter().filter(|(action, ..)| *action == self.action) {
             let role = json!({"arn": self.fields[*field], "context": {"iam:PassedToService": to}});
             asked.push(json!({"action": "iam:PassRole", "on": [role], "context": {}}));

@@ -31,9 +31,7 @@ impl Seen {
             noted.note(&request);
             wire.call(request)
         });
-        AwsProvider::from_config(&config, Arc::clone(&account.clock))
-            .unwrap()
-            .with_kinds(provider_aws_network::kinds())
+        account.provider_by(&config)
     }
 
     /// What IAM calls a request.
@@ -129,6 +127,8 @@ fn s3_action(request: &HttpRequest) -> Option<&'static str> {
         ("PUT", "object-lock") => "s3:PutBucketObjectLockConfiguration",
         ("GET", "replication") => "s3:GetReplicationConfiguration",
         ("PUT" | "DELETE", "replication") => "s3:PutReplicationConfiguration",
+        ("GET", "metrics") => "s3:GetMetricsConfiguration",
+        ("PUT" | "DELETE", "metrics") => "s3:PutMetricsConfiguration",
         (method, part) => panic!("no action is known for {method} ?{part}"),
     })
 }
@@ -159,7 +159,7 @@ async fn each_verb_needs_no_more_than_its_facts_say() {
         ),
         (
             platform.bucket.clone(),
-            json!({"tags": {"team": "ml"}, "logging": {"bucket": "logs"}}),
+            json!({"tags": {"team": "ml"}, "logging": {"bucket": "logs"}, "request_metrics": true}),
             json!({"encryption": {"kms_key": "arn:aws:kms:eu-west-1:1:key/k"}, "versioning": false, "acls_disabled": false,
                 "public_access_block": {"block_acls": false}, "tls_only": false, "lifecycle": {}, "event_bridge": false}),
         ),

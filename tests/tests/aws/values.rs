@@ -1,14 +1,18 @@
 //! Secret values: made once, supplied anew by revision, copied, never shown.
 
+use crate::between::over;
 use crate::emulators::Account;
 use crate::platform::{Platform, apply, fields, plan};
+use crate::rights::Seen;
 use async_trait::async_trait;
+use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use platform_core::engine::Approvals;
 use platform_core::value::{Recipe, SecretSource, SecretText, Supplied};
 use platform_core::{Provider, Resource};
+use provider_aws::SdkConfig;
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A vault whose secret has another value whenever it is asked for.
 #[derive(Debug, Default)]
@@ -18,7 +22,9 @@ pub(crate) struct Vault(AtomicU64);
 impl SecretSource for Vault {
     async fn get(&self, name: &str) -> platform_core::Result<SecretText> {
         let version = self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(SecretText::new(format!("canary-{name}-{version}")))
+        let value = format!("canary-{name}-{version}");
+        let url = (name == "hook").then(|| format!("https://hooks.example.com/{value}"));
+        Ok(SecretText::new(url.unwrap_or(value)))
     }
 }
 
@@ -71,7 +77,9 @@ async fn no_value_is_ever_shown() {
     let account = Account::new().with_speed(20);
     let mut platform = Platform::of(&account);
     platform.secret_settings["data"]["smtp"] = supplied(1);
-    let provider = account.supplied(Arc::new(Vault::default()));
+    let sent = Sent::default();
+    let provider = account.provider_by(&sent.over(&account.config()));
+    let provider = provider.with_secrets(Arc::new(Vault::default()));
     let engine = account.engine_of(provider.clone(), "a");
     let mut request = platform.request();
     let copy: platform_core::value::ResourceId =
@@ -87,6 +95,15 @@ async fn no_value_is_ever_shown() {
         Resource::new(copy.clone(), "monitoring", json!({"data": {"pw": recipe.to_value()}}))
             .with_after(platform.secret.clone()),
     );
+    let topic = format!("aws/eu-west-1:sns.Topic/p{}-dev-critical", account.id);
+    let hook = Recipe::Supplied(Supplied {
+        supplied: "hook".into(),
+        revision: 1,
+    });
+    let hooks = json!({"webhooks": {"oncall": hook.to_value()}});
+    request
+        .resources
+        .push(Resource::new(topic.parse().unwrap(), "monitoring", hooks));
     let first = plan(&engine, &request).await;
     let mut said = vec![first.to_json().unwrap()];
     let report = engine
@@ -133,8 +150,61 @@ async fn no_value_is_ever_shown() {
     said.push(format!("{} {why:?} {report:?}", why.report()));
     let said = said.join("\n");
     assert!(said.contains("not a JSON object"), "{}", why.report());
-    for canary in [password.as_str(), "canary-smtp"] {
+    let logs = account.logs();
+    assert!(logs.len() > 1000, "{logs}");
+    for (canary, to) in [
+        (
+            password.as_str(),
+            &["secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"][..],
+        ),
+        ("canary-smtp", &["secretsmanager:CreateSecret"]),
+        ("canary-hook", &["sns:Subscribe"]),
+    ] {
         assert!(!said.contains(canary), "{canary} is shown");
+        // SNS's own log names its subscribers.
+        let logged = logs.lines().filter(|line| !line.contains("SNS"));
+        let logged: Vec<&str> = logged.filter(|line| line.contains(canary)).collect();
+        assert!(logged.is_empty(), "{logged:?}");
+        let told = sent.with(canary);
+        assert!(!told.is_empty(), "{canary} was sent");
+        for (action, outside) in told {
+            assert!(to.contains(&action.as_str()), "{canary} went to {action}");
+            assert!(!outside, "{canary} is in the address or a header of {action}");
+        }
+    }
+}
+
+/// What was sent: action, address with headers, body.
+#[derive(Clone, Debug)]
+struct Sent(Arc<Mutex<Vec<[String; 3]>>>, Seen);
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self(Arc::default(), Seen::new())
+    }
+}
+
+impl Sent {
+    fn over(&self, config: &SdkConfig) -> SdkConfig {
+        let sent = self.clone();
+        over(config, move |wire, request| {
+            let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+            let headers = request.headers().iter().map(|(key, value)| format!("{key}: {value}\n"));
+            let head = format!("{}\n{}", request.uri(), headers.collect::<String>());
+            let action = sent.1.action(&request).unwrap_or_default();
+            sent.0.lock().unwrap().push([action, head, body]);
+            wire.call(request)
+        })
+    }
+
+    /// The calls that told this value, and whether elsewhere than in their bodies.
+    fn with(&self, value: &str) -> Vec<(String, bool)> {
+        let sent = self.0.lock().unwrap();
+        let told = sent
+            .iter()
+            .filter(|[_, head, body]| head.contains(value) || body.contains(value));
+        told.map(|[action, head, _]| (action.clone(), head.contains(value)))
+            .collect()
     }
 }
 

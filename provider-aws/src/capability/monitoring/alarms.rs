@@ -17,8 +17,6 @@ const TRANSACTION_IDS: f64 = 1e9;
 const LAG: f64 = 30.0;
 /// Refused logins and commands within five minutes that are no slip of the hand.
 const REFUSALS: f64 = 10.0;
-/// Name of the metrics configuration of a whole bucket.
-const WHOLE_BUCKET: &str = "EntireBucket";
 const DAY: u64 = 86_400;
 const HOUR: u32 = 3600;
 const FIVE_MINUTES: u32 = 300;
@@ -361,7 +359,7 @@ fn storage_errors(spec: &MonitoringSpec, subject: &AlarmSubject) -> Vec<Alarm> {
 
 /// A request metric of a bucket.
 pub(super) fn of_bucket(name: &str, bucket: &str, stat: &str, period: u32) -> Value {
-    let dimensions = [("BucketName", bucket), ("FilterId", WHOLE_BUCKET)];
+    let dimensions = [("BucketName", bucket), ("FilterId", s3_bucket::WHOLE_BUCKET)];
     metric("AWS/S3", name, &dimensions, stat, period)
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::of::{Of, Part, document, list, some};
 use super::tags;
+use crate::kind::s3_bucket::WHOLE_BUCKET;
 use serde_json::{Value, json};
 
 /// The parts of one of these kinds.
@@ -118,6 +119,7 @@ fn bucket(of: &Of<'_>) -> Vec<Part> {
         },
         "OwnershipControls": { "Rules": [{ "ObjectOwnership": of.bucket_owner() }] },
         "NotificationConfiguration": { "EventBridgeConfiguration": { "EventBridgeEnabled": of.get("event_bridge") } },
+        "MetricsConfigurations": if of.is("request_metrics") { json!([{ "Id": WHOLE_BUCKET }]) } else { Value::Null },
         "LifecycleConfiguration": lifecycle,
         "LoggingConfiguration": logging,
         "ObjectLockEnabled": if lock.is_null() { Value::Null } else { json!(true) },

@@ -2,6 +2,7 @@
 
 use super::super::of::{Of, Part, list};
 use super::policy_text;
+use crate::kind::s3_bucket::WHOLE_BUCKET;
 use serde_json::{Map, Value, json};
 
 /// The parts of one of these kinds.
@@ -101,6 +102,12 @@ fn bucket(of: &Of<'_>) -> Vec<Part> {
                 "target_bucket": of.named("s3.Bucket", &logging["bucket"]),
                 "target_prefix": logging["prefix"],
             }),
+        ));
+    }
+    if of.is("request_metrics") {
+        parts.push(Part::new(
+            "aws_s3_bucket_metric",
+            json!({ "bucket": name, "name": WHOLE_BUCKET }),
         ));
     }
     if !lock.is_null() {

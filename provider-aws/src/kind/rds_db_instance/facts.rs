@@ -62,6 +62,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
             .changes(FieldChange::Never)
             .instead(OTHER_SECRET),
         Field::new("insights_key").names("kms.Key"),
+        Field::new("monitoring.role").names("iam.Role"),
         Field::new("parameter_group").names("rds.DbParameterGroup"),
         Field::new("subnet_group")
             .names("rds.DbSubnetGroup")

@@ -64,6 +64,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
             "s3:GetBucketNotification",
             "s3:GetBucketObjectLockConfiguration",
             "s3:GetReplicationConfiguration",
+            "s3:GetMetricsConfiguration",
             "tag:GetResources",
         ],
         create: &[
@@ -80,6 +81,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
             "s3:PutBucketNotification",
             "s3:PutBucketObjectLockConfiguration",
             "s3:PutReplicationConfiguration",
+            "s3:PutMetricsConfiguration",
             "iam:PassRole",
         ],
         update: &[
@@ -95,6 +97,7 @@ pub(super) static FACTS: KindFacts = KindFacts {
             "s3:PutBucketNotification",
             "s3:PutBucketObjectLockConfiguration",
             "s3:PutReplicationConfiguration",
+            "s3:PutMetricsConfiguration",
             "iam:PassRole",
         ],
         delete: &["s3:DeleteBucket"],

@@ -1,11 +1,12 @@
 //! Reading and writing a bucket's settings, one call each, always with the expected owner.
 
 use super::lifecycle::Rule;
-use super::{Desired, Encryption, Logging, ObjectLock, PublicAccessBlock, Replication, tls_statement};
+use super::{Desired, Encryption, Logging, ObjectLock, PublicAccessBlock, Replication, WHOLE_BUCKET, tls_statement};
 use crate::error::Outcome;
 use crate::policy;
 use crate::provider::Scope;
 use crate::tags::Tags;
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::types::{
     BucketVersioningStatus, DefaultRetention, Destination, EncryptionConfiguration, ObjectLockRule, ObjectOwnership,
     PublicAccessBlockConfiguration, ReplicationRule, ServerSideEncryption,
@@ -33,6 +34,12 @@ macro_rules! on {
 }
 pub(super) use on;
 
+/// Whether an S3 has no request metrics: an emulator overlooks what a request is about, and lists objects.
+pub(super) fn is_unknown<T, E>(answer: &std::result::Result<T, SdkError<E>>) -> bool {
+    let raw = answer.as_ref().err().and_then(SdkError::raw_response);
+    raw.is_some_and(|raw| raw.status().is_success())
+}
+
 impl Reader<'_> {
     pub(super) async fn tags(&self) -> Result<Tags> {
         let answer = on!(self, get_bucket_tagging)
@@ -58,10 +65,11 @@ impl Reader<'_> {
             self.acls_disabled(),
             self.statements(),
         )?;
-        let (lifecycle, logging, event_bridge, object_lock, replication) = futures::try_join!(
+        let (lifecycle, logging, event_bridge, request_metrics, object_lock, replication) = futures::try_join!(
             self.lifecycle(),
             self.logging(),
             self.event_bridge(),
+            self.request_metrics(),
             self.object_lock(),
             self.replication(),
         )?;
@@ -76,6 +84,7 @@ impl Reader<'_> {
             lifecycle,
             logging,
             event_bridge,
+            request_metrics,
             object_lock,
             replication,
         })
@@ -180,6 +189,19 @@ impl Reader<'_> {
             .await
             .during("s3:GetBucketNotificationConfiguration")?;
         Ok(answer.event_bridge_configuration().is_some())
+    }
+
+    async fn request_metrics(&self) -> Result<bool> {
+        let answer = on!(self, get_bucket_metrics_configuration)
+            .id(WHOLE_BUCKET)
+            .send()
+            .await;
+        if is_unknown(&answer) {
+            return Ok(false);
+        }
+        let answer = answer.absent("s3:GetBucketMetricsConfiguration", &["NoSuchConfiguration"])?;
+        let metrics = answer.and_then(|answer| answer.metrics_configuration);
+        Ok(metrics.is_some_and(|metrics| metrics.filter.is_none()))
     }
 
     async fn object_lock(&self) -> Result<Option<ObjectLock>> {

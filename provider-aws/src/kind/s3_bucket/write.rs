@@ -1,20 +1,20 @@
 //! Writing a bucket's settings.
 
 use super::lifecycle::Rule;
-use super::settings::{Reader, on};
-use super::{Desired, Encryption, Logging, ObjectLock, PublicAccessBlock, Replication, tls_statement};
+use super::settings::{Reader, is_unknown, on};
+use super::{Desired, Encryption, Logging, ObjectLock, PublicAccessBlock, Replication, WHOLE_BUCKET, tls_statement};
 use crate::error::Outcome;
 use crate::policy;
 use crate::provider::Scope;
 use aws_sdk_s3::types::{
     BucketLifecycleConfiguration, BucketLoggingStatus, BucketVersioningStatus, DefaultRetention,
     DeleteMarkerReplication, DeleteMarkerReplicationStatus, Destination, EncryptionConfiguration,
-    EventBridgeConfiguration, LoggingEnabled, NotificationConfiguration, ObjectLockConfiguration, ObjectLockEnabled,
-    ObjectLockRetentionMode, ObjectLockRule, ObjectOwnership, OwnershipControls, OwnershipControlsRule,
-    PublicAccessBlockConfiguration, ReplicationConfiguration, ReplicationRule, ReplicationRuleFilter,
-    ReplicationRuleStatus, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
-    ServerSideEncryptionRule, SourceSelectionCriteria, SseKmsEncryptedObjects, SseKmsEncryptedObjectsStatus,
-    VersioningConfiguration,
+    EventBridgeConfiguration, LoggingEnabled, MetricsConfiguration, NotificationConfiguration, ObjectLockConfiguration,
+    ObjectLockEnabled, ObjectLockRetentionMode, ObjectLockRule, ObjectOwnership, OwnershipControls,
+    OwnershipControlsRule, PublicAccessBlockConfiguration, ReplicationConfiguration, ReplicationRule,
+    ReplicationRuleFilter, ReplicationRuleStatus, ServerSideEncryption, ServerSideEncryptionByDefault,
+    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, SourceSelectionCriteria, SseKmsEncryptedObjects,
+    SseKmsEncryptedObjectsStatus, VersioningConfiguration,
 };
 use platform_core::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
@@ -48,6 +48,9 @@ pub(super) async fn write(scope: &Scope<'_>, name: &str, have: &Desired, want: &
     }
     if have.event_bridge != want.event_bridge {
         to.event_bridge(want.event_bridge).await?;
+    }
+    if have.request_metrics != want.request_metrics {
+        to.request_metrics(want.request_metrics).await?;
     }
     if have.replication != want.replication {
         to.replication(want.replication.as_ref()).await?;
@@ -232,6 +235,34 @@ impl Writer<'_> {
             .send()
             .await
             .during("s3:PutBucketNotificationConfiguration")
+            .map(drop)
+    }
+
+    async fn request_metrics(&self, want: bool) -> Result<()> {
+        if !want {
+            return on!(self.0, delete_bucket_metrics_configuration)
+                .id(WHOLE_BUCKET)
+                .send()
+                .await
+                .absent("s3:DeleteBucketMetricsConfiguration", &["NoSuchConfiguration"])
+                .map(drop);
+        }
+        // The call that switches them on would make the bucket.
+        let now = on!(self.0, get_bucket_metrics_configuration)
+            .id(WHOLE_BUCKET)
+            .send()
+            .await;
+        if is_unknown(&now) {
+            return Err(Error::new(ErrorKind::Unsupported, "this S3 knows no request metrics")
+                .with_operation("s3:GetBucketMetricsConfiguration")
+                .with_help("write `request_metrics: false` in the block `storage`: an emulator may have none"));
+        }
+        on!(self.0, put_bucket_metrics_configuration)
+            .id(WHOLE_BUCKET)
+            .metrics_configuration(built(MetricsConfiguration::builder().id(WHOLE_BUCKET).build())?)
+            .send()
+            .await
+            .during("s3:PutBucketMetricsConfiguration")
             .map(drop)
     }
 

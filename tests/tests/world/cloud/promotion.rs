@@ -67,7 +67,7 @@ fn the_same_change_is_the_same_in_prod() {
                 "database",
                 json!({"storage": storage, "instance_class": class, "max_connections": 300}),
             ),
-            ("cache", json!({"version": "9", "replicas": 1})),
+            ("cache", json!({"version": "9", "replicas": 2})),
             (
                 "storage",
                 json!({"buckets": [
@@ -153,26 +153,26 @@ fn the_same_change_is_the_same_in_prod() {
 /// Drift, another version, a risk, a delete and what prod has still to do: each named, with what it asks for.
 fn what_only_prod_does_is_named() {
     let (staging, prod) = (standing("staging"), standing("prod"));
-    let before = changed(&staging, "staging", &[("cache", json!({"replicas": 1}))]).promotion();
+    let before = changed(&staging, "staging", &[("cache", json!({"replicas": 2}))]).promotion();
     let buckets = json!({"buckets": [{"name": "datasets", "versioning": true, "expire_noncurrent": "30d"}]});
     let nodes = json!({"cluster": {"create": {"admins": ["arn:aws:iam::333333333333:role/platform-admin"],
         "nodes": {"default": {"disk": "80Gi"}}}}});
     let cases: [(Edits<'_>, Sort, &str, Option<Risk>); 5] = [
         (
-            &[("cache", json!({"replicas": 1})), ("storage", buckets)],
+            &[("cache", json!({"replicas": 2})), ("storage", buckets)],
             Sort::Extra,
             "keep s3.Bucket/<platform>-models",
             Some(Risk::DestroysData),
         ),
         (
-            &[("cache", json!({"replicas": 1})), ("aws", nodes)],
+            &[("cache", json!({"replicas": 2})), ("aws", nodes)],
             Sort::Extra,
             "create eks.Nodegroup/<platform>/default-<id>",
             None,
         ),
         (
             &[
-                ("cache", json!({"replicas": 1})),
+                ("cache", json!({"replicas": 2})),
                 ("database", json!({"multi_az": false})),
             ],
             Sort::Extra,
@@ -180,7 +180,7 @@ fn what_only_prod_does_is_named() {
             Some(Risk::LowersProtection),
         ),
         (
-            &[("cache", json!({"replicas": 1, "version": "9"}))],
+            &[("cache", json!({"replicas": 2, "version": "9"}))],
             Sort::Extra,
             "grow elasticache.ReplicationGroup/<platform> version",
             None,
