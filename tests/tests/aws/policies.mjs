@@ -12,6 +12,8 @@ const list = (value) => (Array.isArray(value) ? value : [value])
 const OWNED = { 'aws:ResourceTag/mlplat:set': set }
 const OTHERS = { 'aws:ResourceTag/mlplat:set': 'other-dev-1' }
 const BORN = { 'aws:RequestTag/mlplat:set': set }
+// What a VPC takes with it: groups that EKS made.
+const OF_EKS = { 'aws:ResourceTag/aws:eks:cluster-name': 'c' }
 const KEPT = { 'aws:ResourceTag/mlplat:retained-from': set }
 
 // What AWS's reference lists and these calls never name.
@@ -103,13 +105,14 @@ async function questions(write, action) {
     const resource = fill(of.arn, name, isOwn || (service === 'eks' && type === 'cluster'))
     const named = resource.includes(name) || resource.includes(name.split('/')[0])
     const contexts = []
-    if (!isOwn) contexts.push({})
+    const ofEks = kind === 'ec2.Vpc' && action === 'ec2:DeleteSecurityGroup'
+    if (!isOwn) contexts.push(ofEks ? OF_EKS : {})
     else if (birth && !named) contexts.push(BORN)
     else if (write.verb === 'create') contexts.push({ ...OWNED }, {})
     else if (write.verb === 'adopt') contexts.push({}, KEPT, OWNED)
     else if (write.verb === 'delete') contexts.push(OWNED, KEPT)
     else contexts.push(OWNED)
-    for (const context of contexts) asked.push({ action, resource, context, tagged: isOwn && !named && !birth, of: isOwn && named })
+    for (const context of contexts) asked.push({ action, resource, context, tagged: ofEks || (isOwn && !named && !birth), of: isOwn && named })
   }
   if (asked.length === 0) wrong.push(`${action} of ${kind}: nothing to ask`)
   return asked
