@@ -34,6 +34,8 @@ pub struct Asked {
     pub names: bool,
     /// Whether [`Subnet::leads_out`] counts.
     pub ways_out: bool,
+    /// Those of the ids that nothing of the platform uses yet.
+    new: BTreeSet<String>,
 }
 
 /// What is there.
@@ -101,10 +103,12 @@ impl Needs {
 }
 
 impl Asked {
-    /// Adds what a wish names that its object, where there is one, does not use already.
+    /// Adds what a wish names, if its object, where there is one, does not use all of it already.
     pub(crate) fn add(&mut self, kind: &dyn AnyKind, wish: &Value, live: Option<&Value>) {
         let used: BTreeSet<&str> = live.into_iter().flat_map(named).map(|(_, id)| id).collect();
-        for (_, id) in named(wish).filter(|(_, id)| !used.contains(id)) {
+        let new = named(wish).map(|(_, id)| id).filter(|id| !used.contains(id));
+        let new: BTreeSet<String> = new.map(str::to_owned).collect();
+        for (_, id) in named(wish).filter(|_| !new.is_empty()) {
             if id.starts_with(SUBNET) {
                 self.subnets.insert(id.to_owned());
                 self.names |= kind.needs().names;
@@ -113,10 +117,15 @@ impl Asked {
                 self.security_groups.insert(id.to_owned());
             }
         }
+        self.new.extend(new);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.subnets.is_empty() && self.security_groups.is_empty()
+    }
+
+    fn asks(&self, id: &str) -> bool {
+        self.subnets.contains(id) || self.security_groups.contains(id)
     }
 }
 
@@ -173,7 +182,7 @@ impl Surveyed {
             }
         }
         for (id, subnet) in &subnets {
-            if subnet.free < needs.addresses {
+            if self.asked.new.contains(*id) && subnet.free < needs.addresses {
                 let (free, least) = (subnet.free, needs.addresses);
                 return refuse(
                     ErrorKind::Invalid,
@@ -205,8 +214,41 @@ impl Surveyed {
     }
 }
 
-impl Asked {
-    fn asks(&self, id: &str) -> bool {
-        self.subnets.contains(id) || self.security_groups.contains(id)
+#[cfg(test)]
+mod tests {
+    use super::{Asked, Sites, Subnet, Surveyed};
+    use crate::kind::Kinds;
+    use serde_json::json;
+
+    #[test]
+    fn what_stands_takes_a_subnet_more() {
+        let kinds = Kinds::default();
+        let kind = kinds.find(&"eks.Cluster".parse().unwrap()).unwrap();
+        for (new, free, refused) in [("subnet-c", 9, false), ("subnet-c", 2, true), ("subnet-d", 9, true)] {
+            let wish = json!({ "subnets": ["subnet-a", "subnet-b", new] });
+            let mut asked = Asked::default();
+            asked.add(kind, &wish, Some(&json!({ "subnets": ["subnet-a", "subnet-b"] })));
+            // Those in use are full, and it is their zones that count.
+            let subnets = [("a", 0), ("b", 0), ("c", free)].map(|(name, free)| {
+                let subnet = Subnet {
+                    vpc: "vpc-1".to_owned(),
+                    zone: name.replace('c', "a"),
+                    free,
+                    named: true,
+                    leads_out: true,
+                };
+                (format!("subnet-{name}"), subnet)
+            });
+            let sites = Sites {
+                subnets: subnets.into(),
+                ..Sites::default()
+            };
+            let surveyed = Surveyed { asked, sites };
+            assert_eq!(surveyed.check(kind, &wish).is_err(), refused, "{new}");
+        }
+        let mut asked = Asked::default();
+        let wish = json!({ "subnets": ["subnet-a", "subnet-b"] });
+        asked.add(kind, &wish, Some(&wish));
+        assert!(asked.is_empty(), "what stands is not looked at");
     }
 }
