@@ -139,6 +139,15 @@ fn strict() -> &'static Server {
     STRICT.get_or_init(|| ministack(&[("AUTH", "true")]))
 }
 
+/// What both emulators have logged so far, of all accounts.
+pub(crate) fn logs() -> String {
+    let (moto, ministack) = servers();
+    let read = |server: &Server| std::fs::read(server.home.path().join("log")).unwrap();
+    [moto, ministack]
+        .map(|server| String::from_utf8_lossy(&read(server)).into_owned())
+        .concat()
+}
+
 /// What an emulator answers to one POST.
 pub(crate) fn ask(url: &str, service: &str, account: &str, region: &str, headers: &str, body: &str) -> String {
     let host = url.strip_prefix("http://").unwrap();
@@ -466,15 +475,6 @@ impl Account {
         let ec2 = aws_sdk_ec2::config::Builder::from(&config).endpoint_url(&servers().0.url);
         let http = groups::held(aws_sdk_ec2::Client::from_conf(ec2.build()), http);
         config.into_builder().http_client(http).build()
-    }
-
-    /// What both emulators have logged so far, of all accounts.
-    pub(crate) fn logs(&self) -> String {
-        let (moto, ministack) = servers();
-        let read = |server: &Server| std::fs::read(server.home.path().join("log")).unwrap();
-        [moto, ministack]
-            .map(|server| String::from_utf8_lossy(&read(server)).into_owned())
-            .concat()
     }
 
     /// Where each service answers, past the proxies, by boto's names.

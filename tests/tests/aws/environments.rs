@@ -128,16 +128,20 @@ impl Environment {
         (found.into_keys().collect(), there)
     }
 
-    /// Kills a run of `plan` at its `nth` write to any of the services, before or after the service has seen it; whether it got
-    /// that far.
-    async fn killed<F>(&self, nth: u64, after: bool, plan: impl Fn(Arc<Platform>) -> F) -> bool
+    /// Kills a run of `plan` at a write to any of the services, before or after the service has seen it; whether it got that far.
+    async fn killed<F>(&self, step: Step, after: bool, plan: impl Fn(Arc<Platform>) -> F) -> bool
     where
         F: Future<Output = platform_core::Result<Plan>> + Send + 'static,
     {
         let fault = || if after { Fault::StopAfter } else { Fault::StopBefore };
         let proxies = self.account.proxies();
         for proxy in proxies {
-            proxy.set_rules([Rule::new(fault()).writes().nth(nth)]);
+            let rule = Rule::new(fault()).writes();
+            proxy.set_rules([match step {
+                Step::Write(nth) => rule.nth(nth),
+                // Whoever comes next takes the lease first.
+                Step::FirstOfObject => rule.but("/leases/").nth(1),
+            }]);
         }
         let platform = Arc::new(self.platform("killed"));
         let plan = plan(Arc::clone(&platform));
@@ -325,11 +329,11 @@ async fn environments_come_and_go() {
 /// Killed again and again till it is through, an apply and then a destroy leave what an undisturbed one does.
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_is_killed_on_its_way() {
-    let mut environment = Environment::of("dev", 8).await;
+    let mut steps = Steps::new();
+    let mut environment = Environment::of("dev", if steps.each { 30 } else { 8 }).await;
     // As many as a look of a process that comes after takes.
     let late = Late::by(3);
     environment.late = Some(late.clone());
-    let mut steps = Steps::new();
     let mut kills = 0;
     while environment
         .killed(
@@ -340,6 +344,9 @@ async fn dev_is_killed_on_its_way() {
         .await
     {
         kills += 1;
+        if kills % 100 == 0 {
+            println!("killed {kills} times");
+        }
     }
     let platform = environment.platform("after");
     let again = platform.plan().await.unwrap();
@@ -353,6 +360,9 @@ async fn dev_is_killed_on_its_way() {
         .await
     {
         kills += 1;
+        if kills % 100 == 0 {
+            println!("killed {kills} times");
+        }
     }
     let gone = platform.destroy_plan().await.unwrap();
     assert!(gone.is_empty(), "{}", gone.display());
@@ -367,7 +377,16 @@ async fn dev_is_killed_on_its_way() {
     assert!(applying >= 8 && kills - applying >= 3, "{applying} of {kills}");
 }
 
-/// How many writes a service gets before the run is killed: by a seed, or one each time.
+/// Where a run is killed.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// At so many writes to one service.
+    Write(u64),
+    /// At the first that is not to the lease.
+    FirstOfObject,
+}
+
+/// Where runs are killed: by a seed, or at each write to an object, before and after.
 struct Steps {
     seed: u64,
     each: bool,
@@ -384,11 +403,14 @@ impl Steps {
         }
     }
 
-    fn next(&mut self) -> u64 {
+    fn next(&mut self) -> Step {
+        if self.each {
+            return Step::FirstOfObject;
+        }
         self.seed = self
             .seed
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        if self.each { 1 } else { 3 + (self.seed >> 33) % 8 }
+        Step::Write(3 + (self.seed >> 33) % 8)
     }
 }

@@ -1,7 +1,7 @@
 //! Secret values: made once, supplied anew by revision, copied, never shown.
 
 use crate::between::over;
-use crate::emulators::Account;
+use crate::emulators::{self, Account};
 use crate::platform::{Platform, apply, fields, plan};
 use crate::rights::Seen;
 use async_trait::async_trait;
@@ -150,7 +150,7 @@ async fn no_value_is_ever_shown() {
     said.push(format!("{} {why:?} {report:?}", why.report()));
     let said = said.join("\n");
     assert!(said.contains("not a JSON object"), "{}", why.report());
-    let logs = account.logs();
+    let logs = emulators::logs();
     assert!(logs.len() > 1000, "{logs}");
     for (canary, to) in [
         (

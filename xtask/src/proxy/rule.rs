@@ -85,6 +85,7 @@ pub struct Rule {
     pub(super) fault: Fault,
     methods: Vec<Method>,
     path: Option<String>,
+    but: Option<String>,
     writes: bool,
     which: Which,
 }
@@ -96,6 +97,7 @@ impl Rule {
             fault,
             methods: Vec::new(),
             path: None,
+            but: None,
             writes: false,
             which: Which::All,
         }
@@ -110,6 +112,12 @@ impl Rule {
     /// Only calls whose path or query contains `part`.
     pub fn path(mut self, part: &str) -> Self {
         self.path = Some(part.to_owned());
+        self
+    }
+
+    /// Only calls whose path and query do not contain `part`.
+    pub fn but(mut self, part: &str) -> Self {
+        self.but = Some(part.to_owned());
         self
     }
 
@@ -140,6 +148,7 @@ impl Rule {
     pub(super) fn fits(&self, call: &Call) -> bool {
         (self.methods.is_empty() || self.methods.contains(&call.method))
             && self.path.as_ref().is_none_or(|part| call.path.contains(part))
+            && !self.but.as_ref().is_some_and(|part| call.path.contains(part))
             && (call.writes() || !self.writes)
     }
 
