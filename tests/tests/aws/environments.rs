@@ -140,7 +140,7 @@ impl Environment {
             proxy.set_rules([match step {
                 Step::Write(nth) => rule.nth(nth),
                 // Whoever comes next takes the lease first.
-                Step::FirstOfObject => rule.but("/leases/").nth(1),
+                Step::OfObject(nth) => rule.but("/leases/").nth(nth),
             }]);
         }
         let platform = Arc::new(self.platform("killed"));
@@ -338,7 +338,7 @@ async fn dev_is_killed_on_its_way() {
     while environment
         .killed(
             steps.next(),
-            kills % 2 == 0,
+            kills % 2 == 1,
             |platform| async move { platform.plan().await },
         )
         .await
@@ -354,7 +354,7 @@ async fn dev_is_killed_on_its_way() {
     environment.holds(again.request.resources.iter().map(|resource| &resource.id));
     let applying = kills;
     while environment
-        .killed(steps.next(), kills % 2 == 0, |platform| async move {
+        .killed(steps.next(), kills % 2 == 1, |platform| async move {
             platform.destroy_plan().await
         })
         .await
@@ -382,15 +382,25 @@ async fn dev_is_killed_on_its_way() {
 enum Step {
     /// At so many writes to one service.
     Write(u64),
-    /// At the first that is not to the lease.
-    FirstOfObject,
+    /// At so many that are not to the lease.
+    OfObject(u64),
 }
 
-/// Where runs are killed: by a seed, or at each write to an object, before and after.
+/// Where runs are killed: by a seed, or at writes to objects one by one.
 struct Steps {
     seed: u64,
     each: bool,
+    runs: usize,
 }
+
+/// Before and after a run's first write to an object; and its second, since two may belong together: what a first one
+/// made is known by the next, or done again.
+const EACH: [Step; 4] = [
+    Step::OfObject(1),
+    Step::OfObject(1),
+    Step::OfObject(2),
+    Step::OfObject(2),
+];
 
 impl Steps {
     fn new() -> Self {
@@ -400,12 +410,14 @@ impl Steps {
         Self {
             seed,
             each: set("MLPLAT_KILL_EVERY") == Some(1),
+            runs: 0,
         }
     }
 
     fn next(&mut self) -> Step {
         if self.each {
-            return Step::FirstOfObject;
+            self.runs += 1;
+            return EACH[(self.runs - 1) % EACH.len()];
         }
         self.seed = self
             .seed

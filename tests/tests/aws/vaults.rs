@@ -330,6 +330,16 @@ impl Vaults {
                     "IAM Role cannot be assumed by AWS Backup",
                 ))
             }
+            // It counts as soon as it is heard: who is killed then never hears of the answer.
+            ("PUT", [VAULTS, _, "access-policy" | "notification-configuration" | "vault-lock"]) => {
+                let key = (ask.region.clone(), ask.path.join("/"));
+                state.kept.insert(key, ask.body.clone());
+                None
+            }
+            ("DELETE", [VAULTS, _, "access-policy" | "notification-configuration" | "vault-lock"]) => {
+                state.kept.remove(&(ask.region.clone(), ask.path.join("/")));
+                None
+            }
             ("DELETE", ["backup", "plans", id]) => {
                 let holds = state.selections.iter().any(|(plan, _)| plan == id);
                 holds.then(|| refusal(400, "InvalidRequestException", "The plan has selections."))
@@ -349,12 +359,7 @@ impl Vaults {
         let path = ask.path.join("/");
         let (method, parts) = ask.parts();
         match (method, parts.as_slice()) {
-            ("PUT", [VAULTS, _, "access-policy" | "notification-configuration" | "vault-lock"]) => {
-                state.kept.insert(key(&path), ask.body.clone());
-                (200, json!({}))
-            }
-            ("DELETE", [VAULTS, _, "access-policy" | "notification-configuration" | "vault-lock"]) => {
-                state.kept.remove(&key(&path));
+            ("PUT" | "DELETE", [VAULTS, _, "access-policy" | "notification-configuration" | "vault-lock"]) => {
                 (200, json!({}))
             }
             ("GET", [VAULTS, _, "access-policy" | "notification-configuration" | "vault-lock"]) => {
