@@ -1,10 +1,13 @@
 //! `cargo xtask test`: every check of the project, stage by stage, each with its seconds.
 
 use std::{
+    collections::VecDeque,
     fmt,
     io::{self, Write as _},
+    iter,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -207,24 +210,25 @@ pub(crate) fn run(parts: &[Part]) -> Result<()> {
         peers.all(|peer| stages.run(&format!("peer {peer}"), || peer.ready()))
     });
     let (shown, beside): (Vec<&Suite>, Vec<&Suite>) = ready.partition(|suite| suite.waits);
+    let documented = asked(Part::Lint).then(|| ("documentation", documentation()));
+    let commands = beside.iter().map(|suite| (suite.name, suite.command()));
+    let left: Mutex<VecDeque<_>> = Mutex::new(commands.chain(documented).collect());
+    // Whoever is through takes the next.
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let work = || -> Vec<_> {
+        let commands = iter::from_fn(next);
+        commands.map(|(name, command)| run_quietly(name, command)).collect()
+    };
     thread::scope(|scope| {
-        let documented = asked(Part::Lint).then(|| ("documentation", documentation()));
-        let commands = beside.iter().map(|suite| (suite.name, suite.command()));
-        let commands: Vec<_> = commands.chain(documented).collect();
-        let beside = scope.spawn(|| {
-            let ended = commands.into_iter().map(|(name, command)| run_quietly(name, command));
-            ended.collect::<Vec<_>>()
-        });
+        let beside = scope.spawn(work);
         for suite in shown {
             stages.run(suite.name, || succeed(&mut suite.command()));
         }
-        match beside.join() {
-            Ok(ended) => ended.into_iter().for_each(|(name, time, failure)| {
-                stages.end(name, time, failure);
-            }),
-            Err(_) => {
-                stages.end("suites beside it", Duration::ZERO, Some("panicked".to_owned()));
-            }
+        let mut ended = work();
+        let panicked = ("suites beside it", Duration::ZERO, Some("panicked".to_owned()));
+        ended.extend(beside.join().unwrap_or_else(|_| vec![panicked]));
+        for (name, time, failure) in ended {
+            stages.end(name, time, failure);
         }
     });
     if asked(Part::Security) && stages.run("peer cargo-deny", deny_ready) {
