@@ -14,6 +14,8 @@ use crate::{follow, observe, preflight, write};
 use async_trait::async_trait;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::SdkConfig;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use platform_core::engine::Permit;
 use platform_core::value::{Clock, Kind, Name, Place, PlaceIdentity, ResourceId, SecretSource, SetId};
@@ -250,15 +252,22 @@ impl Scope<'_> {
         }
     }
 
-    /// The object for which this holds, of a list that a look at all that the set has reads once.
-    pub(crate) async fn find<T: Clone + Send + Sync + 'static>(
-        &self,
-        what: &str,
-        all: impl Future<Output = Result<Vec<T>>> + Send,
-        is_it: impl Fn(&T) -> bool,
-    ) -> Result<Option<T>> {
-        let all = self.once(what, all).await?;
-        Ok(all.iter().find(|one| is_it(one)).cloned())
+    /// One object: in a look at all that the set has by the list, which is read once, else asked for by its name.
+    pub(crate) fn find<'a, T: Clone + Send + Sync + 'static>(
+        &'a self,
+        what: &'a str,
+        all: impl Future<Output = Result<Vec<T>>> + Send + 'a,
+        is_it: impl Fn(&T) -> bool + Send + 'a,
+        by_name: impl Future<Output = Result<Option<T>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Option<T>>> {
+        async move {
+            if !self.observes() {
+                return by_name.await;
+            }
+            let all = self.once(what, all).await?;
+            Ok(all.iter().find(|one| is_it(one)).cloned())
+        }
+        .boxed()
     }
 
     /// The account's 12 digits.

@@ -110,15 +110,14 @@ impl AwsKind for ParameterGroup {
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
         let cache = &scope.clients.cache;
-        let group = if scope.observes() {
-            let is_it = |group: &CacheParameterGroup| group.cache_parameter_group_name() == Some(name);
-            scope.find(FACTS.kind, all(scope), is_it).await?
-        } else {
+        let is_it = |group: &CacheParameterGroup| group.cache_parameter_group_name() == Some(name);
+        let by_name = async {
             let call = cache.describe_cache_parameter_groups().cache_parameter_group_name(name);
             let answer = call.send().await;
             let answer = answer.absent("elasticache:DescribeCacheParameterGroups", NO_SUCH)?;
-            answer.and_then(|answer| answer.cache_parameter_groups?.into_iter().next())
+            Ok(answer.and_then(|answer| answer.cache_parameter_groups?.into_iter().next()))
         };
+        let group = scope.find(FACTS.kind, all(scope), is_it, by_name).await?;
         let Some((group, arn)) = group.as_ref().and_then(|group| Some((group, group.arn()?))) else {
             return Ok(None);
         };

@@ -98,15 +98,14 @@ impl AwsKind for SubnetGroup {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let group = if scope.observes() {
-            let is_it = |group: &CacheSubnetGroup| group.cache_subnet_group_name() == Some(name);
-            scope.find(FACTS.kind, all(scope), is_it).await?
-        } else {
+        let is_it = |group: &CacheSubnetGroup| group.cache_subnet_group_name() == Some(name);
+        let by_name = async {
             let call = scope.clients.cache.describe_cache_subnet_groups();
             let answer = call.cache_subnet_group_name(name).send().await;
             let answer = answer.absent("elasticache:DescribeCacheSubnetGroups", NO_SUCH)?;
-            answer.and_then(|answer| answer.cache_subnet_groups?.into_iter().next())
+            Ok(answer.and_then(|answer| answer.cache_subnet_groups?.into_iter().next()))
         };
+        let group = scope.find(FACTS.kind, all(scope), is_it, by_name).await?;
         let Some((group, arn)) = group.as_ref().and_then(|group| Some((group, group.arn()?))) else {
             return Ok(None);
         };

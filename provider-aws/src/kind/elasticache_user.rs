@@ -140,14 +140,13 @@ impl AwsKind for User {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let user = if scope.observes() {
-            let is_it = |user: &SdkUser| user.user_id() == Some(name);
-            scope.find(FACTS.kind, all(scope), is_it).await?
-        } else {
+        let is_it = |user: &SdkUser| user.user_id() == Some(name);
+        let by_name = async {
             let answer = scope.clients.cache.describe_users().user_id(name).send().await;
             let answer = answer.absent("elasticache:DescribeUsers", NO_SUCH)?;
-            answer.and_then(|answer| answer.users?.into_iter().next())
+            Ok(answer.and_then(|answer| answer.users?.into_iter().next()))
         };
+        let user = scope.find(FACTS.kind, all(scope), is_it, by_name).await?;
         let Some((user, arn)) = user.as_ref().and_then(|user| Some((user, user.arn()?))) else {
             return Ok(None);
         };

@@ -117,14 +117,13 @@ impl AwsKind for UserGroup {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let group = if scope.observes() {
-            let is_it = |group: &SdkUserGroup| group.user_group_id() == Some(name);
-            scope.find(FACTS.kind, all(scope), is_it).await?
-        } else {
+        let is_it = |group: &SdkUserGroup| group.user_group_id() == Some(name);
+        let by_name = async {
             let call = scope.clients.cache.describe_user_groups().user_group_id(name);
             let answer = call.send().await.absent("elasticache:DescribeUserGroups", NO_SUCH)?;
-            answer.and_then(|answer| answer.user_groups?.into_iter().next())
+            Ok(answer.and_then(|answer| answer.user_groups?.into_iter().next()))
         };
+        let group = scope.find(FACTS.kind, all(scope), is_it, by_name).await?;
         let Some((group, arn)) = group.as_ref().and_then(|group| Some((group, group.arn()?))) else {
             return Ok(None);
         };

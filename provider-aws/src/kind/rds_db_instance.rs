@@ -262,12 +262,9 @@ impl AwsKind for DbInstance {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let instance = if scope.observes() {
-            let is_it = |instance: &SdkInstance| instance.db_instance_identifier() == Some(name);
-            scope.find(FACTS.kind, instances(scope), is_it).await?
-        } else {
-            describe(scope, name).await?
-        };
+        let is_it = |instance: &SdkInstance| instance.db_instance_identifier() == Some(name);
+        let by_name = describe(scope, name);
+        let instance = scope.find(FACTS.kind, instances(scope), is_it, by_name).await?;
         Ok(instance.map(|instance| found(scope, name, &instance)))
     }
 

@@ -145,15 +145,14 @@ impl AwsKind for DbParameterGroup {
     }
 
     async fn read(scope: &Scope<'_>, name: &str) -> Result<Option<Found<Desired>>> {
-        let group = if scope.observes() {
-            let is_it = |group: &SdkGroup| group.db_parameter_group_name() == Some(name);
-            scope.find(FACTS.kind, all(scope), is_it).await?
-        } else {
+        let is_it = |group: &SdkGroup| group.db_parameter_group_name() == Some(name);
+        let by_name = async {
             let call = scope.clients.rds.describe_db_parameter_groups();
             let answer = call.db_parameter_group_name(name).send().await;
             let answer = answer.absent("rds:DescribeDBParameterGroups", ABSENT)?;
-            answer.and_then(|answer| answer.db_parameter_groups?.into_iter().next())
+            Ok(answer.and_then(|answer| answer.db_parameter_groups?.into_iter().next()))
         };
+        let group = scope.find(FACTS.kind, all(scope), is_it, by_name).await?;
         let Some(group) = group else {
             return Ok(None);
         };
