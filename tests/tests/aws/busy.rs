@@ -1,13 +1,11 @@
 //! ElastiCache more as AWS has it: a replication group is busy for a while after each change, and then neither takes a change
 //! nor tells its tags; and what ministack forgets is kept here.
 
-use crate::between::{between, fields, reworded, signed_for};
+use crate::between::{answer, between, fields, reworded, signed_for};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::http::StatusCode;
-use aws_smithy_types::body::SdkBody;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -82,7 +80,7 @@ impl Memory {
         if let Some(code) = self.hear(&form) {
             let body =
                 format!("<ErrorResponse><Error><Code>{code}</Code><Message>busy</Message></Error></ErrorResponse>");
-            let refusal = HttpResponse::new(StatusCode::try_from(400).unwrap(), SdkBody::from(body));
+            let refusal = answer(400, body);
             return HttpConnectorFuture::ready(Ok(refusal));
         }
         let memory = self.clone();

@@ -1,13 +1,11 @@
 //! What refusals and failures of AWS become.
 
-use crate::between::{over, reworded};
+use crate::between::{answer, over, reworded};
 use crate::emulators::Account;
 use crate::platform::{Platform, apply, plan};
 use crate::rights::Seen;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorFuture};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::http::StatusCode;
-use aws_smithy_types::body::SdkBody;
 use platform_core::engine::{Action, Approvals, Event, Outcome, PlanRequest};
 use platform_core::value::ResourceId;
 use platform_core::{ErrorKind, Provider, Resource};
@@ -172,7 +170,7 @@ fn refused(request: &HttpRequest, status: u16, code: &str, message: &str) -> Htt
             _ => error,
         }
     };
-    HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body))
+    answer(status, body)
 }
 
 /// A key, a bucket and a secret under it, and a server with its subnets.

@@ -1,18 +1,16 @@
 //! Security groups as EC2 holds on to them, where moto lets go: one that a rule of another names is not deleted, nor a VPC in
 //! which one is left.
 
-use crate::between::{between, fields, signed_for};
+use crate::between::{answer, between, fields, signed_for};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, SecurityGroup};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::http::StatusCode;
-use aws_smithy_types::body::SdkBody;
 
 /// What a call takes away.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Goes {
     Group(String),
     Vpc(String),
@@ -73,5 +71,5 @@ fn refused(goes: &Goes) -> HttpResponse {
         "<Response><Errors><Error><Code>DependencyViolation</Code><Message>resource {id} has a dependent object</Message></Error>\
          </Errors><RequestID>held</RequestID></Response>"
     );
-    HttpResponse::new(StatusCode::try_from(400).unwrap(), SdkBody::from(body))
+    answer(400, body)
 }

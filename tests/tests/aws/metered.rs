@@ -1,12 +1,10 @@
 //! S3 with request metrics, which neither emulator has: what is kept of a bucket is whether the whole of it is counted.
 
-use crate::between::{between, signed_for};
+use crate::between::{answer, between, signed_for};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::http::StatusCode;
-use aws_smithy_types::body::SdkBody;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -79,18 +77,14 @@ impl Metered {
         Some(match request.method() {
             "PUT" => {
                 state.buckets.insert(bucket);
-                response(200, "")
+                answer(200, "")
             }
-            "DELETE" if state.buckets.remove(&bucket) => response(204, ""),
-            "GET" if known => response(
+            "DELETE" if state.buckets.remove(&bucket) => answer(204, ""),
+            "GET" if known => answer(
                 200,
-                &format!("<MetricsConfiguration xmlns=\"{NAMESPACE}\"><Id>EntireBucket</Id></MetricsConfiguration>"),
+                format!("<MetricsConfiguration xmlns=\"{NAMESPACE}\"><Id>EntireBucket</Id></MetricsConfiguration>"),
             ),
-            _ => response(404, "<Error><Code>NoSuchConfiguration</Code></Error>"),
+            _ => answer(404, "<Error><Code>NoSuchConfiguration</Code></Error>"),
         })
     }
-}
-
-fn response(status: u16, body: &str) -> HttpResponse {
-    HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body))
 }

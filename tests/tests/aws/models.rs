@@ -1,12 +1,10 @@
 //! Held against AWS's own service models, as botocore ships them: calls that exist, limits that are AWS's.
 
-use crate::between::signed_for;
+use crate::between::{answer, signed_for};
 use crate::emulators::Account;
 use crate::platform::Platform;
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_runtime_api::http::StatusCode;
-use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::ErrorMetadata;
 use percent_encoding::percent_decode_str;
 use platform_core::{ErrorKind, Provider};
@@ -144,7 +142,7 @@ fn every_error_of_every_call_says_what_to_do() {
             let (code, status) = (error[0].as_str().unwrap(), error[1].as_u64().unwrap());
             let status = u16::try_from(status).unwrap();
             let metadata = ErrorMetadata::builder().code(code).message("why").build();
-            let answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+            let answer = answer(status, "");
             let failed: Result<(), _> = Err(SdkError::service_error(metadata, answer));
             let what = failed.during("service:Operation").unwrap_err();
             let help = what.help().unwrap_or_default();
@@ -169,7 +167,7 @@ fn every_error_of_every_call_says_what_to_do() {
     for (service, operation) in called().into_iter().filter(|(service, _)| service == "s3") {
         let operation: &'static str = format!("{service}:{operation}").leak();
         let metadata = ErrorMetadata::builder().code("AccessDenied").build();
-        let answer = HttpResponse::new(StatusCode::try_from(403).unwrap(), SdkBody::empty());
+        let answer = answer(403, "");
         let failed: Result<(), _> = Err(SdkError::service_error(metadata, answer));
         let what = failed.during(operation).unwrap_err();
         let action = what
@@ -194,7 +192,7 @@ fn every_error_of_every_call_says_what_to_do() {
         ("InsufficientInstanceCapacity", 400, ErrorKind::QuotaExceeded),
     ] {
         let metadata = ErrorMetadata::builder().code(code).build();
-        let answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+        let answer = answer(status, "");
         let failed: Result<(), _> = Err(SdkError::service_error(metadata, answer));
         assert_eq!(failed.during("service:Operation").unwrap_err().kind(), kind, "{code}");
     }

@@ -2,12 +2,11 @@
 //! that is not there may not be described, and a plan with selections cannot be deleted. Restores of buckets, which neither
 //! emulator has, are answered by what AWS documents of them.
 
-use crate::between::{between, signed_for};
+use crate::between::{answer, between, signed_for};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector as _, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::{Value, json};
@@ -188,9 +187,7 @@ impl Vaults {
         let Some(ask) = Ask::of(&request) else {
             return wire.call(request);
         };
-        let answered = |(status, body): (u16, Value)| {
-            HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body.to_string()))
-        };
+        let answered = |(status, body): (u16, Value)| answer(status, body.to_string());
         if let Some(instead) = self.instead(&ask) {
             return HttpConnectorFuture::ready(Ok(answered(instead)));
         }
